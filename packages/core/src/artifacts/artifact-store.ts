@@ -1,0 +1,88 @@
+import type { Network } from '../network/network.ts'
+
+/** One file of an artifact. */
+export interface ManifestFile {
+  /** Relative POSIX path, NFC; the empty string when the artifact is a single file. */
+  path: string
+  size: number
+  /** Only the executable bit travels: 0644 or 0755. */
+  executable: boolean
+  /** sha256 of each chunk of `LIMITS.chunkBytes`, 32 bytes each, concatenated. */
+  chunks: Uint8Array
+}
+
+/**
+ * What an artifact consists of. Encoded as DAG-CBOR; its sha256 is the artifact's name, `sha256:…`
+ * ("root"). Files are sorted by path; empty directories are listed apart.
+ */
+export interface Manifest {
+  v: 1
+  kind: 'file' | 'tree'
+  files: ManifestFile[]
+  directories: string[]
+}
+
+/** An artifact that this store can give: everything verified, or readable where it came from. */
+export interface Artifact {
+  root: string
+  manifest: Manifest
+  /** Bytes of all files. */
+  size: number
+}
+
+/**
+ * Content-addressed files and trees on one peer's disk. Files are kept once per content, whatever
+ * artifacts they belong to. Nothing half-received is ever visible under its final name.
+ */
+export interface ArtifactStore extends AsyncDisposable {
+  /**
+   * Takes a file or tree of the local disk as an artifact, by reference: the bytes stay where they are
+   * and are read again when somebody asks for them.
+   *
+   * @throws INPUT_UNREADABLE, PATH_UNSAFE (links, special files, names that do not travel), LIMIT
+   */
+  addPath(path: string, options?: { signal?: AbortSignal }): Promise<Artifact>
+  /** Takes bytes as a single-file artifact. */
+  addBytes(bytes: Uint8Array): Promise<Artifact>
+  /**
+   * Takes a task's output directory as an artifact, moving the files into the store. Only files that
+   * match one of `globs` (relative to `dir`, `**` and `*`) are taken. Walks with lstat and O_NOFOLLOW.
+   *
+   * @throws OUTPUT_UNSAFE, LIMIT
+   */
+  collect(dir: string, globs: string[], options?: { signal?: AbortSignal }): Promise<Artifact>
+  /** A complete artifact by its root. */
+  get(root: string): Promise<Artifact | undefined>
+  /**
+   * Fetches an artifact from a peer unless it is complete here: only missing files, only missing
+   * chunks; verified; a cut transfer goes on where it stopped. Concurrent calls for one root share.
+   *
+   * @throws ARTIFACT_MISSING, ARTIFACT_CORRUPT, PEER_GONE, LIMIT, DISK_FULL, or the signal's reason
+   */
+  fetch(
+    root: string,
+    from: { network: Network; peer: string },
+    options?: {
+      signal?: AbortSignal
+      /** Refuses artifacts larger than this before any content travels. */
+      maxBytes?: number
+      onProgress?: (bytes: number) => void
+    },
+  ): Promise<Artifact>
+  /**
+   * Puts a complete artifact at `target` (a single file at exactly that path, a tree as a directory).
+   * `'link'` shares the bytes with the store and is only for places that nobody writes to.
+   */
+  place(root: string, target: string, mode: 'link' | 'copy'): Promise<void>
+  /** One file's bytes of a complete artifact. @throws NOT_FOUND, ARTIFACT_MISSING */
+  read(root: string, path: string): Promise<Uint8Array>
+  /** Serves this store's artifacts to peers for which `allow` says yes. */
+  serve(network: Network, allow: (peer: string, root: string) => boolean): Promise<void>
+  /** Keeps an artifact from being removed until {@link release}; counted by holder. */
+  retain(root: string, holder: string): void
+  /** Ends a hold. Files that no artifact holds are removed. */
+  release(root: string, holder: string): Promise<void>
+  /** Bytes and files on disk now. */
+  usage(): Promise<{ bytes: number; files: number; artifacts: number }>
+  close(): Promise<void>
+}

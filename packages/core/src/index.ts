@@ -1,0 +1,78 @@
+export type { Artifact, ArtifactStore, Manifest, ManifestFile } from './artifacts/artifact-store.ts'
+export { type ByteSize, formatByteSize, parseByteSize } from './byte-size.ts'
+export { type Duration, formatDuration, parseDuration } from './duration.ts'
+export {
+  type Blame,
+  ERRORS,
+  type ErrorCode,
+  type ErrorDocument,
+  EXIT,
+  ManyhandsError,
+  toManyhandsError,
+} from './errors.ts'
+export { itemRange } from './item-range.ts'
+export {
+  type ArtifactRef,
+  type HostHistory,
+  type HostSelection,
+  type Input,
+  type JobSpec,
+  type TaskSpec,
+  validateJobSpec,
+  validateTaskSpec,
+} from './job-spec.ts'
+export { LIMITS } from './limits.ts'
+export type { FrameStream, Logger, Network, NetworkOptions } from './network/network.ts'
+export { type Offer, type OfferedRuntime, offerSchema } from './offer.ts'
+export {
+  ATTEMPT_TRANSITIONS,
+  type AttemptPhase,
+  assertTransition,
+  isTerminal,
+  JOB_TRANSITIONS,
+  type JobPhase,
+  TASK_TRANSITIONS,
+  type TaskPhase,
+} from './phases.ts'
+export {
+  addResources,
+  DEFAULT_RESOURCES,
+  firstShortage,
+  type ResourceRequest,
+  type Resources,
+  resolveResources,
+} from './resources.ts'
+export type {
+  Runtime,
+  RuntimeCapabilities,
+  RuntimeConnection,
+  RuntimeContext,
+  RuntimeExec,
+  RuntimeExit,
+  RuntimeFingerprint,
+  RuntimeHandle,
+  RuntimeOutput,
+  RuntimeSpec,
+  RuntimeTask,
+  Workspace,
+} from './runtime.ts'
+export { range, sweep } from './sweep.ts'
+export type { TaskOutputs, TaskResult } from './task-result.ts'
+export { fillTemplate } from './template.ts'
+export { NO_USAGE, type Usage } from './usage.ts'
+export {
+  type AttemptEnd,
+  type AttemptEvent,
+  attemptEndSchema,
+  attemptEventSchema,
+} from './wire/attempt-event.ts'
+export {
+  type AttemptSpec,
+  attemptSpecSchema,
+  type WireAttempt,
+  type WireInput,
+  wireAttemptSchema,
+} from './wire/attempt-spec.ts'
+export { decodeDocument, encodeDocument } from './wire/codec.ts'
+export { PROTOCOLS } from './wire/protocols.ts'
+export { RPC_METHODS, type RpcMethod, type RpcParams, type RpcResult } from './wire/rpc-methods.ts'

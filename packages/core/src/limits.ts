@@ -1,0 +1,62 @@
+/**
+ * Every limit of the project in one place, with its reason. docs/limits.md is the same list for people.
+ * A limit without an option to change it is here because changing it would break a promise.
+ */
+export const LIMITS = {
+  /** Bytes of one RPC frame. Larger documents travel as artifacts. */
+  rpcFrameBytes: 4 * 1024 * 1024,
+  /** Requests that one peer may have open on us at once; the next one is answered LIMIT. */
+  rpcPendingPerPeer: 1024,
+  /** Streams of one protocol that one peer may open to us at once. */
+  streamsPerPeer: 64,
+  /** Bytes of one frame on an event or bulk stream. */
+  streamFrameBytes: 1024 * 1024,
+  /** Bytes in flight on one stream before the receiver has to grant more. */
+  streamCreditBytes: 8 * 1024 * 1024,
+  /** How long a peer may take to send the first frame of a stream, ms. */
+  streamHeaderMs: 10_000,
+  /** How long an RPC may take when its caller names no other time, ms. */
+  rpcTimeoutMs: 30_000,
+  /** How long a dial may take, ms. */
+  dialTimeoutMs: 10_000,
+  /** Connections from all peers at once. */
+  connections: 2048,
+  /** Offers remembered; the oldest are forgotten first. */
+  offers: 10_000,
+  /** How long an offer is believed without news, ms. */
+  offerTtlMs: 180_000,
+  /** Attempts in one offer call: bounds the frame and the time a host needs to answer. */
+  attemptsPerOffer: 256,
+  /** Bytes of one gossiped offer. */
+  offerBytes: 16 * 1024,
+  /** Bytes of an encoded manifest: a tree of about a million small files. */
+  manifestBytes: 64 * 1024 * 1024,
+  /** Files and directories of one artifact. */
+  entriesPerArtifact: 1_000_000,
+  /** Bytes of one path inside an artifact, and of one of its names. */
+  pathBytes: 1024,
+  nameBytes: 255,
+  /** Bytes of one chunk: small enough to verify and resume, large enough for throughput. */
+  chunkBytes: 1024 * 1024,
+  /** Items of one range text. */
+  itemsPerRange: 100_000_000,
+  /** argv entries, environment entries, inputs, output globs of one task. */
+  argvEntries: 4096,
+  envEntries: 1024,
+  inputsPerTask: 1024,
+  outputsPerTask: 256,
+  /** Bytes of argv or environment together. */
+  argvBytes: 128 * 1024,
+  /** Bytes of stdout and of stderr that a result carries (the last ones). */
+  outputTailBytes: 16 * 1024,
+  /** Bytes of stdout and of stderr that a host keeps of one attempt. */
+  logBytes: 1024 * 1024,
+  /** Events that a log keeps for a reader that is late; then it gets a gap marker. */
+  eventsBuffered: 10_000,
+  /** Attempts that one client may hold at one host. */
+  attemptsPerClient: 4096,
+  /** Times a task is sent out before it is given up, whoever's fault the ends were. */
+  dispatchesPerTask: 20,
+  /** Distinct host deaths after which a task counts as poison. */
+  poisonHosts: 3,
+} as const

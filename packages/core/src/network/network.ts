@@ -1,0 +1,118 @@
+import type { Offer } from '../offer.ts'
+import type { RpcMethod, RpcParams, RpcResult } from '../wire/rpc-methods.ts'
+
+/**
+ * The network as both sides see it: peers by id, typed requests, framed streams, offers. libp2p is
+ * behind it and does not show through. A client and a host in one process have one each.
+ *
+ * Events (`addEventListener`): `'peer:connect'` and `'peer:disconnect'`, `CustomEvent<string>` with
+ * the peer id, when the first connection to a peer opens and the last one closes; `'offer'`,
+ * `CustomEvent<Offer>`, when an offer is new or changed.
+ */
+export interface Network extends EventTarget, AsyncDisposable {
+  readonly peerId: string
+  /** Addresses under which this peer listens, each with `/p2p/PEER`. */
+  readonly addresses: string[]
+
+  /**
+   * Connects to an address and returns the peer id found there. An address without `/p2p/…` takes
+   * whoever answers.
+   *
+   * @throws ADDRESS_INVALID, CONNECT_FAILED
+   */
+  connect(address: string, options?: { signal?: AbortSignal }): Promise<string>
+
+  /** Whether there is a live connection. */
+  isConnected(peer: string): boolean
+  /** Peers with a live connection. */
+  peers(): string[]
+  /** Ends all connections to a peer. */
+  disconnect(peer: string): Promise<void>
+  /** Refuses a peer from now on and ends its connections. */
+  block(peer: string): Promise<void>
+
+  /**
+   * Asks a peer, over the one long-lived stream to it (opened on first use, opened again after a cut).
+   * Params and result are checked on both sides.
+   *
+   * @throws what the peer answered; CONNECT_FAILED, PEER_GONE, PROTOCOL, LIMIT, TIMEOUT
+   */
+  call<Method extends RpcMethod>(
+    peer: string,
+    method: Method,
+    params: RpcParams<Method>,
+    options?: { signal?: AbortSignal; timeoutMs?: number },
+  ): Promise<RpcResult<Method>>
+
+  /** Answers a method. One handler per method; a second one replaces the first. */
+  handle<Method extends RpcMethod>(
+    method: Method,
+    handler: (params: RpcParams<Method>, context: { peer: string }) => Promise<RpcResult<Method>>,
+  ): void
+
+  /** Opens a framed stream. @throws CONNECT_FAILED, PROTOCOL when the peer does not speak it */
+  openStream(
+    peer: string,
+    protocol: string,
+    options?: { signal?: AbortSignal },
+  ): Promise<FrameStream>
+
+  /** Answers streams of a protocol. When the handler rejects, the stream is aborted. */
+  handleStream(
+    protocol: string,
+    handler: (stream: FrameStream, context: { peer: string }) => Promise<void>,
+  ): Promise<void>
+
+  /** Tells the network about our offer now, and again at least once a minute. */
+  publishOffer(offer: Offer): Promise<void>
+  /** Stops telling. */
+  withdrawOffer(): Promise<void>
+  /** Offers believed now, of others. */
+  offers(): Offer[]
+
+  /** Round-trip time to a peer, ms. */
+  ping(peer: string, options?: { signal?: AbortSignal }): Promise<number>
+
+  close(): Promise<void>
+}
+
+/**
+ * A stream of frames with credits of its own: at most `LIMITS.streamCreditBytes` are under way before
+ * the reader has taken them, whatever the layers below buffer. Frames arrive whole and in order.
+ */
+export interface FrameStream extends AsyncIterable<Uint8Array> {
+  readonly peer: string
+  /**
+   * Sends one frame (≤ `LIMITS.streamFrameBytes`). Resolves when there is room for another, so that
+   * awaiting it is back-pressure. The bytes must not be changed afterwards.
+   *
+   * @throws FRAME_TOO_LARGE, PEER_GONE
+   */
+  send(frame: Uint8Array): Promise<void>
+  /** The next frame, or undefined at the end. One reader. @throws PEER_GONE when cut */
+  next(): Promise<Uint8Array | undefined>
+  /** No more frames from us; the other direction stays open. Resolves when all is handed over. */
+  close(): Promise<void>
+  /** Ends both directions at once. */
+  abort(reason?: unknown): void
+}
+
+export interface NetworkOptions {
+  /** Ed25519 private key, 32-byte seed; omitted: a new identity. */
+  privateKey?: Uint8Array
+  /** Multiaddrs to listen on; default none (dial only). */
+  listen?: string[]
+  /** Peers to connect to at the start and to keep connected. At least one must answer. */
+  bootstrap?: string[]
+  /** Finds peers on the local network by multicast DNS. Default false. */
+  mdns?: boolean
+  /** Whether to take part in the gossip of offers. Default true. */
+  gossip?: boolean
+  logger?: Logger
+}
+
+/** Where a library reports what nobody asked for. Silent by default. */
+export interface Logger {
+  debug(message: string, fields?: Record<string, unknown>): void
+  warn(message: string, fields?: Record<string, unknown>): void
+}

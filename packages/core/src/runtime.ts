@@ -1,0 +1,161 @@
+/**
+ * The runtime contract: how a host runs an attempt in a sandbox, whatever the sandbox is.
+ * `@manyhands/testing/runtime-compliance` is the suite that every runtime passes.
+ *
+ * A runtime never decides policy: admission, leases, deadlines and retries are the host's. It creates
+ * sandboxes, says truthfully how they ended, and leaves nothing behind.
+ */
+import type { Resources } from './resources.ts'
+import type { Usage } from './usage.ts'
+
+/** What a runtime can do, as data. A missing capability is answered UNSUPPORTED, never ignored. */
+export interface RuntimeCapabilities {
+  /** `'artifact'`: the image is a file that travels to the host; `'named'`: the host's engine has it. */
+  image: 'artifact' | 'named'
+  /** `true`: any moment; `'cooperative'`: when the task next calls its system; `false`: not at all. */
+  pause: boolean | 'cooperative'
+  /** Whether limits of a running attempt can be changed. */
+  limit: boolean
+  exec: boolean
+  dial: boolean
+  /** Whether a running attempt survives a restart of the host process and can be taken up again. */
+  recover: boolean
+  /** What separates a task from the host's system: `'container'`, `'wasm'`, `'microvm'`, `'none'`. */
+  isolation: string
+}
+
+/** What a runtime finds on this computer now. */
+export interface RuntimeFingerprint {
+  available: boolean
+  /** Why it is not available and what to do, or a remark. */
+  detail?: string
+  /** Version of the engine behind, for people. */
+  version?: string
+  /** Facts for offers and `where` filters: `{ 'docker.isolation': 'runc' }`. Truthful or absent. */
+  attributes: Record<string, string>
+}
+
+/** What a runtime is asked to run: everything is resolved, checked and bounded by the host. */
+export interface RuntimeSpec {
+  /** Unique on this host instance; becomes part of the sandbox's name and labels. */
+  attemptId: string
+  /** Labels that the sandbox carries where its kind has labels. */
+  labels: { host: string; client: string; job: string; attempt: string }
+  /** `'named'`: tag or digest; `'artifact'`: path of the verified file on this host. */
+  image: string
+  /** The whole argv; replaces the image's entry point. Exclusive with `args`. */
+  command?: string[]
+  /** Appended to the image's own entry point. */
+  args?: string[]
+  env: Record<string, string>
+  resources: Resources
+  /** GPU ids that the ledger gave to this attempt. */
+  gpuIds: string[]
+  /** A hard end that the sandbox itself enforces where it can, even when this process is gone, ms. */
+  maxRuntimeMs: number
+  networkProfile: 'none' | { egress: string[] }
+}
+
+/**
+ * Directories of one attempt on the host's disk. `inDir` is mounted read-only at /in, `outDir`
+ * writable at /out. A workspace without inputs has `inDir` undefined.
+ */
+export interface Workspace {
+  readonly inDir: string | undefined
+  readonly outDir: string
+}
+
+/** How a sandbox ended, as its engine and our own record tell it; a code alone proves nothing. */
+export interface RuntimeExit {
+  exitCode: number | undefined
+  signal: string | undefined
+  /** The task (or a child) hit its memory limit. */
+  oom: boolean
+  /** `'exited'` by itself; `'stopped'` by our stop or kill; `'max-runtime'`; `'disk'`; `'engine-lost'`. */
+  reason: 'exited' | 'stopped' | 'max-runtime' | 'disk' | 'engine-lost'
+  detail?: string
+}
+
+/** A chunk of what the task wrote. */
+export interface RuntimeOutput {
+  stream: 'stdout' | 'stderr'
+  bytes: Uint8Array
+}
+
+/** One running sandbox. Every method may be called at any time, also after the end; none throws then. */
+export interface RuntimeTask {
+  /** Serialisable and versioned; `recover(handle)` takes the sandbox up again in another process. */
+  readonly handle: RuntimeHandle
+  /** Settles when the sandbox has ended, once; does not reject for anything the task does. */
+  wait(): Promise<RuntimeExit>
+  /**
+   * What the task writes, bounded: a reader that is late loses the middle, never the end, and never
+   * blocks the task. One reader.
+   */
+  output(): AsyncIterable<RuntimeOutput>
+  /** A sample of now. Rejects only when the engine does not answer. */
+  stats(): Promise<Usage>
+  pause?(): Promise<void>
+  resume?(): Promise<void>
+  limit?(change: Partial<Pick<Resources, 'cpus' | 'memoryBytes' | 'pids'>>): Promise<void>
+  /** Asks the task to end (TERM), kills it after `graceMs`. Resolves when it has ended. */
+  stop(options: { graceMs: number }): Promise<void>
+  /** Ends it now, also when paused. Resolves when nothing of it runs any more. */
+  kill(): Promise<void>
+  /** Removes what is left of an ended sandbox. Repeating it is harmless. Kills it when it still runs. */
+  remove(): Promise<void>
+  exec?(argv: string[], options: { signal?: AbortSignal }): Promise<RuntimeExec>
+  dial?(port: number, options: { signal?: AbortSignal }): Promise<RuntimeConnection>
+}
+
+export interface RuntimeHandle {
+  v: 1
+  runtime: string
+  id: string
+}
+
+export interface RuntimeExec {
+  exitCode: number
+  stdout: Uint8Array
+  stderr: Uint8Array
+}
+
+export interface RuntimeConnection {
+  readable: AsyncIterable<Uint8Array>
+  write(bytes: Uint8Array): Promise<void>
+  close(): Promise<void>
+}
+
+/** What the host lends to a runtime when it starts: nothing ambient. */
+export interface RuntimeContext {
+  /** Id of this host instance; stable over restarts with the same state. */
+  hostInstance: string
+  /** A directory of the runtime's own. */
+  stateDir: string
+}
+
+/** A kind of sandbox. Created by a factory: `docker()`, `wasm()`, `scripted()`. */
+export interface Runtime {
+  readonly name: string
+  readonly capabilities: RuntimeCapabilities
+  /** Called once by the host before anything else. */
+  open(context: RuntimeContext): Promise<void>
+  /** Looks at the computer; cheap enough to be called every few seconds. Never throws. */
+  fingerprint(): Promise<RuntimeFingerprint>
+  /**
+   * Creates and starts a sandbox. On failure nothing is left behind.
+   *
+   * @throws IMAGE_NOT_FOUND, IMAGE_INVALID, COMMAND_INVALID, RUNTIME_UNAVAILABLE, RUNTIME_FAILED, UNSUPPORTED
+   */
+  start(
+    spec: RuntimeSpec,
+    workspace: Workspace,
+    options: { signal: AbortSignal },
+  ): Promise<RuntimeTask>
+  /** Takes up a sandbox that an earlier process started; undefined when it no longer exists. */
+  recover(handle: RuntimeHandle): Promise<RuntimeTask | undefined>
+  /** Handles of sandboxes of this host instance that exist in the engine, whoever started them. */
+  list(): Promise<RuntimeHandle[]>
+  /** Releases the runtime's own resources. Sandboxes that still run are killed unless recoverable. */
+  close(): Promise<void>
+}

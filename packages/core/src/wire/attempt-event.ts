@@ -1,0 +1,106 @@
+import { z } from 'zod'
+import type { ErrorDocument } from '../errors.ts'
+import { LIMITS } from '../limits.ts'
+import type { AttemptPhase } from '../phases.ts'
+import type { Usage } from '../usage.ts'
+import { digestSchema } from './attempt-spec.ts'
+
+/**
+ * What a host tells about an attempt on the job's event stream. Every event has the attempt and a
+ * sequence number of the attempt; a repeat is recognised and dropped. Events with `end` are kept by
+ * the host until the client acknowledges them; the others may be lost when a reader is late.
+ */
+export interface AttemptEvent {
+  attempt: string
+  seq: number
+  phase: AttemptPhase
+  usage?: Usage
+  stdout?: Uint8Array
+  stderr?: Uint8Array
+  /** Bytes staged of the inputs so far. */
+  bytesIn?: number
+  end?: AttemptEnd
+}
+
+/** How an attempt ended: sealed in the host's journal before it is announced. */
+export interface AttemptEnd {
+  exitCode?: number
+  signal?: string
+  oom: boolean
+  timedOut: boolean
+  durationMs: number
+  usage: Usage
+  stdoutTail: Uint8Array
+  stderrTail: Uint8Array
+  /** Digest and size of the encoded manifest of the outputs; absent when there are none to fetch. */
+  outputs?: { root: string; bytes: number }
+  error?: ErrorDocument
+  /** Who ended it, when it did not end by itself. */
+  by?: 'host' | 'client'
+  reason?: string
+}
+
+const bytes = z.instanceof(Uint8Array)
+const n = z.number().nonnegative()
+
+export const usageSchema: z.ZodType<Usage> = z.object({
+  elapsedMs: n,
+  cpu: n,
+  cpuMs: n,
+  memoryBytes: n,
+  memoryPeakBytes: n,
+  pids: n,
+  diskBytes: n,
+  netInBytes: n,
+  netOutBytes: n,
+  gpu: n.optional(),
+})
+
+export const errorDocumentSchema = z.object({
+  code: z.string().max(64),
+  message: z.string().max(16_384),
+  hint: z.string().max(4096),
+  blame: z.enum(['caller', 'host', 'network', 'task', 'internal']),
+  details: z.record(z.string(), z.unknown()).optional(),
+}) as unknown as z.ZodType<ErrorDocument>
+
+const phase = z.enum([
+  'offered',
+  'staging',
+  'running',
+  'paused',
+  'collecting',
+  'completed',
+  'failed',
+  'canceled',
+  'lost',
+  'evicted',
+])
+
+export const attemptEndSchema: z.ZodType<AttemptEnd> = z.object({
+  exitCode: z.number().int().optional(),
+  signal: z.string().max(32).optional(),
+  oom: z.boolean(),
+  timedOut: z.boolean(),
+  durationMs: n,
+  usage: usageSchema,
+  stdoutTail: bytes.refine((value) => value.length <= LIMITS.outputTailBytes),
+  stderrTail: bytes.refine((value) => value.length <= LIMITS.outputTailBytes),
+  outputs: z.object({ root: digestSchema, bytes: n }).optional(),
+  error: errorDocumentSchema.optional(),
+  by: z.enum(['host', 'client']).optional(),
+  reason: z.string().max(1024).optional(),
+})
+
+export const attemptEventSchema: z.ZodType<AttemptEvent> = z.object({
+  attempt: z.string().max(128),
+  seq: z.number().int().nonnegative(),
+  phase,
+  usage: usageSchema.optional(),
+  stdout: bytes.optional(),
+  stderr: bytes.optional(),
+  bytesIn: n.optional(),
+  end: attemptEndSchema.optional(),
+})
+
+export const attemptPhaseSchema: z.ZodType<AttemptPhase> = phase

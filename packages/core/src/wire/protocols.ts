@@ -1,0 +1,11 @@
+/** Protocol names on the wire. A change that an old peer cannot read gets a new number. */
+export const PROTOCOLS = {
+  /** One long-lived stream per pair of peers: requests and answers in both directions. */
+  rpc: '/manyhands/rpc/1',
+  /** One per job and host, opened by the client: attempt events. */
+  events: '/manyhands/events/1',
+  /** One per transfer, opened by the receiver: artifacts. */
+  artifacts: '/manyhands/artifacts/1',
+  /** Topic of signed offers. */
+  offers: 'manyhands/offers/1',
+} as const

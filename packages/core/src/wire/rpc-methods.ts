@@ -1,0 +1,71 @@
+import { z } from 'zod'
+import { LIMITS } from '../limits.ts'
+import { offerSchema } from '../offer.ts'
+import { attemptPhaseSchema, errorDocumentSchema } from './attempt-event.ts'
+import {
+  attemptIdSchema,
+  attemptSpecSchema,
+  jobIdSchema,
+  wireAttemptSchema,
+} from './attempt-spec.ts'
+
+const ids = z.array(attemptIdSchema).max(LIMITS.attemptsPerClient)
+const reason = z.string().max(1024)
+const empty = z.object({})
+
+/**
+ * Every request that one peer may make of another, with the shape of what is asked and answered.
+ * Both directions share one stream; who answers what is said per method. A repeated request is
+ * answered as the first one was: every method is idempotent.
+ */
+export const RPC_METHODS = {
+  /** Client → host: opens the relation; proposes the lease's heartbeat, the host answers what holds. */
+  hello: {
+    params: z.object({
+      v: z.literal(1),
+      agent: z.string().max(256),
+      heartbeatMs: z.number().positive(),
+    }),
+    result: z.object({ offer: offerSchema, heartbeatMs: z.number().positive() }),
+  },
+  /** Client → host: the offer as it is now. */
+  'offer.get': { params: empty, result: z.object({ offer: offerSchema }) },
+  /** Client → host: please run these. Answered only after the reservations are durable. */
+  'attempt.offer': {
+    params: z.object({
+      job: jobIdSchema,
+      jobName: z.string().max(200),
+      spec: attemptSpecSchema,
+      attempts: z.array(wireAttemptSchema).min(1).max(LIMITS.attemptsPerOffer),
+    }),
+    result: z.object({
+      answers: z.array(
+        z.object({
+          id: attemptIdSchema,
+          accepted: z.boolean(),
+          error: errorDocumentSchema.optional(),
+        }),
+      ),
+      offer: offerSchema,
+    }),
+  },
+  /** Client → host: end these; unknown ones are ignored. */
+  'attempt.cancel': { params: z.object({ ids, reason }), result: empty },
+  /** Client → host: these ends are durable here, their results may be deleted. */
+  'attempt.acknowledge': { params: z.object({ ids }), result: empty },
+  /** Client → host: which attempts of mine do you hold? Asked after every new connection. */
+  'attempt.inventory': {
+    params: z.object({ job: jobIdSchema.optional() }),
+    result: z.object({
+      attempts: z.array(
+        z.object({ id: attemptIdSchema, job: jobIdSchema, phase: attemptPhaseSchema }),
+      ),
+    }),
+  },
+  /** Host → client: the leases of these attempts go on. The answer names those no longer wanted. */
+  'lease.renew': { params: z.object({ ids }), result: z.object({ unwanted: ids }) },
+} as const satisfies Record<string, { params: z.ZodType; result: z.ZodType }>
+
+export type RpcMethod = keyof typeof RPC_METHODS
+export type RpcParams<Method extends RpcMethod> = z.infer<(typeof RPC_METHODS)[Method]['params']>
+export type RpcResult<Method extends RpcMethod> = z.infer<(typeof RPC_METHODS)[Method]['result']>
