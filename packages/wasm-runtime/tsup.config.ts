@@ -1,3 +1,4 @@
 import { packageConfig } from '../../tsup.base.ts'
 
-export default packageConfig()
+// The worker is a file of its own: threads are started from it.
+export default packageConfig({ entry: ['src/index.ts', 'src/worker.ts'] })

@@ -43,6 +43,13 @@ export const ERRORS = {
   SPEC_INVALID: row('caller', false, EXIT.usage, 400, 'Correct the named field of the job spec.'),
   USAGE: row('caller', false, EXIT.usage, 400, 'See `manyhands --help`.'),
   CONFIG_INVALID: row('caller', false, EXIT.config, 400, 'Correct the named setting.'),
+  UNAUTHORIZED: row(
+    'caller',
+    false,
+    EXIT.config,
+    401,
+    'Send the token of control.json as a bearer token.',
+  ),
   RANGE_INVALID: row('caller', false, EXIT.usage, 400, 'Write ranges as 1-250,300 or 1-9x2.'),
   ADDRESS_INVALID: row(
     'caller',

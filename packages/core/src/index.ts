@@ -1,4 +1,5 @@
 export type { Artifact, ArtifactStore, Manifest, ManifestFile } from './artifacts/artifact-store.ts'
+export { type ArtifactStoreOptions, createArtifactStore } from './artifacts/create-artifact-store.ts'
 export { type ByteSize, formatByteSize, parseByteSize } from './byte-size.ts'
 export { type Duration, formatDuration, parseDuration } from './duration.ts'
 export {
@@ -22,6 +23,8 @@ export {
   validateTaskSpec,
 } from './job-spec.ts'
 export { LIMITS } from './limits.ts'
+export { createNetwork } from './network/create-network.ts'
+export { createIdentity, type Identity } from './network/identity.ts'
 export type { FrameStream, Logger, Network, NetworkOptions } from './network/network.ts'
 export { type Offer, type OfferedRuntime, offerSchema } from './offer.ts'
 export {
@@ -76,3 +79,5 @@ export {
 export { decodeDocument, encodeDocument } from './wire/codec.ts'
 export { PROTOCOLS } from './wire/protocols.ts'
 export { RPC_METHODS, type RpcMethod, type RpcParams, type RpcResult } from './wire/rpc-methods.ts'
+export { type JournalDatabase, openJournalDatabase } from './durable/journal-database.ts'
+export { openStateDirectory, type StateDirectory } from './durable/state-directory.ts'

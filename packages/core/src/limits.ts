@@ -23,6 +23,8 @@ export const LIMITS = {
   connections: 2048,
   /** Offers remembered; the oldest are forgotten first. */
   offers: 10_000,
+  /** Offers in one answer to `offer.list`. */
+  offersPerAnswer: 1000,
   /** How long an offer is believed without news, ms. */
   offerTtlMs: 180_000,
   /** Attempts in one offer call: bounds the frame and the time a host needs to answer. */
@@ -55,6 +57,8 @@ export const LIMITS = {
   eventsBuffered: 10_000,
   /** Attempts that one client may hold at one host. */
   attemptsPerClient: 4096,
+  /** Jobs of one client that a host tells about at once. */
+  jobsPerClient: 256,
   /** Times a task is sent out before it is given up, whoever's fault the ends were. */
   dispatchesPerTask: 20,
   /** Distinct host deaths after which a task counts as poison. */

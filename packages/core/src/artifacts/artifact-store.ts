@@ -28,18 +28,26 @@ export interface Artifact {
   manifest: Manifest
   /** Bytes of all files. */
   size: number
+  /** After {@link ArtifactStore.collect}: the globs that matched nothing. */
+  unmatched?: string[]
 }
 
 /**
  * Content-addressed files and trees on one peer's disk. Files are kept once per content, whatever
  * artifacts they belong to. Nothing half-received is ever visible under its final name.
+ *
+ * A store's directory belongs to one process at a time. Holds ({@link retain}) live in memory: a store
+ * that is opened again knows none and therefore removes nothing by itself. Whoever keeps a journal
+ * retains again what it still needs, and may then call {@link sweep}.
  */
 export interface ArtifactStore extends AsyncDisposable {
   /**
    * Takes a file or tree of the local disk as an artifact, by reference: the bytes stay where they are
-   * and are read again when somebody asks for them.
+   * and are read again when somebody asks for them. When they changed meanwhile, who asks gets
+   * INPUT_CHANGED. A file that did not change is not read a second time to be hashed. References end
+   * with the process: call it again after a restart.
    *
-   * @throws INPUT_UNREADABLE, PATH_UNSAFE (links, special files, names that do not travel), LIMIT
+   * @throws INPUT_UNREADABLE, INPUT_CHANGED, PATH_UNSAFE (links, special files, names that do not travel), LIMIT
    */
   addPath(path: string, options?: { signal?: AbortSignal }): Promise<Artifact>
   /** Takes bytes as a single-file artifact. */
@@ -47,8 +55,10 @@ export interface ArtifactStore extends AsyncDisposable {
   /**
    * Takes a task's output directory as an artifact, moving the files into the store. Only files that
    * match one of `globs` (relative to `dir`, `**` and `*`) are taken. Walks with lstat and O_NOFOLLOW.
+   * `unmatched` of the answer names the globs that took nothing. Links and special files that no glob
+   * can reach are passed by. After a failure files may be gone from `dir`.
    *
-   * @throws OUTPUT_UNSAFE, LIMIT
+   * @throws OUTPUT_UNSAFE, LIMIT, DISK_FULL
    */
   collect(dir: string, globs: string[], options?: { signal?: AbortSignal }): Promise<Artifact>
   /** A complete artifact by its root. */
@@ -57,7 +67,11 @@ export interface ArtifactStore extends AsyncDisposable {
    * Fetches an artifact from a peer unless it is complete here: only missing files, only missing
    * chunks; verified; a cut transfer goes on where it stopped. Concurrent calls for one root share.
    *
-   * @throws ARTIFACT_MISSING, ARTIFACT_CORRUPT, PEER_GONE, LIMIT, DISK_FULL, or the signal's reason
+   * A transfer that callers share ends early only when the signals of all of them have fired.
+   *
+   * @throws ARTIFACT_MISSING, ARTIFACT_CORRUPT, INPUT_CHANGED, CONNECT_FAILED, PEER_GONE, PROTOCOL
+   *   (a manifest that is not canonical or has unsafe paths, too), TIMEOUT, LIMIT, DISK_FULL, or the
+   *   signal's reason
    */
   fetch(
     root: string,
@@ -66,23 +80,40 @@ export interface ArtifactStore extends AsyncDisposable {
       signal?: AbortSignal
       /** Refuses artifacts larger than this before any content travels. */
       maxBytes?: number
+      /** Bytes received and verified so far by the transfer; what was here before does not count. */
       onProgress?: (bytes: number) => void
     },
   ): Promise<Artifact>
   /**
    * Puts a complete artifact at `target` (a single file at exactly that path, a tree as a directory).
-   * `'link'` shares the bytes with the store and is only for places that nobody writes to.
+   * `'link'` shares the bytes with the store and is only for places that nobody writes to: files get
+   * mode 0444 or 0555. With `'copy'` they are the caller's own, 0644 or 0755. Files that are in the way
+   * are replaced; links inside `target` are never followed.
+   *
+   * @throws ARTIFACT_MISSING, INPUT_CHANGED, PATH_UNSAFE, DISK_FULL
    */
   place(root: string, target: string, mode: 'link' | 'copy'): Promise<void>
   /** One file's bytes of a complete artifact. @throws NOT_FOUND, ARTIFACT_MISSING */
   read(root: string, path: string): Promise<Uint8Array>
   /** Serves this store's artifacts to peers for which `allow` says yes. */
   serve(network: Network, allow: (peer: string, root: string) => boolean): Promise<void>
-  /** Keeps an artifact from being removed until {@link release}; counted by holder. */
+  /**
+   * Keeps an artifact from being removed until {@link release}; counted by holder. Repeating it for the
+   * same holder changes nothing. It may come before the artifact does, and should: between a fetch and
+   * a later hold somebody else's release could remove it.
+   */
   retain(root: string, holder: string): void
-  /** Ends a hold. Files that no artifact holds are removed. */
+  /**
+   * Ends a hold. An artifact that nobody holds any more is removed, and with it the files that no other
+   * artifact has; its by-reference source is forgotten.
+   */
   release(root: string, holder: string): Promise<void>
-  /** Bytes and files on disk now. */
+  /**
+   * Removes every artifact that nobody holds, and what cut transfers left. Only for a caller that has
+   * retained all it needs; nothing else removes artifacts that were never held.
+   */
+  sweep(): Promise<void>
+  /** Bytes and files on disk now, partial ones too. */
   usage(): Promise<{ bytes: number; files: number; artifacts: number }>
   close(): Promise<void>
 }

@@ -57,7 +57,10 @@ export interface Network extends EventTarget, AsyncDisposable {
     options?: { signal?: AbortSignal },
   ): Promise<FrameStream>
 
-  /** Answers streams of a protocol. When the handler rejects, the stream is aborted. */
+  /**
+   * Answers streams of a protocol. When the handler rejects, the stream is aborted; when it resolves,
+   * our direction is closed and what the peer still sends is dropped.
+   */
   handleStream(
     protocol: string,
     handler: (stream: FrameStream, context: { peer: string }) => Promise<void>,

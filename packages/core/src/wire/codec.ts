@@ -5,9 +5,15 @@ import { ManyhandsError } from '../errors.ts'
 /**
  * Encodes a document as DAG-CBOR: deterministic, so that equal documents have equal hashes.
  * Fields that are undefined are left out.
+ *
+ * @throws PROTOCOL when it holds what DAG-CBOR has no form for: functions, NaN, infinities
  */
 export function encodeDocument(document: unknown): Uint8Array {
-  return dagCbor.encode(strip(document))
+  try {
+    return dagCbor.encode(withoutUndefined(document))
+  } catch (cause) {
+    throw new ManyhandsError('PROTOCOL', `not encodable: ${(cause as Error).message}`, { cause })
+  }
 }
 
 /**
@@ -35,12 +41,33 @@ export function decodeDocument<Shape>(
   return parsed.data
 }
 
-function strip(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(strip)
+/**
+ * The same document without its undefined fields, which DAG-CBOR has no form for. Only what holds
+ * one is copied: this runs for every message.
+ */
+export function withoutUndefined(value: unknown): unknown {
   if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return value
-  const copy: Record<string, unknown> = {}
-  for (const [key, field] of Object.entries(value)) {
-    if (field !== undefined) copy[key] = strip(field)
+  if (Array.isArray(value)) return withoutUndefinedItems(value)
+  const record = value as Record<string, unknown>
+  let copy: Record<string, unknown> | undefined
+  for (const key in record) {
+    const field = record[key]
+    const kept = withoutUndefined(field)
+    if (kept === field && field !== undefined) continue
+    copy ??= { ...record }
+    if (kept === undefined) delete copy[key]
+    else copy[key] = kept
   }
-  return copy
+  return copy ?? value
+}
+
+function withoutUndefinedItems(items: unknown[]): unknown[] {
+  let copy: unknown[] | undefined
+  for (let index = 0; index < items.length; index++) {
+    const kept = withoutUndefined(items[index])
+    if (kept === items[index]) continue
+    copy ??= [...items]
+    copy[index] = kept
+  }
+  return copy ?? items
 }

@@ -30,6 +30,11 @@ export const RPC_METHODS = {
   },
   /** Client → host: the offer as it is now. */
   'offer.get': { params: empty, result: z.object({ offer: offerSchema }) },
+  /** Anyone → anyone: which hosts do you know? Hosts answer with their own offer and those believed. */
+  'offer.list': {
+    params: empty,
+    result: z.object({ offers: z.array(offerSchema).max(LIMITS.offersPerAnswer) }),
+  },
   /** Client → host: please run these. Answered only after the reservations are durable. */
   'attempt.offer': {
     params: z.object({
@@ -63,7 +68,10 @@ export const RPC_METHODS = {
     }),
   },
   /** Host → client: the leases of these attempts go on. The answer names those no longer wanted. */
-  'lease.renew': { params: z.object({ ids }), result: z.object({ unwanted: ids }) },
+  'lease.renew': {
+    params: z.object({ ids, offer: offerSchema }),
+    result: z.object({ unwanted: ids }),
+  },
 } as const satisfies Record<string, { params: z.ZodType; result: z.ZodType }>
 
 export type RpcMethod = keyof typeof RPC_METHODS

@@ -1,0 +1,63 @@
+import type { Client } from '@manyhands/client'
+import { ManyhandsError, type Offer } from '@manyhands/core'
+import type { CommandContext } from '../command-context.ts'
+import { localHostAddresses } from '../running-host.ts'
+import type { JobRequest } from './job-request.ts'
+
+/** Once a chosen host is seen, how long another one with the runtime may take to show up, ms. */
+const RUNTIME_GRACE_MS = 3000
+
+/**
+ * Where to look for hosts: what is named, else the host of this computer.
+ *
+ * @throws NO_HOSTS when there is nowhere to look: waiting would change nothing
+ */
+export async function placesToLook(
+  request: Pick<JobRequest, 'bootstrap' | 'mdns'>,
+  context: Pick<CommandContext, 'env' | 'cwd' | 'interruption'>,
+): Promise<{ bootstrap: string[]; mdns: boolean }> {
+  const { bootstrap, mdns } = request
+  if (bootstrap.length > 0 || mdns) return { bootstrap, mdns }
+  const local = await localHostAddresses(context, context.interruption.signal)
+  if (local.length > 0) return { bootstrap: local, mdns }
+  throw new ManyhandsError('NO_HOSTS', 'no host is named, and none runs on this computer', {
+    hint: 'Name one with --bootstrap, look on the local network with --mdns, or start `manyhands host`.',
+  })
+}
+
+/**
+ * Resolves when a host is seen that could run the job, as far as runtime and selection go.
+ *
+ * @throws NO_HOSTS; RUNTIME_UNAVAILABLE when there are hosts, but none with the runtime
+ */
+export async function waitForRuntime(
+  client: Client,
+  request: JobRequest,
+  signal: AbortSignal,
+): Promise<void> {
+  const { spec, waitMs } = request
+  const runtime = spec.runtime ?? 'docker'
+  const chosen = (offer: Offer) =>
+    (spec.hosts?.only?.includes(offer.peerId) ?? true) &&
+    spec.hosts?.deny?.includes(offer.peerId) !== true
+  const offers = (offer: Offer) => offer.runtimes.some(({ name }) => name === runtime)
+  const start = performance.now()
+  const seen = await client.waitForHosts({ where: chosen, timeout: waitMs, signal })
+  if (seen.some(offers)) return
+  const left = Math.max(0, waitMs - (performance.now() - start))
+  try {
+    await client.waitForHosts({
+      where: (offer) => chosen(offer) && offers(offer),
+      timeout: Math.min(left, RUNTIME_GRACE_MS),
+      signal,
+    })
+  } catch (error) {
+    if ((error as Partial<ManyhandsError>).code !== 'NO_HOSTS') throw error
+    const others = new Set(seen.flatMap((offer) => offer.runtimes.map(({ name }) => name)))
+    throw new ManyhandsError(
+      'RUNTIME_UNAVAILABLE',
+      `no host offers the runtime '${runtime}'; ${seen.length} seen, with ${[...others].join(', ') || 'none'}`,
+      { hint: 'Name another --runtime, or start the engine on a host.', cause: error },
+    )
+  }
+}

@@ -1,0 +1,65 @@
+import type { JobEvent, JobProgress, JobSummary } from '@manyhands/client'
+import type { TaskResult } from '@manyhands/core'
+
+/** What scripts read of a job. Fields are added over time, never removed or renamed. */
+
+export type AttemptEvent = Extract<JobEvent, { kind: 'attempt' }>
+
+export function attemptLine(event: AttemptEvent) {
+  const { job, task, attempt, host, phase, by, reason, error, usage } = event
+  return {
+    job,
+    task,
+    attempt,
+    host,
+    phase,
+    ...(by === undefined ? {} : { by }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(error === undefined ? {} : { error }),
+    ...(usage === undefined ? {} : { usage }),
+  }
+}
+
+/** A task that is over; `saved` is the directory that its outputs were saved to. */
+export function taskLine(result: TaskResult, saved: string | undefined) {
+  return {
+    job: result.job,
+    key: result.key,
+    index: result.index,
+    item: result.item ?? null,
+    ok: result.ok,
+    phase: result.phase,
+    exitCode: result.exitCode ?? null,
+    signal: result.signal ?? null,
+    timedOut: result.timedOut,
+    canceled: result.canceled,
+    oom: result.oom,
+    host: result.host ?? null,
+    attempts: result.attempts,
+    durationMs: result.durationMs,
+    usage: result.usage,
+    outputs: result.outputs.files,
+    ...(saved === undefined ? {} : { saved }),
+    stdoutTail: result.stdoutTail,
+    stderrTail: result.stderrTail,
+    ...(result.error === undefined ? {} : { error: result.error }),
+  }
+}
+
+export function progressLine(job: string, progress: JobProgress, hosts: number) {
+  return { job, ...progress, hosts }
+}
+
+export function jobLine(summary: JobSummary) {
+  const { id, name, phase, counts, bytesUp, bytesDown, durationMs, error } = summary
+  return {
+    job: id,
+    name,
+    phase,
+    counts,
+    bytesUp,
+    bytesDown,
+    durationMs,
+    ...(error === undefined ? {} : { error }),
+  }
+}

@@ -1,0 +1,98 @@
+import type { Job, JobSummary } from '@manyhands/client'
+import { isTerminal, type TaskResult } from '@manyhands/core'
+import type { Output } from '../output.ts'
+import { type AttemptEvent, attemptLine, jobLine, progressLine, taskLine } from './job-lines.ts'
+import { KEPT_FAILURES, progressText, summaryText } from './progress-bar.ts'
+import type { FailureTally } from './run-exit.ts'
+
+/** At most four progress lines a second; scripts rely on it. */
+const PROGRESS_MS = 250
+/** Where nobody watches, a line now and then is enough. */
+const PLAIN_MS = 5000
+
+/** Tells people and scripts about a job while it runs, and how it ended. */
+export class JobReport {
+  readonly #job: Job
+  readonly #output: Output
+  readonly #timer: NodeJS.Timeout
+  readonly #failures: TaskResult[] = []
+  /** Attempts that run now, and where. */
+  readonly #attempts = new Map<string, string>()
+  readonly #tasks: object[] = []
+  readonly tally: FailureTally = { failed: 0, timedOut: 0 }
+  #last = ''
+  #plainAt = performance.now()
+
+  constructor(job: Job, output: Output) {
+    this.#job = job
+    this.#output = output
+    output.event('submitted', { job: job.id, name: job.name, ...job.counts })
+    this.#timer = setInterval(() => this.#progress(), PROGRESS_MS)
+    this.#timer.unref()
+  }
+
+  attempt(event: AttemptEvent): void {
+    if (isTerminal(event.phase)) this.#attempts.delete(event.attempt)
+    else this.#attempts.set(event.attempt, event.host)
+    this.#output.event('attempt', attemptLine(event))
+  }
+
+  gap(missed: number): void {
+    this.#output.event('gap', { job: this.#job.id, missed })
+  }
+
+  task(result: TaskResult, saved: string | undefined): void {
+    if (!result.ok && !result.canceled) {
+      this.tally.failed += 1
+      if (result.timedOut) this.tally.timedOut += 1
+      if (this.#failures.length < KEPT_FAILURES) this.#failures.push(result)
+    }
+    const line = taskLine(result, saved)
+    this.#output.event('task', line)
+    if (this.#output.format === 'json') this.#tasks.push(line)
+    this.#output.data(result.stdoutTail)
+    this.#draw()
+  }
+
+  /** The last word. */
+  end(summary: JobSummary): void {
+    this.stop()
+    const line = jobLine(summary)
+    this.#output.event('job', line)
+    this.#output.document({ v: 1, time: new Date().toISOString(), ...line, tasks: this.#tasks })
+    if (this.#output.format !== 'text') return
+    const { unit } = this.#job.progress
+    this.#output.say(summaryText(summary, unit, this.#failures, this.#output))
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+    this.#output.draw('')
+  }
+
+  get #hosts(): number {
+    return new Set(this.#attempts.values()).size
+  }
+
+  #progress(): void {
+    if (this.#output.format === 'text') {
+      this.#draw()
+      return
+    }
+    const line = progressLine(this.#job.id, this.#job.progress, this.#hosts)
+    const text = JSON.stringify(line)
+    if (text === this.#last) return
+    this.#last = text
+    this.#output.event('progress', line)
+  }
+
+  #draw(): void {
+    if (this.#output.format !== 'text') return
+    const now = performance.now()
+    if (!this.#output.live && now - this.#plainAt < PLAIN_MS) return
+    this.#plainAt = now
+    const text = progressText(this.#job.progress, this.#hosts, this.#output.columns)
+    if (this.#output.live) this.#output.draw(text)
+    else this.#output.say(text)
+  }
+}

@@ -1,0 +1,47 @@
+import { ERRORS, ManyhandsError, toManyhandsError } from '@manyhands/core'
+import { CommanderError } from 'commander'
+import { eventLine, type Output } from './output.ts'
+
+/** Tells people and scripts what went wrong. Returns the exit code. */
+export function reportFailure(
+  thrown: unknown,
+  output: Output,
+  options: { debug: boolean },
+): number {
+  const error = toError(thrown)
+  output.say(`${output.style('red', 'error')} ${error.code}: ${error.message}`)
+  output.say(`hint: ${error.hint}`)
+  if (options.debug) {
+    for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+      output.say(cause.stack ?? String(cause))
+    }
+  }
+  if (output.format === 'jsonl') output.event('error', { error: error.toJSON() })
+  // With --json too: the one document of a command that failed is its error.
+  if (output.format === 'json') {
+    output.document(JSON.parse(eventLine('error', { error: error.toJSON() })))
+  }
+  return error.exitCode
+}
+
+function toError(thrown: unknown): ManyhandsError {
+  if (thrown instanceof CommanderError) return usageError(thrown)
+  // A package may be installed twice; its errors are then not instances of our class.
+  const foreign = thrown as Partial<ManyhandsError> | null
+  if (
+    foreign?.name === 'ManyhandsError' &&
+    typeof foreign.toJSON === 'function' &&
+    Object.hasOwn(ERRORS, String(foreign.code))
+  ) {
+    const copy = ManyhandsError.fromJSON(foreign.toJSON())
+    copy.stack = foreign.stack
+    return copy
+  }
+  return toManyhandsError(thrown)
+}
+
+function usageError(error: CommanderError): ManyhandsError {
+  const help = error.code === 'commander.help'
+  const message = help ? 'no command was given' : error.message.replace(/^error: /, '')
+  return new ManyhandsError('USAGE', message, { cause: error })
+}

@@ -1,0 +1,52 @@
+/** What the user's Ctrl-C, or a SIGTERM, means to a command. */
+export interface Interruption {
+  /** Aborted at the first signal: end politely. */
+  readonly signal: AbortSignal
+  /** What the second signal does; by default the process ends at once with exit code 130. */
+  onSecond(listener: () => void): void
+  /** As if a signal had come. */
+  trigger(): void
+}
+
+/** A launcher forwards what the terminal already sent to the whole group: such a pair is one signal. */
+const PAIR_MS = 150
+
+export function createInterruption(
+  process: Pick<NodeJS.Process, 'on' | 'exit' | 'channel'>,
+): Interruption {
+  const controller = new AbortController()
+  let second = () => process.exit(130)
+  let last = Number.NEGATIVE_INFINITY
+  const trigger = () => {
+    if (!controller.signal.aborted) controller.abort()
+    else second()
+  }
+  const receive = () => {
+    const now = performance.now()
+    if (process.channel !== undefined && now - last < PAIR_MS) return
+    last = now
+    trigger()
+  }
+  process.on('SIGINT', receive)
+  process.on('SIGTERM', receive)
+  return {
+    signal: controller.signal,
+    onSecond(listener) {
+      second = listener as () => never
+    },
+    trigger,
+  }
+}
+
+/** The promise's outcome, or a rejection at the signal, whichever comes first. */
+export function orInterrupted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(new Interrupted())
+    if (signal.aborted) return abort()
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+/** Thrown by a command that was interrupted and has nothing more to say: exit code 130. */
+export class Interrupted {}

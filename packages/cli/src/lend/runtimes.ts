@@ -1,0 +1,27 @@
+import { ManyhandsError, type Runtime } from '@manyhands/core'
+
+/** Runtimes by name, loaded when asked for: an engine's client library is nobody's business else. */
+const LOADERS: Record<string, () => Promise<Runtime>> = {
+  docker: async () => (await import('@manyhands/docker-runtime')).docker(),
+  wasm: async () => (await import('@manyhands/wasm-runtime')).wasm(),
+  // For tests of the command: runs nothing, does what its arguments say.
+  scripted: async () => (await import('@manyhands/testing')).scripted(),
+}
+
+/** What a host offers when its owner names nothing. */
+export const DEFAULT_RUNTIMES = ['docker', 'wasm']
+
+/** @throws USAGE for a name that is not known */
+export async function loadRuntimes(names: string[]): Promise<Runtime[]> {
+  const runtimes: Runtime[] = []
+  for (const name of new Set(names)) {
+    const load = Object.hasOwn(LOADERS, name) ? LOADERS[name] : undefined
+    if (load === undefined) {
+      throw new ManyhandsError('USAGE', `there is no runtime '${name}'`, {
+        hint: `Known runtimes: ${DEFAULT_RUNTIMES.join(', ')}.`,
+      })
+    }
+    runtimes.push(await load())
+  }
+  return runtimes
+}

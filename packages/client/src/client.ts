@@ -1,0 +1,169 @@
+import type {
+  AttemptPhase,
+  Duration,
+  ErrorDocument,
+  JobPhase,
+  JobSpec,
+  Logger,
+  Offer,
+  TaskPhase,
+  TaskResult,
+  Usage,
+} from '@manyhands/core'
+
+/**
+ * A borrower of computers: finds hosts, submits jobs, follows them. No server is involved; the client
+ * itself keeps the journal of its jobs.
+ *
+ * @example
+ * await using client = await createClient({ network: { bootstrap: host.addresses } })
+ * for await (const result of client.map([1, 2, 3], { runtime: 'wasm', image: './square.wasm', args: ['{{item}}'] }))
+ *   console.log(result.stdoutTail)
+ */
+export interface Client extends AsyncDisposable {
+  readonly peerId: string
+  /** Offers of hosts known now. */
+  hosts(): Offer[]
+  /** The offers known, then every change, until the signal. */
+  watchHosts(options?: { signal?: AbortSignal }): AsyncIterable<HostChange>
+  /**
+   * Resolves with the matching offers when there are at least `min` (default 1).
+   *
+   * @throws NO_HOSTS after `timeout` (default 30 s), saying what was seen
+   */
+  waitForHosts(options?: {
+    min?: number
+    where?: (offer: Offer) => boolean
+    timeout?: Duration
+    signal?: AbortSignal
+  }): Promise<Offer[]>
+  /**
+   * Takes a job on. Resolves when it is durable (with `state` set); the job goes on until it ends or
+   * the client closes.
+   *
+   * @throws SPEC_INVALID, RANGE_INVALID, INPUT_UNREADABLE, PATH_UNSAFE, IMAGE_INVALID, JOB_CONFLICT
+   */
+  submit<Item>(spec: JobSpec<Item>, options?: { signal?: AbortSignal }): Promise<Job<Item>>
+  /**
+   * Runs a job to its end. An abort of the signal cancels it.
+   *
+   * @throws JOB_FAILED when a task failed (`details.counts`), NO_HOSTS when no host ever fits, CANCELED
+   */
+  run<Item>(spec: JobSpec<Item>, options?: { signal?: AbortSignal }): Promise<JobSummary>
+  /** Runs one task per item and yields the results in input order; a failed task is a result, not a throw. */
+  map<Item>(
+    items: Iterable<Item> | AsyncIterable<Item>,
+    spec: Omit<JobSpec<Item>, 'tasks'>,
+    options?: { signal?: AbortSignal },
+  ): AsyncIterable<TaskResult<Item>>
+  /** A job of this client by id. @throws NOT_FOUND */
+  job<Item = unknown>(id: string): Promise<Job<Item>>
+  /** Jobs of this client, newest first. */
+  jobs(): JobSummary[]
+  close(): Promise<void>
+}
+
+/** A handle to a job. Dropping it changes nothing. */
+export interface Job<Item = unknown> {
+  readonly id: string
+  readonly name: string
+  readonly phase: JobPhase
+  readonly counts: JobCounts
+  readonly progress: JobProgress
+  /** Results in completion order, or in input order; each once; ends when the job ends. */
+  results(options?: { ordered?: boolean; signal?: AbortSignal }): AsyncIterable<TaskResult<Item>>
+  /** What happened, from `since` (an event's `seq`) on. A reader that is too late gets a `gap` event. */
+  events(options?: { since?: number; signal?: AbortSignal }): AsyncIterable<JobEvent>
+  /** Resolves when the job has ended, however it ended. */
+  wait(options?: { signal?: AbortSignal }): Promise<JobSummary>
+  /** Sends out no more tasks; what runs goes on. */
+  pause(): Promise<void>
+  resume(): Promise<void>
+  /** Ends the job: nothing more is sent out, what runs is ended. Resolves when the hosts were told. */
+  cancel(reason?: string): Promise<void>
+  /** Every known host, with the rule that excludes it for this task, or why it waits. */
+  why(taskKey: string): Promise<HostVerdict[]>
+}
+
+export interface JobCounts {
+  queued: number
+  running: number
+  completed: number
+  failed: number
+  canceled: number
+  /** Known once the source of tasks has been read to its end. */
+  total?: number
+}
+
+export interface JobProgress extends JobCounts {
+  /** What is counted, for people: `'task'`, `'frame'`. */
+  unit: string
+  /** Tasks per second over the last half minute. */
+  rate: number
+  /** Bytes of inputs sent and outputs received. */
+  bytesUp: number
+  bytesDown: number
+  /** Milliseconds to the end, when it can be told. */
+  etaMs?: number
+}
+
+export interface JobSummary {
+  id: string
+  name: string
+  phase: JobPhase
+  counts: JobCounts
+  bytesUp: number
+  bytesDown: number
+  durationMs: number
+  /** Why the job as a whole failed or was canceled. */
+  error?: ErrorDocument
+}
+
+export interface HostVerdict {
+  host: string
+  eligible: boolean
+  reason: string
+}
+
+export type HostChange =
+  | { kind: 'found' | 'changed'; offer: Offer }
+  | { kind: 'gone'; peerId: string }
+
+/** One line of a job's history. `seq` grows by one. */
+export type JobEvent = { seq: number; time: string; job: string } & (
+  | { kind: 'job'; phase: JobPhase; error?: ErrorDocument }
+  | { kind: 'task'; task: string; phase: TaskPhase; result?: TaskResult }
+  | {
+      kind: 'attempt'
+      task: string
+      attempt: string
+      host: string
+      phase: AttemptPhase
+      by?: 'host' | 'client'
+      reason?: string
+      error?: ErrorDocument
+      usage?: Usage
+    }
+  | { kind: 'log'; task: string; attempt: string; stream: 'stdout' | 'stderr'; text: string }
+  | { kind: 'gap'; missed: number }
+)
+
+export interface ClientOptions {
+  network?: {
+    /** Peers to connect to. At least one must answer when any is named. */
+    bootstrap?: string[]
+    /** Default: none; a client only dials. */
+    listen?: string[]
+    mdns?: boolean
+    gossip?: boolean
+  }
+  /** Directory of identity, journal and results; omitted: a temporary one, removed on close. */
+  state?: string
+  lease?: {
+    /** Heartbeat of leases; default 5 s. A host is suspect after 3, lost after 6. */
+    heartbeat?: Duration
+  }
+  /** Attempts sent out at once over all jobs; default 4096. */
+  maxInFlight?: number
+  logger?: Logger
+}

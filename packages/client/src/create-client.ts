@@ -1,0 +1,92 @@
+import { join } from 'node:path'
+import {
+  createArtifactStore,
+  createNetwork,
+
+  type Logger,
+
+  openStateDirectory,
+  parseDuration,
+} from '@manyhands/core'
+import type { Client, ClientOptions } from './client.ts'
+import { openClientJournal } from './client-journal.ts'
+import { HostDirectory } from './host-directory.ts'
+import { BorrowingClient } from './borrowing-client.ts'
+import { Scheduler } from './scheduler.ts'
+import { Settlement } from './settlement.ts'
+
+const SILENT: Logger = { debug: () => {}, warn: () => {} }
+
+/**
+ * Joins the network as a borrower of computers.
+ *
+ * @throws CONFIG_INVALID, STATE_LOCKED, STATE_CORRUPT, ADDRESS_INVALID, CONNECT_FAILED when none of the
+ * bootstrap addresses answers
+ */
+export async function createClient(options: ClientOptions = {}): Promise<Client> {
+  const logger = options.logger ?? SILENT
+  const heartbeatMs = parseDuration(options.lease?.heartbeat ?? '5s', 'lease.heartbeat')
+  await using opening = new AsyncDisposableStack()
+  const state = await openStateDirectory(options.state)
+  opening.defer(() => state.close())
+  const journal = openClientJournal(state.persistent ? join(state.dir, 'client.db') : undefined)
+  opening.defer(() => journal.close())
+  const store = await createArtifactStore({ dir: join(state.dir, 'store'), logger })
+  opening.defer(() => store.close())
+  const network = await createNetwork({
+    privateKey: state.identitySeed,
+    listen: options.network?.listen,
+    bootstrap: options.network?.bootstrap,
+    mdns: options.network?.mdns,
+    gossip: options.network?.gossip,
+    logger,
+  })
+  opening.defer(() => network.close())
+
+  const directory: HostDirectory = new HostDirectory({
+    network,
+    heartbeatMs,
+    logger,
+    events: {
+      event: (host, job, event) => scheduler.event(host, job, event),
+      inventory: (host, ids, askedAt) => scheduler.inventory(host, ids, askedAt),
+    },
+  })
+  const settlement = new Settlement({ network, store, directory, logger })
+  const scheduler: Scheduler = new Scheduler({
+    network,
+    journal,
+    directory,
+    settlement,
+    maxInFlight: options.maxInFlight ?? 4096,
+    logger,
+  })
+  directory.addEventListener('change', () => scheduler.poke())
+  network.handle('lease.renew', async ({ ids, offer }, { peer }) => {
+    directory.link(peer).heard()
+    if (offer.peerId === peer) directory.offered(offer)
+    return { unwanted: scheduler.unwanted(peer, ids) }
+  })
+  // Inputs go to the hosts that were offered a task of a job with them.
+  await store.serve(network, (peer, root) =>
+    directory.record(peer) === undefined
+      ? false
+      : [...scheduler.jobs.values()].some((job) => job.prepared.roots.has(root)),
+  )
+
+  const resources = opening.move()
+  return new BorrowingClient({
+    network,
+    journal,
+    store,
+    directory,
+    scheduler,
+    close: async () => {
+      scheduler.close()
+      await settlement.close()
+      await directory.close()
+      await resources.disposeAsync()
+    },
+  })
+}
+

@@ -1,0 +1,166 @@
+import { type Logger, LIMITS, type Network, type Offer } from '@manyhands/core'
+import type { HostChange } from './client.ts'
+import { HostLink, type HostLinkEvents } from './host-link.ts'
+import { HostRecord } from './host-record.ts'
+
+/** Hosts heard of by hearsay that are dialed at once. */
+const DIALS = 16
+
+export interface HostDirectoryOptions {
+  network: Network
+  heartbeatMs: number
+  logger: Logger
+  events: HostLinkEvents
+}
+
+/**
+ * The hosts that this client knows: whoever it is connected to is asked whether it is a host, and whom
+ * else it knows; offers heard by gossip are followed up.
+ *
+ * Events: `'change'`, `CustomEvent<HostChange>`.
+ */
+export class HostDirectory extends EventTarget {
+  readonly #options: HostDirectoryOptions
+  readonly #records = new Map<string, HostRecord>()
+  readonly #links = new Map<string, HostLink>()
+  readonly #dialing = new Set<string>()
+  #closed = false
+
+  constructor(options: HostDirectoryOptions) {
+    super()
+    this.#options = options
+    const { network } = options
+    network.addEventListener('peer:connect', (event) => this.#greet((event as CustomEvent<string>).detail))
+    network.addEventListener('peer:disconnect', (event) => {
+      this.unreachable((event as CustomEvent<string>).detail)
+    })
+    network.addEventListener('offer', (event) => this.#heardOf((event as CustomEvent<Offer>).detail))
+    for (const peer of network.peers()) this.#greet(peer)
+  }
+
+  records(): HostRecord[] {
+    return [...this.#records.values()]
+  }
+
+  record(peer: string): HostRecord | undefined {
+    return this.#records.get(peer)
+  }
+
+  /** Offers of hosts that can be reached now. */
+  offers(): Offer[] {
+    return this.records()
+      .filter((record) => record.present)
+      .map((record) => record.offer)
+  }
+
+  links(): Iterable<HostLink> {
+    return this.#links.values()
+  }
+
+  link(peer: string): HostLink {
+    let link = this.#links.get(peer)
+    if (link === undefined) {
+      const { network, heartbeatMs, events } = this.#options
+      link = new HostLink(peer, network, heartbeatMs, events)
+      this.#links.set(peer, link)
+    }
+    return link
+  }
+
+  /** A host's own word, just now. */
+  offered(offer: Offer): void {
+    const known = this.#records.get(offer.peerId)
+    if (known === undefined) {
+      if (this.#records.size >= LIMITS.offers) return
+      this.#records.set(offer.peerId, new HostRecord(offer))
+      this.#changed({ kind: 'found', offer })
+      return
+    }
+    const back = !known.present
+    known.present = true
+    known.suspect = false
+    if (known.update(offer) || back) this.#changed({ kind: back ? 'found' : 'changed', offer })
+  }
+
+  /** The connection is gone: no new work until it answers again. What runs there has its leases. */
+  unreachable(peer: string): void {
+    const record = this.#records.get(peer)
+    if (record === undefined || !record.present) return
+    record.present = false
+    this.#changed({ kind: 'gone', peerId: peer })
+  }
+
+  /**
+   * Looks at every lease that matters. When our own clock was late, what has arrived meanwhile is read
+   * before anyone is given up.
+   */
+  watchLeases(lateMs: number, over: (host: string) => void): void {
+    for (const record of this.#records.values()) {
+      if (record.inFlight.size === 0) continue
+      const link = this.link(record.peerId)
+      if (lateMs > link.heartbeatMs) {
+        link.heard()
+        continue
+      }
+      const state = link.leaseState
+      record.suspect = state !== 'held'
+      if (state === 'over') {
+        this.unreachable(record.peerId)
+        over(record.peerId)
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.all([...this.#links.values()].map((link) => link.close()))
+  }
+
+  #greet(peer: string): void {
+    if (this.#closed) return
+    void this.link(peer)
+      .hello()
+      .then((offer) => {
+        if (offer.peerId === peer) this.offered(offer)
+        return this.#options.network.call(peer, 'offer.list', {})
+      })
+      .then(({ offers }) => {
+        for (const offer of offers) this.#heardOf(offer)
+      })
+      .catch((cause) => {
+        // Not every peer is a host.
+        this.#options.logger.debug('a peer did not introduce itself as a host', { peer, cause: String(cause) })
+      })
+  }
+
+  /** Hearsay: good enough to go and ask. */
+  #heardOf(offer: Offer): void {
+    const { network } = this.#options
+    const { peerId } = offer
+    if (this.#closed || peerId === network.peerId) return
+    const known = this.#records.get(peerId)
+    if (known?.present) {
+      if (known.update(offer)) this.#changed({ kind: 'changed', offer })
+      return
+    }
+    if (network.isConnected(peerId) || this.#dialing.has(peerId) || this.#dialing.size >= DIALS) return
+    this.#dialing.add(peerId)
+    void this.#dial(offer).finally(() => this.#dialing.delete(peerId))
+  }
+
+  async #dial(offer: Offer): Promise<void> {
+    for (const address of offer.addresses) {
+      if (this.#closed) return
+      try {
+        await this.#options.network.connect(address)
+        return
+      } catch {
+        // The next address; when none answers, the host is heard of again.
+      }
+    }
+  }
+
+  #changed(change: HostChange): void {
+    this.dispatchEvent(new CustomEvent('change', { detail: change }))
+  }
+}

@@ -1,0 +1,322 @@
+import {
+  assertTransition,
+  type ErrorDocument,
+  isTerminal,
+  type JobPhase,
+  LIMITS,
+  ManyhandsError,
+  NO_USAGE,
+  type TaskPhase,
+  type TaskResult,
+  toManyhandsError,
+} from '@manyhands/core'
+import type { JobCounts, JobEvent, JobProgress, JobSummary } from './client.ts'
+import type { ClientJournal } from './client-journal.ts'
+import { EventLog } from './event-log.ts'
+import type { PreparedJob } from './prepare-job.ts'
+import { Task } from './task.ts'
+import { NO_OUTPUTS } from './task-outputs.ts'
+import { Throughput } from './throughput.ts'
+
+/** Tasks read from the source beforehand: enough to fill offers, few enough for any batch. */
+const READY_WINDOW = 1024
+/** Tasks that become durable together. */
+const INTAKE = 256
+
+type Distribute<Event> = Event extends unknown ? Omit<Event, 'seq' | 'time' | 'job'> : never
+
+/**
+ * One job in progress: reads its source lazily, holds the tasks that are not over, counts, and tells
+ * what happens. Where tasks run is not its affair.
+ */
+export class JobRun {
+  readonly id: string
+  readonly prepared: PreparedJob
+  /** Tasks that wait for a host, next first. */
+  readonly ready: Task[] = []
+  /** Tasks that are out, by fingerprint. */
+  readonly running = new Map<string, Task>()
+  /** Tasks that were ever out and are not over, by fingerprint: a late result still finds its task. */
+  readonly sent = new Map<string, Task>()
+  /** Hosts that are not asked again for this job, with what they said. */
+  readonly excluded = new Map<string, ErrorDocument>()
+  readonly log: EventLog<JobEvent>
+  readonly ended = Promise.withResolvers<JobSummary>()
+  /** Since when no host fits, monotonic ms. */
+  stalledSince: number | undefined
+  bytesUp = 0
+  bytesDown = 0
+  /** What the scheduler wants to be told: there is something to send out. */
+  onReady: () => void = () => {}
+  readonly #journal: ClientJournal
+  readonly #startedAt = performance.now()
+  readonly #throughput = new Throughput()
+  readonly #counts = { completed: 0, failed: 0, canceled: 0 }
+  readonly #source: AsyncIterator<unknown> | Iterator<unknown>
+  #phase: JobPhase = 'queued'
+  #read = 0
+  #sourceDone = false
+  #filling = false
+  #error: ErrorDocument | undefined
+  #finishing = false
+
+  constructor(id: string, prepared: PreparedJob, journal: ClientJournal) {
+    this.id = id
+    this.prepared = prepared
+    this.#journal = journal
+    this.#source = prepared.items()
+    this.log = new EventLog(LIMITS.eventsBuffered, (seq, missed) => ({
+      seq,
+      time: new Date().toISOString(),
+      job: id,
+      kind: 'gap',
+      missed,
+    }))
+  }
+
+  get phase(): JobPhase {
+    return this.#phase
+  }
+
+  get over(): boolean {
+    return isTerminal(this.#phase)
+  }
+
+  /** Whether tasks may be sent out now. */
+  get dispatching(): boolean {
+    return (this.#phase === 'queued' || this.#phase === 'running') && !this.#finishing
+  }
+
+  get counts(): JobCounts {
+    const { completed, failed, canceled } = this.#counts
+    const running = this.running.size
+    const total = this.#sourceDone ? this.#read : this.prepared.total
+    const over = completed + failed + canceled
+    return {
+      queued: Math.max(0, (total ?? this.#read) - over - running),
+      running,
+      completed,
+      failed,
+      canceled,
+      ...(total === undefined ? {} : { total }),
+    }
+  }
+
+  get progress(): JobProgress {
+    const counts = this.counts
+    const { rate } = this.#throughput
+    const left = counts.queued + counts.running
+    return {
+      ...counts,
+      unit: this.prepared.unit,
+      rate,
+      bytesUp: this.bytesUp,
+      bytesDown: this.bytesDown,
+      ...(counts.total === undefined || rate === 0 ? {} : { etaMs: Math.round((left * 1000) / rate) }),
+    }
+  }
+
+  get summary(): JobSummary {
+    return {
+      id: this.id,
+      name: this.prepared.name,
+      phase: this.#phase,
+      counts: this.counts,
+      bytesUp: this.bytesUp,
+      bytesDown: this.bytesDown,
+      durationMs: Math.round(performance.now() - this.#startedAt),
+      ...(this.#error === undefined ? {} : { error: this.#error }),
+    }
+  }
+
+  tell(event: Distribute<JobEvent>): void {
+    const time = new Date().toISOString()
+    this.log.append((seq) => ({ ...event, seq, time, job: this.id }) as JobEvent)
+  }
+
+  setPhase(phase: JobPhase): void {
+    if (phase === this.#phase) return
+    assertTransition('job', this.#phase, phase, this.id)
+    this.#phase = phase
+    this.tell({ kind: 'job', phase, ...(this.#error === undefined ? {} : { error: this.#error }) })
+    void this.#journal.setJobPhase(this.id, phase).catch(() => {})
+  }
+
+  /** Reads on in the source until enough tasks wait. */
+  fill(): void {
+    if (this.#filling || this.#sourceDone || this.#finishing) return
+    if (this.ready.length >= READY_WINDOW / 2) return
+    this.#filling = true
+    void this.#fill()
+      .catch((cause) => this.abort('failed', toManyhandsError(cause, 'SPEC_INVALID')))
+      .finally(() => {
+        this.#filling = false
+        this.onReady()
+        this.finishIfDone()
+      })
+  }
+
+  /** Takes a waiting task out of the queue: it goes to a host. */
+  take(task: Task): void {
+    this.ready.splice(this.ready.indexOf(task), 1)
+    task.move('running')
+    this.running.set(task.fingerprint, task)
+    this.sent.set(task.fingerprint, task)
+    if (this.#phase === 'queued') this.setPhase('running')
+    this.tell({ kind: 'task', task: task.key, phase: 'running' })
+  }
+
+  /** Puts a task back in front: it has waited before. */
+  requeue(task: Task): void {
+    this.running.delete(task.fingerprint)
+    if (task.phase === 'running') {
+      task.move('queued')
+      this.tell({ kind: 'task', task: task.key, phase: 'queued' })
+    }
+    this.ready.unshift(task)
+    this.onReady()
+  }
+
+  /** Takes a task's end over, once; the journal decides. Resolves whether it was accepted. */
+  async settle(task: Task, phase: 'completed' | 'failed' | 'canceled', result: TaskResult) {
+    const { outputs, item, ...document } = result
+    void item
+    const accepted = await this.#journal.accept(this.id, phase, {
+      index: task.index,
+      key: task.key,
+      document: JSON.stringify(document),
+      outputs: outputs.artifact === '' ? undefined : outputs.artifact,
+    })
+    if (!accepted) return false
+    this.running.delete(task.fingerprint)
+    this.sent.delete(task.fingerprint)
+    if (task.phase === 'queued') {
+      const waiting = this.ready.indexOf(task)
+      if (waiting >= 0) this.ready.splice(waiting, 1)
+      if (phase === 'completed') task.move('running')
+    }
+    task.move(phase)
+    this.#counts[phase] += 1
+    if (phase === 'completed') this.#throughput.add()
+    this.tell({ kind: 'task', task: task.key, phase, result })
+    this.onSettled()
+    this.finishIfDone()
+    return true
+  }
+
+  /** Somebody who waits for results. */
+  onSettled: () => void = () => {}
+
+  /**
+   * Ends the job before its time: what waits is over at once, what runs is given back to be ended at
+   * the hosts.
+   */
+  abort(phase: 'failed' | 'canceled', error: ManyhandsError): Task[] {
+    if (this.over || this.#finishing) return []
+    this.#finishing = true
+    this.#sourceDone = true
+    this.#error = error.toJSON()
+    void Promise.resolve(this.#source.return?.()).catch(() => {})
+    const waiting = this.ready.splice(0)
+    const running = [...this.running.values()]
+    void Promise.all(
+      [...waiting, ...running].map((task) =>
+        this.settle(task, phase, this.resultWithout(task, phase, error)),
+      ),
+    )
+      .catch(() => {})
+      .then(() => {
+        this.#finishing = false
+        this.#finish(phase)
+      })
+    return running
+  }
+
+  /** The result of a task that was not decided by an attempt. */
+  resultWithout(task: Task, phase: TaskPhase, error: ManyhandsError): TaskResult {
+    return {
+      job: this.id,
+      key: task.key,
+      index: task.index,
+      item: task.item,
+      ok: false,
+      phase,
+      exitCode: undefined,
+      signal: undefined,
+      timedOut: false,
+      canceled: phase === 'canceled',
+      oom: false,
+      host: undefined,
+      attempts: task.epoch,
+      durationMs: 0,
+      usage: NO_USAGE,
+      outputs: NO_OUTPUTS,
+      stdoutTail: '',
+      stderrTail: '',
+      error: error.toJSON(),
+    }
+  }
+
+  finishIfDone(): void {
+    if (this.#finishing || !this.#sourceDone || this.#filling) return
+    if (this.ready.length > 0 || this.running.size > 0 || this.over) return
+    const { completed, failed, canceled } = this.#counts
+    if (completed + failed + canceled < this.#read) return
+    this.#finish(failed > 0 ? 'failed' : 'completed')
+  }
+
+  #finish(phase: 'completed' | 'failed' | 'canceled'): void {
+    if (this.over) return
+    if (phase === 'failed') {
+      const { failed } = this.#counts
+      this.#error ??= new ManyhandsError('JOB_FAILED', `${failed} of ${this.#read} tasks failed`).toJSON()
+    }
+    this.setPhase(phase)
+    this.log.end()
+    this.onSettled()
+    this.ended.resolve(this.summary)
+  }
+
+  async #fill(): Promise<void> {
+    while (this.ready.length < READY_WINDOW && !this.#sourceDone && !this.#finishing) {
+      const batch: Task[] = []
+      while (batch.length < INTAKE && !this.#sourceDone) {
+        const { done, value } = await this.#source.next()
+        if (done) {
+          this.#sourceDone = true
+          break
+        }
+        const index = this.#read
+        this.#read += 1
+        batch.push(await this.#taskOf(value, index, batch))
+      }
+      if (batch.length === 0) return
+      await this.#journal.addTasks(
+        this.id,
+        batch.map((task) => ({ index: task.index, key: task.key, item: itemText(task) })),
+      )
+      if (this.#finishing) return
+      this.ready.push(...batch)
+      this.onReady()
+    }
+  }
+
+  async #taskOf(item: unknown, index: number, batch: Task[]): Promise<Task> {
+    const { key, explicit, overrides } = await this.prepared.taskOf(item, index)
+    const taken = (candidate: string) =>
+      batch.some((task) => task.key === candidate) || this.#journal.hasTask(this.id, candidate)
+    if (!taken(key)) return new Task(this.id, index, key, item, overrides)
+    if (explicit) {
+      throw new ManyhandsError('SPEC_INVALID', `task(${index}).key: '${key}' is the key of another task`)
+    }
+    return new Task(this.id, index, `${key}~${index}`, item, overrides)
+  }
+}
+
+function itemText(task: Task): string {
+  try {
+    return JSON.stringify(task.item) ?? 'null'
+  } catch (cause) {
+    throw new ManyhandsError('SPEC_INVALID', `item ${task.index} cannot be written as JSON`, { cause })
+  }
+}

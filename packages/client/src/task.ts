@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto'
+import { assertTransition, type TaskPhase, type WireInput } from '@manyhands/core'
+
+/** What one task says differently from its job, resolved: no local paths any more. */
+export interface TaskOverrides {
+  command?: string[]
+  args?: string[]
+  env?: Record<string, string>
+  inputs?: WireInput[]
+  outputs?: string[]
+}
+
+/** One attempt of a task that has not been settled. */
+export interface LiveAttempt {
+  readonly id: string
+  readonly host: string
+  /** Its lease ended without news; a late result may still win. */
+  lost: boolean
+  /** The client ended it: whatever comes is not counted. */
+  canceled: boolean
+  /** When the host's yes arrived, monotonic ms. */
+  acceptedAt: number | undefined
+  readonly sentAt: number
+}
+
+/** A task that is not over, in memory. What is over is in the journal alone. */
+export class Task {
+  readonly index: number
+  readonly key: string
+  /** Unique over all jobs and clients: the first part of its attempts' ids. */
+  readonly fingerprint: string
+  readonly item: unknown
+  readonly overrides: TaskOverrides
+  epoch = 0
+  /** Attempts that hosts accepted, whatever became of them. */
+  dispatches = 0
+  /** Times the task's own failure ended an attempt. */
+  failures = 0
+  /** Hosts that vanished under it. */
+  readonly deaths = new Set<string>()
+  /** Hosts that already failed it: asked again only when nobody else is there. */
+  readonly avoid = new Set<string>()
+  readonly attempts = new Map<string, LiveAttempt>()
+  #phase: TaskPhase = 'queued'
+
+  constructor(job: string, index: number, key: string, item: unknown, overrides: TaskOverrides) {
+    this.index = index
+    this.key = key
+    this.item = item
+    this.overrides = overrides
+    this.fingerprint = createHash('sha256').update(`${job}\0${key}`).digest('hex').slice(0, 24)
+  }
+
+  get phase(): TaskPhase {
+    return this.#phase
+  }
+
+  /** Attempts that may still end well by themselves. */
+  get running(): LiveAttempt[] {
+    return [...this.attempts.values()].filter((attempt) => !attempt.lost && !attempt.canceled)
+  }
+
+  /** @throws INTERNAL for a step that the table of phases does not have */
+  move(to: TaskPhase): void {
+    assertTransition('task', this.#phase, to, this.key)
+    this.#phase = to
+  }
+
+  nextAttempt(host: string): LiveAttempt {
+    this.epoch += 1
+    const attempt: LiveAttempt = {
+      id: `${this.fingerprint}.${this.epoch}`,
+      host,
+      lost: false,
+      canceled: false,
+      acceptedAt: undefined,
+      sentAt: performance.now(),
+    }
+    this.attempts.set(attempt.id, attempt)
+    return attempt
+  }
+}

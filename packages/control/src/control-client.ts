@@ -1,0 +1,86 @@
+import type { Offer } from '@manyhands/core'
+import type {
+  AdmissionRequest,
+  DrainReport,
+  Host,
+  HostAttempt,
+  RuleVerdict,
+  UsageSample,
+} from '@manyhands/host'
+import { type ControlEndpoint, request, requestLines } from './control-request.ts'
+
+/**
+ * A running host, from another process of the same owner. Errors are those of the host's own methods;
+ * `CONNECT_FAILED` when nothing listens.
+ */
+export interface ControlClient {
+  version(options?: Abortable): Promise<{ version: string; peerId: string; pid: number }>
+  offer(options?: Abortable): Promise<Offer>
+  hosts(options?: Abortable): Promise<Offer[]>
+  attempts(options?: Abortable): Promise<HostAttempt[]>
+  /** @throws NOT_FOUND */
+  attempt(id: string, options?: Abortable): Promise<HostAttempt>
+  /** Once a second, of one attempt or of all. Ends with the host or the signal. */
+  usage(options?: Abortable & { attempt?: string }): AsyncIterable<UsageSample>
+  /** Resolves when nothing of it runs any more. @throws NOT_FOUND */
+  kill(id: string, reason?: string): Promise<void>
+  pause(id: string): Promise<HostAttempt>
+  resume(id: string): Promise<HostAttempt>
+  limit(id: string, change: Parameters<Host['limit']>[1]): Promise<HostAttempt>
+  /** Resolves when nothing runs any more: at the deadline at the latest. */
+  drain(
+    options?: NonNullable<Parameters<Host['drain']>[0]>,
+    abort?: Abortable,
+  ): Promise<DrainReport>
+  block(peer: string): Promise<void>
+  /** What is left out takes the defaults of a job. */
+  explain(
+    request: Pick<AdmissionRequest, 'client' | 'runtime' | 'image'> & Partial<AdmissionRequest>,
+  ): Promise<RuleVerdict[]>
+  /** Prometheus' text format. */
+  metrics(options?: Abortable): Promise<string>
+}
+
+interface Abortable {
+  signal?: AbortSignal
+}
+
+/**
+ * Talks to the host behind a control file.
+ *
+ * @example
+ * const control = createControlClient((await readControlFile(path))!)
+ * for (const { id } of await control.attempts()) await control.kill(id, 'need my machine')
+ */
+export function createControlClient(endpoint: ControlEndpoint): ControlClient {
+  const get = async <Answer>(path: string, signal?: AbortSignal) =>
+    JSON.parse(await request(endpoint, 'GET', path, undefined, signal)) as Answer
+  const post = async <Answer>(path: string, body: unknown, signal?: AbortSignal) =>
+    JSON.parse(await request(endpoint, 'POST', path, body, signal)) as Answer
+  const at = (id: string) => `/v1/attempts/${encodeURIComponent(id)}`
+  return {
+    version: ({ signal } = {}) => get('/v1/version', signal),
+    offer: ({ signal } = {}) => get('/v1/offer', signal),
+    hosts: ({ signal } = {}) => get('/v1/hosts', signal),
+    attempts: ({ signal } = {}) => get('/v1/attempts', signal),
+    attempt: (id, { signal } = {}) => get(at(id), signal),
+    usage: ({ attempt, signal } = {}) =>
+      requestLines<UsageSample>(
+        endpoint,
+        attempt === undefined ? '/v1/usage' : `${at(attempt)}/usage`,
+        signal,
+      ),
+    kill: async (id, reason) => {
+      await post(`${at(id)}/kill`, { reason })
+    },
+    pause: (id) => post(`${at(id)}/pause`, {}),
+    resume: (id) => post(`${at(id)}/resume`, {}),
+    limit: (id, change) => post(`${at(id)}/limit`, change),
+    drain: (options = {}, { signal } = {}) => post('/v1/drain', options, signal),
+    block: async (peer) => {
+      await post('/v1/block', { peer })
+    },
+    explain: (admission) => post('/v1/explain', admission),
+    metrics: ({ signal } = {}) => request(endpoint, 'GET', '/metrics', undefined, signal),
+  }
+}

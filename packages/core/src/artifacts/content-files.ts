@@ -1,0 +1,133 @@
+import { constants, copyFile, lstat, open, opendir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type DurableDirectory, seal } from './durable-directory.ts'
+
+/**
+ * The files of the store by content: `cas/ab/<file id>`, mode 0444, never written again. A second one
+ * with `.x` (0555) exists where an executable was placed by link, as an inode has only one mode.
+ *
+ * References are counted per file id by whoever needs the file, also while it is still on its way; a
+ * file is removed only at zero.
+ */
+export class ContentFiles {
+  readonly #dir: string
+  readonly #durable: DurableDirectory
+  readonly #references = new Map<string, number>()
+  #removal: Promise<void> = Promise.resolve()
+
+  constructor(dir: string, durable: DurableDirectory) {
+    this.#dir = dir
+    this.#durable = durable
+  }
+
+  path(id: string): string {
+    return join(this.#dir, id.slice(0, 2), id)
+  }
+
+  async has(id: string): Promise<boolean> {
+    try {
+      return (await lstat(this.path(id))).isFile()
+    } catch {
+      return false
+    }
+  }
+
+  /** Takes a sealed temporary file under its final name. */
+  async adopt(temporary: string, id: string): Promise<void> {
+    await this.#durable.adopt(temporary, this.path(id))
+  }
+
+  /** Path of the content as an executable file, made on first use. */
+  async executablePath(id: string): Promise<string> {
+    const path = `${this.path(id)}.x`
+    if (await exists(path)) return path
+    const temporary = this.#durable.temporaryPath()
+    try {
+      await copyFile(this.path(id), temporary, constants.COPYFILE_FICLONE)
+      const handle = await open(temporary, 'r')
+      await seal(handle, 0o555).finally(() => handle.close())
+      await this.#durable.adopt(temporary, path)
+    } catch (error) {
+      await rm(temporary, { force: true })
+      throw error
+    }
+    return path
+  }
+
+  /** Counts a need; synchronous, so that no removal comes between. */
+  acquire(ids: Iterable<string>): void {
+    for (const id of ids) this.#references.set(id, (this.#references.get(id) ?? 0) + 1)
+  }
+
+  /** Ends needs without removing anything: what was received may still save a later transfer. */
+  forget(ids: Iterable<string>): void {
+    for (const id of ids) {
+      const count = (this.#references.get(id) ?? 0) - 1
+      if (count > 0) this.#references.set(id, count)
+      else this.#references.delete(id)
+    }
+  }
+
+  /** Ends needs and removes the files that nothing needs any more. */
+  drop(ids: Iterable<string>): Promise<void> {
+    const gone = [...ids]
+    this.forget(gone)
+    return this.#remove(async () => {
+      for (const id of gone) await this.#removeUnneeded(id)
+    })
+  }
+
+  /** Removes every file that nothing needs. */
+  sweep(): Promise<void> {
+    return this.#remove(async () => {
+      for await (const { name } of this.#list()) {
+        await this.#removeUnneeded(name.replace(/\.x$/, ''))
+      }
+    })
+  }
+
+  /** Resolves when removals that were decided before an {@link acquire} are over. */
+  settled(): Promise<void> {
+    return this.#removal
+  }
+
+  async usage(): Promise<{ bytes: number; files: number }> {
+    let bytes = 0
+    let files = 0
+    for await (const { path } of this.#list()) {
+      const found = await lstat(path).catch(() => undefined)
+      if (found === undefined) continue
+      bytes += found.size
+      files += 1
+    }
+    return { bytes, files }
+  }
+
+  #remove(work: () => Promise<void>): Promise<void> {
+    const run = this.#removal.then(work)
+    this.#removal = run.catch(() => undefined)
+    return run
+  }
+
+  async #removeUnneeded(id: string): Promise<void> {
+    if (this.#references.has(id)) return
+    const path = this.path(id)
+    await Promise.all([rm(path, { force: true }), rm(`${path}.x`, { force: true })])
+  }
+
+  async *#list(): AsyncGenerator<{ name: string; path: string }> {
+    for await (const shard of await opendir(this.#dir)) {
+      const directory = join(this.#dir, shard.name)
+      for await (const { name } of await opendir(directory)) {
+        yield { name, path: join(directory, name) }
+      }
+    }
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  )
+}

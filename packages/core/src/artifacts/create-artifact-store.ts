@@ -1,0 +1,320 @@
+import { mkdir, opendir, rm, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { ManyhandsError, toManyhandsError } from '../errors.ts'
+import type { Logger, Network } from '../network/network.ts'
+import { PROTOCOLS } from '../wire/protocols.ts'
+import { type ArtifactContent, referredContent, storedContent } from './artifact-content.ts'
+import { ArtifactHolds } from './artifact-holds.ts'
+import type { Artifact, ArtifactStore, Manifest } from './artifact-store.ts'
+import { collectOutputs } from './collect-outputs.ts'
+import { ContentFiles } from './content-files.ts'
+import { DurableDirectory } from './durable-directory.ts'
+import { fetchArtifact } from './fetch-artifact.ts'
+import { FileClaims } from './file-claims.ts'
+import { hashChunks, readFully } from './hash-file.ts'
+import { HashMemory, type LocalSource, referToPath } from './local-source.ts'
+import { encodeManifest, fileId } from './manifest.ts'
+import { isRoot, ManifestFiles } from './manifest-files.ts'
+import { placeArtifact } from './place-artifact.ts'
+import { serveArtifacts } from './serve-artifacts.ts'
+import { SharedFetches, tooLarge } from './shared-fetches.ts'
+import { storeBytes } from './store-bytes.ts'
+import { TRANSFER } from './transfer-limits.ts'
+
+export interface ArtifactStoreOptions {
+  /** The store's own directory; made when it is missing. One process at a time. */
+  dir: string
+  logger?: Logger
+  /** How long a peer may let a transfer stall before it is given up, ms; default 30 s. */
+  stallMs?: number
+}
+
+/**
+ * Opens a store: `cas/` (files by content), `manifests/` (complete artifacts), `part/` (transfers that
+ * were cut). Reads the manifests to know which files they need.
+ */
+export async function createArtifactStore(options: ArtifactStoreOptions): Promise<ArtifactStore> {
+  const dir = resolve(options.dir)
+  const part = join(dir, 'part')
+  for (const name of ['cas', 'manifests', 'part']) {
+    await mkdir(join(dir, name), { recursive: true })
+  }
+  // Names of a process that died; whole partial files are kept, they save a transfer.
+  for await (const { name } of await opendir(part)) {
+    if (name.startsWith('tmp-')) await rm(join(part, name), { force: true })
+  }
+  const durable = new DurableDirectory(part)
+  const contents = new ContentFiles(join(dir, 'cas'), durable)
+  const manifests = new ManifestFiles(join(dir, 'manifests'), durable, options.logger)
+  for await (const manifest of manifests.open()) contents.acquire(idsOf(manifest))
+  return new LocalArtifactStore({ ...options, dir }, durable, contents, manifests)
+}
+
+class LocalArtifactStore implements ArtifactStore {
+  readonly #options: ArtifactStoreOptions
+  readonly #part: string
+  readonly #durable: DurableDirectory
+  readonly #contents: ContentFiles
+  readonly #manifests: ManifestFiles
+  readonly #sources = new Map<string, LocalSource>()
+  readonly #hashes = new HashMemory()
+  readonly #claims = new FileClaims()
+  readonly #fetches = new SharedFetches()
+  readonly #holds = new ArtifactHolds((root) => this.#remove(root))
+  #closed = false
+
+  constructor(
+    options: ArtifactStoreOptions,
+    durable: DurableDirectory,
+    contents: ContentFiles,
+    manifests: ManifestFiles,
+  ) {
+    this.#options = options
+    this.#part = join(options.dir, 'part')
+    this.#durable = durable
+    this.#contents = contents
+    this.#manifests = manifests
+  }
+
+  async addPath(path: string, { signal }: { signal?: AbortSignal } = {}): Promise<Artifact> {
+    this.#assertOpen()
+    signal?.throwIfAborted()
+    const source = await referToPath(path, this.#hashes, signal)
+    this.#sources.set(source.artifact.root, source)
+    return source.artifact
+  }
+
+  async addBytes(bytes: Uint8Array): Promise<Artifact> {
+    this.#assertOpen()
+    const file = await storeBytes(bytes, {
+      contents: this.#contents,
+      durable: this.#durable,
+    })
+    return this.#complete({ v: 1, kind: 'file', files: [file], directories: [] }, [fileId(file)])
+  }
+
+  async collect(
+    dir: string,
+    globs: string[],
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<Artifact> {
+    this.#assertOpen()
+    signal?.throwIfAborted()
+    const needed: string[] = []
+    let collected: { manifest: Manifest; unmatched: string[] }
+    try {
+      collected = await collectOutputs(dir, globs, {
+        contents: this.#contents,
+        durable: this.#durable,
+        signal,
+        need: (id) => {
+          needed.push(id)
+          this.#contents.acquire([id])
+        },
+      })
+    } catch (error) {
+      this.#contents.forget(needed)
+      if (signal?.aborted) throw signal.reason
+      throw toManyhandsError(error)
+    }
+    const { manifest, unmatched } = collected
+    return { ...(await this.#complete(manifest, needed)), unmatched }
+  }
+
+  /** Saves a manifest of which every file is here; the needs counted for it become the manifest's. */
+  async #complete(manifest: Manifest, needed: string[]): Promise<Artifact> {
+    const ids = idsOf(manifest)
+    this.#contents.acquire(ids)
+    let kept = false
+    try {
+      const { root, bytes } = encodeManifest(manifest)
+      await this.#durable.flush()
+      const known = await this.#manifests.get(root)
+      if (known !== undefined && this.#manifests.has(root)) return known
+      const { artifact, isNew } = await this.#manifests.save(root, bytes, manifest)
+      kept = isNew
+      return artifact
+    } finally {
+      this.#contents.forget(needed)
+      if (!kept) this.#contents.forget(ids)
+    }
+  }
+
+  async get(root: string): Promise<Artifact | undefined> {
+    return (await this.#content(root))?.artifact
+  }
+
+  async #content(root: string): Promise<ArtifactContent | undefined> {
+    if (!isRoot(root)) return undefined
+    const artifact = await this.#manifests.get(root)
+    if (artifact !== undefined) return storedContent(artifact, this.#contents, this.#manifests)
+    const source = this.#sources.get(root)
+    return source === undefined ? undefined : referredContent(source)
+  }
+
+  async #contentOrThrow(root: string): Promise<ArtifactContent> {
+    this.#assertOpen()
+    const content = await this.#content(root)
+    if (content === undefined) throw new ManyhandsError('ARTIFACT_MISSING', `${root} is not here`)
+    return content
+  }
+
+  async fetch(
+    root: string,
+    from: { network: Network; peer: string },
+    options: {
+      signal?: AbortSignal
+      maxBytes?: number
+      onProgress?: (bytes: number) => void
+    } = {},
+  ): Promise<Artifact> {
+    const { signal, maxBytes } = options
+    if (!isRoot(root)) throw new ManyhandsError('ARTIFACT_MISSING', 'this is no artifact name')
+    for (;;) {
+      this.#assertOpen()
+      signal?.throwIfAborted()
+      const present = await this.get(root)
+      if (present !== undefined) {
+        if (maxBytes !== undefined && present.size > maxBytes)
+          throw tooLarge(present.size, maxBytes)
+        return present
+      }
+      const other = this.#fetches.peerOf(root)
+      try {
+        return await this.#fetches.join(root, from.peer, options, async (events) => {
+          const stream = await from.network.openStream(from.peer, PROTOCOLS.artifacts, {
+            signal: events.signal,
+          })
+          return fetchArtifact(root, stream, {
+            ...events,
+            partDir: this.#part,
+            contents: this.#contents,
+            durable: this.#durable,
+            manifests: this.#manifests,
+            claims: this.#claims,
+            stallMs: this.#options.stallMs,
+          })
+        })
+      } catch (error) {
+        // Another peer's transfer failed; that says nothing about ours.
+        const joined = other !== undefined && other !== from.peer
+        if (!joined || signal?.aborted || this.#closed) throw error
+        if (error instanceof ManyhandsError && error.code === 'LIMIT') throw error
+      }
+    }
+  }
+
+  async place(root: string, target: string, mode: 'link' | 'copy'): Promise<void> {
+    await this.#holds.during(root, async () => {
+      try {
+        await placeArtifact(await this.#contentOrThrow(root), resolve(target), mode)
+      } catch (error) {
+        throw toManyhandsError(error)
+      }
+    })
+  }
+
+  async read(root: string, path: string): Promise<Uint8Array> {
+    return this.#holds.during(root, async () => {
+      const content = await this.#contentOrThrow(root)
+      const index = content.artifact.manifest.files.findIndex((file) => file.path === path)
+      const file = content.artifact.manifest.files[index]
+      if (file === undefined) {
+        throw new ManyhandsError('NOT_FOUND', `${root} has no file ${JSON.stringify(path)}`)
+      }
+      if (file.size > TRANSFER.readBytes) {
+        throw new ManyhandsError('LIMIT', `${path}: too large to be read at once; place it instead`)
+      }
+      const handle = await content.open(index)
+      try {
+        const bytes = new Uint8Array(file.size)
+        await readFully(handle, bytes, 0)
+        if (Buffer.compare(await hashChunks(handle, file.size), file.chunks) !== 0) {
+          throw new ManyhandsError('ARTIFACT_CORRUPT', `${root}: ${path} no longer has its bytes`)
+        }
+        return bytes
+      } finally {
+        await handle.close()
+      }
+    })
+  }
+
+  async serve(network: Network, allow: (peer: string, root: string) => boolean): Promise<void> {
+    this.#assertOpen()
+    await network.handleStream(PROTOCOLS.artifacts, async (stream, { peer }) => {
+      await serveArtifacts(stream, {
+        stallMs: this.#options.stallMs,
+        find: async (root) =>
+          !this.#closed && allow(peer, root) ? await this.#content(root) : undefined,
+      })
+    })
+  }
+
+  retain(root: string, holder: string): void {
+    this.#holds.retain(root, holder)
+  }
+
+  async release(root: string, holder: string): Promise<void> {
+    await this.#holds.release(root, holder)
+  }
+
+  async sweep(): Promise<void> {
+    this.#assertOpen()
+    for (const root of [...this.#manifests.roots(), ...this.#sources.keys()]) {
+      await this.#holds.removeUnlessHeld(root)
+    }
+    await this.#contents.sweep()
+    for await (const { name } of await opendir(this.#part)) {
+      const id = /^([0-9a-f]{64})\.(?:part|have)$/.exec(name)?.[1]
+      if (id === undefined || !this.#claims.claim(id)) continue
+      await rm(join(this.#part, name), { force: true }).finally(() => this.#claims.release(id))
+    }
+  }
+
+  async #remove(root: string): Promise<void> {
+    this.#sources.delete(root)
+    const artifact = await this.#manifests.get(root)
+    if (artifact === undefined || !this.#manifests.has(root)) return
+    // First the promise, then what it rests on: a crash in between leaves files, not a lie.
+    await this.#manifests.remove(root)
+    await this.#contents.drop(idsOf(artifact.manifest))
+  }
+
+  async usage(): Promise<{ bytes: number; files: number; artifacts: number }> {
+    const { bytes, files } = await this.#contents.usage()
+    let partial = 0
+    let partialFiles = 0
+    for await (const { name } of await opendir(this.#part)) {
+      const found = await stat(join(this.#part, name)).catch(() => undefined)
+      if (found === undefined) continue
+      // A partial file has holes; what counts is what it takes.
+      partial += Math.min(found.size, found.blocks * 512)
+      partialFiles += 1
+    }
+    return {
+      bytes: bytes + partial,
+      files: files + partialFiles,
+      artifacts: this.#manifests.roots().length,
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#fetches.abort(new ManyhandsError('CLOSED', 'the artifact store was closed'))
+    await this.#contents.settled()
+    await this.#durable.flush()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new ManyhandsError('CLOSED', 'the artifact store was closed')
+  }
+}
+
+function idsOf(manifest: Manifest): Set<string> {
+  return new Set(manifest.files.map(fileId))
+}

@@ -1,0 +1,153 @@
+import { type BigIntStats, constants } from 'node:fs'
+import { access, type FileHandle, lstat, realpath } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { ManyhandsError } from '../errors.ts'
+import type { Artifact, Manifest, ManifestFile } from './artifact-store.ts'
+import { concurrently } from './concurrently.ts'
+import { hashChunks } from './hash-file.ts'
+import { checkManifest, encodeManifest, manifestSize } from './manifest.ts'
+import { openRegular } from './open-regular.ts'
+import { comparePaths } from './safe-path.ts'
+import { TRANSFER } from './transfer-limits.ts'
+import { type WalkedEntry, walkTree } from './walk-tree.ts'
+
+/** Where one file of a by-reference artifact lies, and how it looked when it was hashed. */
+export interface SourceFile {
+  path: string
+  stat: BigIntStats
+}
+
+/** An artifact whose bytes stay where the caller has them. */
+export interface LocalSource {
+  artifact: Artifact
+  encoded: Uint8Array
+  /** In the order of the manifest's files. */
+  files: SourceFile[]
+}
+
+const TICK_MS = 50
+
+/** Chunk hashes of files that were looked at before; the key holds all that changes with the bytes. */
+export class HashMemory {
+  readonly #hashes = new Map<string, Uint8Array>()
+
+  get(path: string, stat: BigIntStats): Uint8Array | undefined {
+    return this.#hashes.get(key(path, stat))
+  }
+
+  set(path: string, stat: BigIntStats, chunks: Uint8Array): void {
+    // File times go in ticks: within one tick of the last change, a next one would leave no trace.
+    if (Date.now() - Number(stat.mtimeMs) < TICK_MS) return
+    this.#hashes.set(key(path, stat), chunks)
+    for (const oldest of this.#hashes.keys()) {
+      if (this.#hashes.size <= TRANSFER.hashesRemembered) break
+      this.#hashes.delete(oldest)
+    }
+  }
+}
+
+function key(path: string, stat: BigIntStats): string {
+  return `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}:${path}`
+}
+
+/** Hashes a file or tree in place. @throws INPUT_UNREADABLE, INPUT_CHANGED, PATH_UNSAFE, LIMIT */
+export async function referToPath(
+  path: string,
+  memory: HashMemory,
+  signal?: AbortSignal,
+): Promise<LocalSource> {
+  const absolute = resolve(path)
+  const stat = await lstat(absolute, { bigint: true }).catch((cause) => {
+    throw new ManyhandsError('INPUT_UNREADABLE', `${path}: cannot be read (${cause.code})`, {
+      cause,
+    })
+  })
+  if (!stat.isFile() && !stat.isDirectory()) {
+    const what = stat.isSymbolicLink()
+      ? `is a symbolic link; name its target ${await realpath(absolute).catch(() => '')}`
+      : 'is neither a file nor a directory'
+    throw new ManyhandsError('PATH_UNSAFE', `${path}: ${what}`)
+  }
+  const taken: { file: ManifestFile; source: SourceFile }[] = []
+  const directories: string[] = []
+  const take = async (entry: WalkedEntry) => {
+    if (entry.kind === 'directory') {
+      directories.push(entry.path)
+      return
+    }
+    const chunks = await hashInPlace(entry, memory, signal)
+    taken.push({
+      file: {
+        path: entry.path,
+        size: Number(entry.stat.size),
+        executable: (entry.stat.mode & 0o111n) !== 0n,
+        chunks,
+      },
+      source: { path: entry.absolute, stat: entry.stat },
+    })
+  }
+  if (stat.isFile()) await take({ kind: 'file', path: '', absolute, stat })
+  else {
+    await concurrently(
+      walkTree(absolute, { refusal: 'PATH_UNSAFE', signal }),
+      TRANSFER.filesAtOnce,
+      take,
+    )
+  }
+  taken.sort((a, b) => comparePaths(a.file.path, b.file.path))
+  const manifest: Manifest = {
+    v: 1,
+    kind: stat.isFile() ? 'file' : 'tree',
+    files: taken.map(({ file }) => file),
+    directories: directories.sort(comparePaths),
+  }
+  checkManifest(manifest, 'PATH_UNSAFE')
+  const { root, bytes } = encodeManifest(manifest)
+  return {
+    artifact: { root, manifest, size: manifestSize(manifest) },
+    encoded: bytes,
+    files: taken.map(({ source }) => source),
+  }
+}
+
+async function hashInPlace(
+  { absolute, stat }: WalkedEntry,
+  memory: HashMemory,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  const known = memory.get(absolute, stat)
+  if (known !== undefined) {
+    await access(absolute, constants.R_OK).catch((cause) => {
+      throw new ManyhandsError('INPUT_UNREADABLE', `${absolute}: cannot be read`, { cause })
+    })
+    return known
+  }
+  const handle = await openRegular(absolute, stat, 'INPUT_UNREADABLE')
+  try {
+    const chunks = await hashChunks(handle, Number(stat.size), { signal })
+    await assertUnchanged(handle, absolute, stat)
+    memory.set(absolute, stat, chunks)
+    return chunks
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Opens a file of a by-reference artifact if it still is what was hashed. @throws INPUT_CHANGED */
+export async function openSource({ path, stat }: SourceFile): Promise<FileHandle> {
+  const handle = await openRegular(path, stat, 'INPUT_CHANGED')
+  try {
+    await assertUnchanged(handle, path, stat)
+    return handle
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
+async function assertUnchanged(handle: FileHandle, path: string, seen: BigIntStats) {
+  const now = await handle.stat({ bigint: true })
+  if (now.size !== seen.size || now.mtimeNs !== seen.mtimeNs) {
+    throw new ManyhandsError('INPUT_CHANGED', `${path}: changed since it was taken as an input`)
+  }
+}

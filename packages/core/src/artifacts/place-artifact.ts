@@ -1,0 +1,130 @@
+import { randomBytes } from 'node:crypto'
+import { constants, type FileHandle, link, lstat, mkdir, open, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { ManyhandsError } from '../errors.ts'
+import { LIMITS } from '../limits.ts'
+import type { ArtifactContent } from './artifact-content.ts'
+import type { ManifestFile } from './artifact-store.ts'
+import { concurrently } from './concurrently.ts'
+import { hashChunks, writeFully } from './hash-file.ts'
+import { TRANSFER } from './transfer-limits.ts'
+
+/**
+ * Puts an artifact at a path. Nothing inside `target` is followed: a directory on the way that is a
+ * link is refused, and a file is made beside its place and renamed into it, which replaces a link
+ * instead of writing through it.
+ */
+export async function placeArtifact(
+  content: ArtifactContent,
+  target: string,
+  mode: 'link' | 'copy',
+): Promise<void> {
+  const { manifest } = content.artifact
+  if (manifest.kind === 'file') {
+    await mkdir(dirname(target), { recursive: true })
+    await placeFile(content, 0, target, mode)
+    return
+  }
+  await mkdir(target, { recursive: true })
+  const made = new Map<string, Promise<void>>()
+  const ensure = (path: string): Promise<void> => {
+    let done = made.get(path)
+    if (done === undefined) {
+      const parent = path.lastIndexOf('/')
+      done = (parent < 0 ? Promise.resolve() : ensure(path.slice(0, parent))).then(() =>
+        makeDirectory(join(target, path)),
+      )
+      made.set(path, done)
+    }
+    return done
+  }
+  for (const path of manifest.directories) await ensure(path)
+  await concurrently(manifest.files.entries(), TRANSFER.filesAtOnce, async ([index, file]) => {
+    const end = file.path.lastIndexOf('/')
+    if (end >= 0) await ensure(file.path.slice(0, end))
+    await placeFile(content, index, join(target, file.path), mode)
+  })
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, 0o755)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    if (!(await lstat(path)).isDirectory()) {
+      throw new ManyhandsError('PATH_UNSAFE', `${path}: is in the way and is not a directory`)
+    }
+  }
+}
+
+async function placeFile(
+  content: ArtifactContent,
+  index: number,
+  path: string,
+  mode: 'link' | 'copy',
+): Promise<void> {
+  const file = content.artifact.manifest.files[index]!
+  const temporary = join(dirname(path), `.${randomBytes(9).toString('hex')}.part`)
+  try {
+    const shared = mode === 'link' ? await content.linkable(index) : undefined
+    if (shared === undefined || !(await tryLink(shared, temporary))) {
+      await copyOut(content, index, file, temporary, mode)
+    }
+    await rename(temporary, path)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EISDIR' || code === 'ENOTEMPTY' || code === 'EEXIST') {
+      throw new ManyhandsError('PATH_UNSAFE', `${path}: a directory is in the way`, {
+        cause: error,
+      })
+    }
+    throw error
+  } finally {
+    // Renaming a name onto another name of the same file leaves both.
+    await rm(temporary, { force: true })
+  }
+}
+
+/** False where the file system cannot: another one, too many names, or none supported at all. */
+async function tryLink(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to)
+    return true
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EXDEV' || code === 'EMLINK' || code === 'EPERM' || code === 'ENOTSUP')
+      return false
+    throw error
+  }
+}
+
+async function copyOut(
+  content: ArtifactContent,
+  index: number,
+  file: ManifestFile,
+  temporary: string,
+  mode: 'link' | 'copy',
+): Promise<void> {
+  const source: FileHandle = await content.open(index)
+  try {
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL
+    const target = await open(temporary, flags, 0o600)
+    try {
+      const chunks = await hashChunks(source, file.size, {
+        onChunk: (bytes, chunk) => writeFully(target, bytes, chunk * LIMITS.chunkBytes),
+      })
+      if (Buffer.compare(chunks, file.chunks) !== 0) {
+        throw new ManyhandsError(
+          'ARTIFACT_CORRUPT',
+          `${content.artifact.root}: ${file.path || 'the file'} no longer has its bytes`,
+        )
+      }
+      const bits = mode === 'copy' ? 0o644 : 0o444
+      await target.chmod(file.executable ? bits | 0o111 : bits)
+    } finally {
+      await target.close()
+    }
+  } finally {
+    await source.close()
+  }
+}

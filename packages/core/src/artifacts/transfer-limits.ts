@@ -1,0 +1,34 @@
+/** Bounds of one artifact transfer, with their reasons. None of them is on the wire. */
+export const TRANSFER = {
+  /** Payload of one data frame: larger ones are no faster, smaller ones cost more per byte. */
+  frameBytes: 256 * 1024,
+  /** Frames that a sender reads ahead, so that the disk works while the network does. */
+  framesAhead: 4,
+  /** Chunks that a receiver writes at once when they lie side by side: 4 MiB. */
+  chunksPerBatch: 4,
+  /** Bytes asked for and not yet here; more than one stream's credit, so that it never runs dry. */
+  windowBytes: 16 * 1024 * 1024,
+  /** Ranges asked for and not yet here: thousands of small files without a round trip each. */
+  windowRanges: 2048,
+  /** Ranges of one want message. */
+  rangesPerWant: 1024,
+  /** Bytes received and not yet verified and written. */
+  unwrittenBytes: 16 * 1024 * 1024,
+  /** Batches received and not yet written; small files wait for the disk together. */
+  unwrittenBatches: 64,
+  /** Without `progressBytes` in this time while it waits, a side gives up, ms. */
+  stallMs: 30_000,
+  progressBytes: 64 * 1024,
+  /** How long a receiver may think between two wants, its disk may be slow, ms. */
+  idleMs: 120_000,
+  /** Files hashed or collected at once. */
+  filesAtOnce: 8,
+  /** Chunks of one file read and hashed at once. */
+  chunksAtOnce: 4,
+  /** Files of which the chunk hashes are remembered, so that adding a tree again is quick. */
+  hashesRemembered: 100_000,
+  /** Decoded manifests kept in memory. */
+  manifestsRemembered: 64,
+  /** Largest file that is read into memory in one piece. */
+  readBytes: 2 * 1024 * 1024 * 1024 - 1,
+} as const

@@ -1,0 +1,107 @@
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import type { GossipSub } from '@libp2p/gossipsub'
+import { identify } from '@libp2p/identify'
+import type { ConnectionGater, Libp2p, ServiceMap } from '@libp2p/interface'
+import { noise } from '@libp2p/noise'
+import { type Ping, ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { webSockets } from '@libp2p/websockets'
+import { yamux } from '@libp2p/yamux'
+import { createLibp2p } from 'libp2p'
+import { LIMITS } from '../limits.ts'
+import { socketTls } from './tls-encrypter.ts'
+
+export interface NodeServices extends ServiceMap {
+  ping: Ping
+  gossip?: GossipSub
+}
+
+export type Libp2pNode = Libp2p<NodeServices>
+
+export interface NodeOptions {
+  seed: Uint8Array
+  listen: string[]
+  mdns: boolean
+  gossip: boolean
+  blocked: ReadonlySet<string>
+}
+
+/** Streams and connections are refused by us with reasons, before the stock limits bite. */
+const AMPLE = LIMITS.connections
+
+/**
+ * The libp2p node below a network, not started. This module is loaded when the first network is
+ * made: importing libp2p takes longer than a program that never connects wants to wait.
+ */
+export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
+  const [gossip, mdns] = await Promise.all([
+    options.gossip ? import('@libp2p/gossipsub') : undefined,
+    options.mdns ? import('@libp2p/mdns') : undefined,
+  ])
+  const node = await createLibp2p({
+    start: false,
+    privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
+    addresses: { listen: options.listen },
+    nodeInfo: { name: 'manyhands', version: '1', userAgent: 'manyhands/1' },
+    transports: [
+      // Idle clients stay connected; dead peers are found by the connection monitor.
+      tcp({ inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 }),
+      webSockets(),
+    ],
+    connectionEncrypters: [socketTls(), noise()],
+    streamMuxers: [
+      yamux({
+        maxInboundStreams: 1024,
+        maxOutboundStreams: 1024,
+        streamOptions: {
+          // The window must stay below the read buffer, or a slow reader is cut off.
+          maxStreamWindowSize: LIMITS.streamCreditBytes,
+          maxReadBufferLength: 2 * LIMITS.streamCreditBytes,
+        },
+      }),
+    ],
+    connectionGater: gaterOf(options.blocked),
+    connectionManager: {
+      maxConnections: LIMITS.connections,
+      maxIncomingPendingConnections: AMPLE,
+      // Many hosts behind one address are one address to us.
+      inboundConnectionThreshold: AMPLE,
+      dialTimeout: LIMITS.dialTimeoutMs,
+      addressDialTimeout: LIMITS.dialTimeoutMs,
+      // Redialing is the bootstrap's and the upper layers' business.
+      reconnectRetries: 0,
+    },
+    // A host that stalls for a moment is not lost.
+    connectionMonitor: { pingTimeout: { minTimeout: 15_000, maxTimeout: 30_000 } },
+    ...(mdns === undefined
+      ? {}
+      : { peerDiscovery: [mdns.mdns({ serviceTag: 'manyhands.local' })] }),
+    services: {
+      identify: identify(),
+      ping: ping(),
+      ...(gossip === undefined ? {} : { gossip: gossipService(gossip) }),
+    },
+  })
+  return node as unknown as Libp2pNode
+}
+
+function gossipService({ gossipsub, StrictNoSign }: typeof import('@libp2p/gossipsub')) {
+  return gossipsub({
+    // Offers carry their own signature.
+    globalSignaturePolicy: StrictNoSign,
+    allowPublishToZeroTopicPeers: true,
+    ignoreDuplicatePublishError: true,
+    // Peers behind one address are no attack: without this they lose messages.
+    scoreParams: { IPColocationFactorWeight: 0 },
+    maxInboundDataLength: 64 * LIMITS.offerBytes,
+  })
+}
+
+function gaterOf(blocked: ReadonlySet<string>): ConnectionGater {
+  const denies = (peer: { toString(): string }): boolean => blocked.has(peer.toString())
+  return {
+    denyDialPeer: denies,
+    denyInboundEncryptedConnection: denies,
+    denyOutboundEncryptedConnection: denies,
+  }
+}

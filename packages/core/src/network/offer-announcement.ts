@@ -1,0 +1,60 @@
+import { type KeyObject, sign, verify } from 'node:crypto'
+import { z } from 'zod'
+import { ManyhandsError } from '../errors.ts'
+import { LIMITS } from '../limits.ts'
+import { type Offer, offerSchema } from '../offer.ts'
+import { decodeDocument, encodeDocument } from '../wire/codec.ts'
+import { PROTOCOLS } from '../wire/protocols.ts'
+import { publicKeyOf } from './identity.ts'
+
+/** An offer as it was announced: `seq` grows with every announcement of a peer. */
+export interface Announcement {
+  seq: number
+  offer: Offer
+}
+
+const announcementSchema = z.object({
+  v: z.literal(1),
+  seq: z.number().int().nonnegative(),
+  offer: z.instanceof(Uint8Array),
+  signature: z.instanceof(Uint8Array),
+})
+
+/**
+ * Encodes and signs an announcement. The signature covers the topic too, so that it is good for
+ * nothing else.
+ *
+ * @throws LIMIT when the offer is too large to be gossiped
+ */
+export function encodeAnnouncement({ seq, offer }: Announcement, key: KeyObject): Uint8Array {
+  const bytes = encodeDocument(offer)
+  const signature = new Uint8Array(sign(null, signedBytes(seq, bytes), key))
+  const announcement = encodeDocument({ v: 1, seq, offer: bytes, signature })
+  if (announcement.length <= LIMITS.offerBytes) return announcement
+  throw new ManyhandsError(
+    'LIMIT',
+    `an offer of ${announcement.length} bytes is beyond the limit of ${LIMITS.offerBytes}`,
+  )
+}
+
+/** Decodes an announcement and checks that the peer of the offer signed it. @throws PROTOCOL */
+export function decodeAnnouncement(bytes: Uint8Array): Announcement {
+  if (bytes.length > LIMITS.offerBytes) {
+    throw new ManyhandsError('PROTOCOL', `an announcement of ${bytes.length} bytes is too large`)
+  }
+  const {
+    seq,
+    offer: encoded,
+    signature,
+  } = decodeDocument(announcementSchema, bytes, 'announcement')
+  const offer = decodeDocument(offerSchema, encoded, 'offer')
+  const key = publicKeyOf(offer.peerId)
+  if (key === undefined || !verify(null, signedBytes(seq, encoded), key, signature)) {
+    throw new ManyhandsError('PROTOCOL', `an offer is not signed by its peer ${offer.peerId}`)
+  }
+  return { seq, offer }
+}
+
+function signedBytes(seq: number, offer: Uint8Array): Uint8Array {
+  return encodeDocument({ topic: PROTOCOLS.offers, seq, offer })
+}

@@ -1,0 +1,191 @@
+import type { Stream } from '@libp2p/interface'
+import { concat } from 'uint8arrays/concat'
+import { ManyhandsError } from '../errors.ts'
+import { LIMITS } from '../limits.ts'
+import { FrameAssembler, headerOf } from './frame-assembler.ts'
+import { peerGone, plainCause } from './peer-error.ts'
+import {
+  decodeEnvelope,
+  encodeEnvelope,
+  encodeFailure,
+  RPC_VERSION,
+  type RpcAnswer,
+  type RpcRequest,
+} from './rpc-envelope.ts'
+
+/** Bytes that may wait for a peer that does not read; more, and it is cut off. */
+const OUTBOX_BYTES = 8 * LIMITS.rpcFrameBytes
+
+/** What a stream needs to know of the side it belongs to. */
+export interface RpcPeer {
+  readonly peer: string
+  /** Requests of the peer that are being answered now, over all of its streams. */
+  answering: number
+  /** Answers a request with a document. Rejects with what the peer shall be told. */
+  answer(method: string, params: unknown): Promise<unknown>
+}
+
+interface PendingCall {
+  resolve(result: unknown): void
+  reject(error: unknown): void
+}
+
+/**
+ * Requests and answers in both directions over one stream: frames of a 4-byte length and a DAG-CBOR
+ * envelope, `{ v, id, method, params }` or `{ v, id, ok, result | error }`. Ids are the asker's own.
+ * A frame that cannot be read ends the stream, because nothing after it can be trusted.
+ */
+export class RpcStream {
+  readonly #stream: Stream
+  readonly #side: RpcPeer
+  readonly #assembler: FrameAssembler
+  readonly #pending = new Map<number, PendingCall>()
+  readonly #onClosed: () => void
+  #nextId = 1
+  #outbox: Uint8Array[] = []
+  #outboxBytes = 0
+  #flushScheduled = false
+  #closed = false
+
+  constructor(stream: Stream, side: RpcPeer, onClosed: () => void) {
+    this.#stream = stream
+    this.#side = side
+    this.#onClosed = onClosed
+    this.#assembler = new FrameAssembler(
+      (length) => this.#onHeader(length),
+      (_, body) => this.#onFrame(body),
+    )
+    stream.addEventListener('message', (event) => {
+      const { data } = event
+      if (data instanceof Uint8Array) this.#assembler.push(data)
+      else for (const chunk of data) this.#assembler.push(chunk)
+    })
+    stream.addEventListener('drain', () => this.#scheduleFlush())
+    stream.addEventListener('close', (event) => this.#onClose(event.error))
+    stream.addEventListener('remoteCloseWrite', () => this.abort(new Error('the peer closed it')))
+  }
+
+  get pending(): number {
+    return this.#pending.size
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** Sends a request whose params were checked. The promise is for the result as it came. */
+  request(method: string, params: unknown, call: PendingCall): { forget(): void } {
+    const id = this.#nextId++
+    const frame = encodeEnvelope({ v: RPC_VERSION, id, method, params })
+    if (this.#outboxBytes + frame.length > OUTBOX_BYTES) {
+      throw new ManyhandsError('LIMIT', `peer ${this.#side.peer} does not read its requests`)
+    }
+    this.#pending.set(id, call)
+    this.#write(frame)
+    return { forget: () => this.#pending.delete(id) }
+  }
+
+  abort(error: Error): void {
+    if (this.#closed) return
+    this.#onClose(error)
+    this.#stream.abort(error)
+  }
+
+  #onHeader(length: number): number {
+    if (length > 0 && length <= LIMITS.rpcFrameBytes) return length
+    this.#assembler.stop()
+    const code = length === 0 ? 'PROTOCOL' : 'FRAME_TOO_LARGE'
+    this.abort(
+      new ManyhandsError(code, `peer ${this.#side.peer} announced a request of ${length} bytes`),
+    )
+    return 0
+  }
+
+  #onFrame(body: Uint8Array): void {
+    try {
+      const envelope = decodeEnvelope(body)
+      if ('method' in envelope) this.#onRequest(envelope)
+      else this.#onAnswer(envelope)
+    } catch (error) {
+      this.#assembler.stop()
+      this.abort(error as Error)
+    }
+  }
+
+  #onRequest({ v, id, method, params }: RpcRequest): void {
+    const side = this.#side
+    if (v !== RPC_VERSION) {
+      this.#fail(id, new ManyhandsError('PROTOCOL', `unknown version ${v}`))
+    } else if (side.answering >= LIMITS.rpcPendingPerPeer) {
+      const text = `${LIMITS.rpcPendingPerPeer} requests are open already`
+      this.#fail(id, new ManyhandsError('LIMIT', text))
+    } else {
+      side.answering++
+      side
+        .answer(method, params)
+        .finally(() => side.answering--)
+        .then((result) => this.#answer(encodeEnvelope({ v: RPC_VERSION, id, ok: true, result })))
+        .catch((error) => this.#fail(id, error))
+    }
+  }
+
+  #onAnswer(answer: RpcAnswer): void {
+    const call = this.#pending.get(answer.id)
+    // Given up on: its time was over or its caller left.
+    if (call === undefined) return
+    this.#pending.delete(answer.id)
+    if (answer.ok) call.resolve(answer.result)
+    else call.reject(ManyhandsError.fromJSON(answer.error))
+  }
+
+  #fail(id: number, error: unknown): void {
+    this.#answer(encodeFailure(id, error))
+  }
+
+  #answer(frame: Uint8Array): void {
+    if (this.#closed) return
+    if (this.#outboxBytes + frame.length <= OUTBOX_BYTES) {
+      this.#write(frame)
+      return
+    }
+    this.abort(
+      new ManyhandsError('LIMIT', `peer ${this.#side.peer} asks but does not read the answers`),
+    )
+  }
+
+  #write(frame: Uint8Array): void {
+    this.#outbox.push(headerOf(frame.length), frame)
+    this.#outboxBytes += frame.length + 4
+    this.#scheduleFlush()
+  }
+
+  /** What is written in one turn of the event loop leaves as one send: many small calls are cheap. */
+  #scheduleFlush(): void {
+    if (this.#flushScheduled || this.#outbox.length === 0) return
+    this.#flushScheduled = true
+    setImmediate(() => {
+      this.#flushScheduled = false
+      if (this.#closed || this.#outbox.length === 0 || this.#stream.writableNeedsDrain) return
+      const bytes = concat(this.#outbox, this.#outboxBytes)
+      this.#outbox = []
+      this.#outboxBytes = 0
+      try {
+        this.#stream.send(bytes)
+      } catch (cause) {
+        this.abort(cause as Error)
+      }
+    })
+  }
+
+  #onClose(error?: Error): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#assembler.stop()
+    this.#outbox = []
+    const what = error === undefined ? 'it closed the connection' : plainCause(error)
+    const gone = error instanceof ManyhandsError ? error : peerGone(this.#side.peer, what, error)
+    for (const call of this.#pending.values()) call.reject(gone)
+    this.#pending.clear()
+    this.#onClosed()
+  }
+}

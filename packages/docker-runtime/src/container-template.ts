@@ -1,0 +1,185 @@
+import { createHash } from 'node:crypto'
+import { posix } from 'node:path'
+import { ManyhandsError, type RuntimeSpec, type Workspace } from '@manyhands/core'
+import type Docker from 'dockerode'
+
+const MIB = 1024 ** 2
+/** The engine refuses less than 6 MiB, and no program starts in that. */
+const MEMORY_MIN = 8 * MIB
+const TMP_MIN = 4 * MIB
+const OPEN_FILES = 1024
+/** Set for graphics as well as computing: renderers and games find no GPU otherwise. */
+const GPU_CAPABILITIES = 'compute,utility,graphics,video,display'
+
+/** What the host decides about a container; nothing of it comes from a job. */
+export interface TemplateContext {
+  hostInstance: string
+  imageId: string
+  /** Paths that the image declares as volumes: each is covered by a bounded tmpfs. */
+  imageVolumes: string[]
+  /** `uid:gid`, never root. */
+  user: string
+  /** Another OCI runtime than the engine's default, such as `runsc`. */
+  ociRuntime?: string
+}
+
+/** Labels by which containers are found again; `docker ps --filter label=manyhands.host` shows them. */
+export const LABELS = {
+  host: 'manyhands.host',
+  client: 'manyhands.client',
+  job: 'manyhands.job',
+  attempt: 'manyhands.attempt',
+  maxRuntimeMs: 'manyhands.max-runtime-ms',
+  diskBytes: 'manyhands.disk-bytes',
+} as const
+
+/** The same attempt on the same host always gets the same name: creating it twice is impossible. */
+export function containerName(hostInstance: string, attemptId: string): string {
+  const hash = createHash('sha256').update(`${hostInstance}\0${attemptId}`).digest('hex')
+  const readable = attemptId.replace(/[^A-Za-z0-9_.-]/g, '-').slice(0, 48)
+  return `manyhands-${hash.slice(0, 24)}-${readable}`
+}
+
+/**
+ * The closed template: the engine's options for one attempt, every field named here. A job fills in
+ * its argv, environment and sizes; no other word of it reaches the engine.
+ *
+ * @throws COMMAND_INVALID, SPEC_INVALID for texts that no process can be given
+ */
+export function containerTemplate(
+  spec: RuntimeSpec,
+  workspace: Workspace,
+  context: TemplateContext,
+): Docker.ContainerCreateOptions {
+  const memory = Math.max(MEMORY_MIN, Math.floor(spec.resources.memoryBytes))
+  const disk = Math.max(0, Math.floor(spec.resources.diskBytes))
+  const tmp = Math.max(TMP_MIN, Math.min(disk, Math.floor(memory / 2)))
+  const command = argv(spec)
+  return {
+    Image: context.imageId,
+    User: context.user,
+    ...command,
+    Env: environment(spec),
+    Labels: {
+      [LABELS.host]: context.hostInstance,
+      [LABELS.client]: spec.labels.client,
+      [LABELS.job]: spec.labels.job,
+      [LABELS.attempt]: spec.labels.attempt,
+      [LABELS.maxRuntimeMs]: String(spec.maxRuntimeMs),
+      [LABELS.diskBytes]: String(disk),
+    },
+    AttachStdin: false,
+    AttachStdout: true,
+    AttachStderr: true,
+    OpenStdin: false,
+    StdinOnce: false,
+    Tty: false,
+    StopSignal: 'SIGTERM',
+    Healthcheck: { Test: ['NONE'] },
+    HostConfig: hostConfig({
+      ...(context.ociRuntime === undefined ? {} : { Runtime: context.ociRuntime }),
+      ReadonlyRootfs: true,
+      CapAdd: [],
+      CapDrop: ['ALL'],
+      SecurityOpt: ['no-new-privileges'],
+      Privileged: false,
+      NetworkMode: 'none',
+      PublishAllPorts: false,
+      PidMode: '',
+      UTSMode: '',
+      UsernsMode: '',
+      IpcMode: 'private',
+      CgroupnsMode: 'private',
+      PidsLimit: Math.max(2, Math.floor(spec.resources.pids)),
+      Memory: memory,
+      MemorySwap: memory,
+      NanoCpus: Math.max(10_000_000, Math.round(spec.resources.cpus * 1e9)),
+      OomKillDisable: false,
+      OomScoreAdj: 500,
+      Init: true,
+      ShmSize: Math.min(64 * MIB, Math.floor(memory / 4)),
+      Tmpfs: { '/tmp': `rw,nosuid,nodev,noexec,mode=1777,size=${tmp}` },
+      Mounts: mounts(workspace, context.imageVolumes, tmp),
+      Binds: [],
+      Devices: [],
+      DeviceRequests: spec.gpuIds.length === 0 ? [] : [gpuRequest(spec.gpuIds)],
+      Ulimits: [
+        { Name: 'nofile', Soft: OPEN_FILES, Hard: OPEN_FILES },
+        { Name: 'core', Soft: 0, Hard: 0 },
+        { Name: 'fsize', Soft: disk, Hard: disk },
+      ],
+      LogConfig: { Type: 'none', Config: {} },
+      AutoRemove: false,
+      RestartPolicy: { Name: 'no' },
+    }),
+  }
+}
+
+/** The client library's types lack a field that the engine has. */
+function hostConfig(config: Docker.HostConfig & { CgroupnsMode: 'private' }): Docker.HostConfig {
+  return config
+}
+
+function argv(spec: RuntimeSpec): { Entrypoint?: string[]; Cmd?: string[] } {
+  for (const text of spec.command ?? spec.args ?? []) {
+    if (typeof text !== 'string' || text.includes('\0')) {
+      throw new ManyhandsError('COMMAND_INVALID', 'an argument holds a zero byte or is no text')
+    }
+  }
+  if (spec.command !== undefined) {
+    if (spec.command.length === 0 || spec.command[0] === '') {
+      throw new ManyhandsError('COMMAND_INVALID', 'the command names no program')
+    }
+    // As the entry point and with no Cmd: the image's own ones are both out of the game.
+    return { Entrypoint: [...spec.command], Cmd: [] }
+  }
+  // An empty list would mean the image's own Cmd, which is right: nothing was appended.
+  return { Cmd: [...(spec.args ?? [])] }
+}
+
+function environment(spec: RuntimeSpec): string[] {
+  // A uid without a passwd entry gets HOME=/, which is read-only.
+  const variables = new Map<string, string>([['HOME', '/tmp']])
+  if (spec.gpuIds.length > 0) variables.set('NVIDIA_DRIVER_CAPABILITIES', GPU_CAPABILITIES)
+  for (const [name, value] of Object.entries(spec.env)) {
+    if (name === '' || /[=\0]/.test(name) || String(value).includes('\0')) {
+      const shown = JSON.stringify(name.slice(0, 80))
+      throw new ManyhandsError('SPEC_INVALID', `env: ${shown} is no name of a variable`)
+    }
+    variables.set(name, String(value))
+  }
+  return [...variables].map(([name, value]) => `${name}=${value}`)
+}
+
+function mounts(workspace: Workspace, volumes: string[], tmpBytes: number): Docker.MountConfig {
+  const list: Docker.MountSettings[] = [bind(workspace.outDir, '/out', false)]
+  if (workspace.inDir !== undefined) list.push(bind(workspace.inDir, '/in', true))
+  const taken = new Set(['/', '/in', '/out', '/tmp'])
+  for (const volume of volumes) {
+    const path = posix.resolve('/', volume)
+    if (taken.has(path)) continue
+    taken.add(path)
+    // An anonymous volume would be disk that no quota sees.
+    list.push({
+      Type: 'tmpfs',
+      Target: path,
+      Source: '',
+      TmpfsOptions: { SizeBytes: tmpBytes, Mode: 0o1777 },
+    })
+  }
+  return list
+}
+
+function bind(source: string, target: string, readOnly: boolean): Docker.MountSettings {
+  return {
+    Type: 'bind',
+    Source: source,
+    Target: target,
+    ReadOnly: readOnly,
+    BindOptions: { Propagation: 'rprivate' },
+  }
+}
+
+function gpuRequest(ids: string[]): Docker.DeviceRequest {
+  return { Driver: '', DeviceIDs: [...ids], Capabilities: [['gpu']], Count: 0, Options: {} }
+}

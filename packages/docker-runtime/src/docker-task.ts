@@ -1,0 +1,273 @@
+import {
+  LIMITS,
+  ManyhandsError,
+  type Resources,
+  type RuntimeExec,
+  type RuntimeExit,
+  type RuntimeHandle,
+  type RuntimeOutput,
+  type RuntimeTask,
+  type Usage,
+} from '@manyhands/core'
+import type Docker from 'dockerode'
+import { BoundedOutput } from './bounded-output.ts'
+import { DiskMeter } from './disk-meter.ts'
+import type { Engine } from './engine.ts'
+import { engineError, engineStatus } from './engine-error.ts'
+import { execIn } from './exec.ts'
+import { exitFacts, type OwnEnd } from './exit-facts.ts'
+import { watchExit } from './exit-watch.ts'
+import { OutputDemultiplexer } from './output-demultiplexer.ts'
+import type { StartWatch } from './start-watch.ts'
+import { UsageMeter } from './usage-meter.ts'
+
+const TIMER_MAX_MS = 2 ** 31 - 1
+/** How long output may trail behind the end; the engine closes the stream itself much earlier. */
+const OUTPUT_TRAIL_MS = 2000
+
+export interface DockerTaskOptions {
+  engine: Engine
+  container: Docker.Container
+  outDir: string
+  diskBytes: number
+  /** What is left of the longest run time, ms. */
+  maxRuntimeMs: number
+  /** How long the container has run already, ms; 0 for a new one. */
+  ranMs: number
+  /** The attach stream; undefined when the container has ended. */
+  attached: NodeJS.ReadableStream | undefined
+  /** Sees the first output, to tell a command that could not be started. */
+  startWatch: StartWatch | undefined
+  /** Whether the container was started by another process, which an engine restart may have hit. */
+  recovered: boolean
+  engineLostMs: number
+  onRemoved: () => void
+}
+
+/** One container, watched from its start (or its recovery) to its removal. */
+export class DockerTask implements RuntimeTask {
+  readonly handle: RuntimeHandle
+  readonly #options: DockerTaskOptions
+  readonly #container: Docker.Container
+  readonly #engine: Engine
+  readonly #output = new BoundedOutput(LIMITS.logBytes)
+  readonly #disk: DiskMeter
+  readonly #usage: UsageMeter
+  readonly #done = Promise.withResolvers<RuntimeExit>()
+  readonly #released = Promise.withResolvers<void>()
+  readonly #watch = new AbortController()
+  /** Requests of ours that may have ended the container; its end is told after they are answered. */
+  readonly #ending = new Set<Promise<unknown>>()
+  #timer: NodeJS.Timeout | undefined
+  #ownEnd: OwnEnd
+  #ended = false
+  #removal: Promise<void> | undefined
+
+  constructor(options: DockerTaskOptions) {
+    this.#options = options
+    this.#engine = options.engine
+    this.#container = options.container
+    this.handle = { v: 1, runtime: 'docker', id: options.container.id }
+    this.#disk = new DiskMeter(options.outDir, options.diskBytes)
+    this.#usage = new UsageMeter(options.engine, options.container, this.#disk, options.ranMs)
+    this.#drain(options.attached)
+    // A watch that was called off belongs to a closed runtime; its container goes on.
+    void this.#follow().catch(() => {})
+  }
+
+  wait(): Promise<RuntimeExit> {
+    return this.#done.promise
+  }
+
+  output(): AsyncIterable<RuntimeOutput> {
+    return this.#output.read()
+  }
+
+  stats(): Promise<Usage> {
+    return this.#usage.sample()
+  }
+
+  async pause(): Promise<void> {
+    await this.#act('pause', () => this.#container.pause({ abortSignal: this.#engine.deadline() }))
+  }
+
+  async resume(): Promise<void> {
+    await this.#act('resume', () =>
+      this.#container.unpause({ abortSignal: this.#engine.deadline() }),
+    )
+  }
+
+  async limit(change: Partial<Pick<Resources, 'cpus' | 'memoryBytes' | 'pids'>>): Promise<void> {
+    const update = {
+      ...(change.cpus === undefined ? {} : { NanoCpus: Math.round(change.cpus * 1e9) }),
+      ...(change.memoryBytes === undefined
+        ? {}
+        : { Memory: change.memoryBytes, MemorySwap: change.memoryBytes }),
+      ...(change.pids === undefined ? {} : { PidsLimit: change.pids }),
+    }
+    await this.#act('limit', () =>
+      this.#container.update({ ...update, abortSignal: this.#engine.deadline() }),
+    )
+  }
+
+  async stop(options: { graceMs: number }): Promise<void> {
+    await this.#end('stopped', 'SIGTERM')
+    const grace = Promise.withResolvers<void>()
+    const timer = setTimeout(grace.resolve, Math.min(options.graceMs, TIMER_MAX_MS))
+    timer.unref()
+    await Promise.race([grace.promise, this.#done.promise, this.#released.promise])
+    clearTimeout(timer)
+    await this.kill()
+  }
+
+  async kill(): Promise<void> {
+    await this.#end('stopped', 'SIGKILL')
+    await Promise.race([this.#done.promise, this.#released.promise])
+  }
+
+  remove(): Promise<void> {
+    this.#removal ??= this.#remove().catch((error: unknown) => {
+      // The next call tries again.
+      this.#removal = undefined
+      throw engineError(error, `container ${this.#container.id.slice(0, 12)}`)
+    })
+    return this.#removal
+  }
+
+  async exec(argv: string[], options: { signal?: AbortSignal }): Promise<RuntimeExec> {
+    return execIn(this.#engine, this.#container, argv, options)
+  }
+
+  /** Lets go of the container without touching it: for a runtime that closes. */
+  release(): void {
+    this.#released.resolve()
+    this.#watch.abort(new ManyhandsError('CLOSED', 'the docker runtime was closed'))
+    this.#disk.stop()
+    clearTimeout(this.#timer)
+    this.#detach()
+  }
+
+  async #follow(): Promise<void> {
+    this.#disk.watch(() => this.#endQuietly('disk'))
+    if (this.#options.maxRuntimeMs <= TIMER_MAX_MS) {
+      this.#timer = setTimeout(
+        () => this.#endQuietly('max-runtime'),
+        Math.max(0, this.#options.maxRuntimeMs),
+      )
+      this.#timer.unref()
+    }
+    const watched = await watchExit(this.#engine, this.#container, {
+      lostAfterMs: this.#options.engineLostMs,
+      signal: this.#watch.signal,
+    })
+    this.#ended = true
+    this.#disk.stop()
+    clearTimeout(this.#timer)
+    this.#usage.end()
+    const [restarted] = await Promise.all([
+      watched.interrupted || this.#options.recovered ? this.#engineRestarted() : false,
+      this.#disk.measure(),
+      Promise.allSettled(this.#ending),
+    ])
+    if (this.#disk.over) this.#ownEnd ??= 'disk'
+    const trail = setTimeout(() => this.#detach(), OUTPUT_TRAIL_MS)
+    trail.unref()
+    this.#done.resolve(exitFacts(watched, this.#ownEnd, restarted))
+  }
+
+  #drain(attached: NodeJS.ReadableStream | undefined): void {
+    if (attached === undefined) {
+      this.#output.close()
+      return
+    }
+    const demultiplexer = new OutputDemultiplexer((stream, bytes) => {
+      this.#options.startWatch?.see(stream, bytes)
+      this.#output.push(stream, bytes)
+    })
+    attached.on('data', (bytes: Buffer) => demultiplexer.push(bytes))
+    for (const end of ['end', 'close', 'error']) attached.on(end, () => this.#output.close())
+  }
+
+  #detach(): void {
+    const attached = this.#options.attached as { destroy?: () => void } | undefined
+    attached?.destroy?.()
+    this.#output.close()
+  }
+
+  /** Sends a signal and keeps the reason, unless the container had ended before it came. */
+  async #end(reason: Exclude<OwnEnd, undefined>, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    if (this.#ended) return
+    const request = this.#container.kill({ signal, abortSignal: this.#engine.deadline() }).then(
+      () => {
+        this.#ownEnd ??= reason
+      },
+      (error: unknown) => {
+        if (![404, 409].includes(engineStatus(error) ?? 0)) throw this.#error('kill', error)
+      },
+    )
+    this.#ending.add(request)
+    try {
+      await request
+    } finally {
+      this.#ending.delete(request)
+    }
+  }
+
+  #endQuietly(reason: 'disk' | 'max-runtime'): void {
+    this.#end(reason, 'SIGKILL').catch(() => {
+      // The engine is away. Its watcher knows; the timer tries again until one of them is over.
+      this.#timer = setTimeout(() => this.#endQuietly(reason), 1000)
+      this.#timer.unref()
+    })
+  }
+
+  /** A change to a running container; it has no meaning, and does nothing, after the end. */
+  async #act(what: string, call: () => Promise<unknown>): Promise<void> {
+    if (this.#ended) return
+    try {
+      await call()
+    } catch (error) {
+      if (this.#ended || [404, 409].includes(engineStatus(error) ?? 0)) return
+      throw this.#error(what, error)
+    }
+  }
+
+  async #remove(): Promise<void> {
+    await this.kill()
+    for (let round = 0; round < 50; round += 1) {
+      try {
+        await this.#container.remove({
+          force: true,
+          v: true,
+          abortSignal: this.#engine.deadline(),
+        } as Docker.ContainerRemoveOptions)
+        break
+      } catch (error) {
+        if (engineStatus(error) === 404) break
+        // 409: another removal is under way; it ends in a 404.
+        if (engineStatus(error) !== 409) throw error
+        await new Promise((resolve) => setTimeout(resolve, 100).unref())
+      }
+    }
+    this.#detach()
+    this.#options.onRemoved()
+  }
+
+  /** An engine without live-restore ends its containers with it; their codes then mean nothing. */
+  async #engineRestarted(): Promise<boolean> {
+    const [found, info, engineStartedAt] = await Promise.all([
+      this.#container.inspect({ abortSignal: this.#engine.deadline() }).catch(() => undefined),
+      this.#engine.docker.info().catch(() => undefined) as Promise<
+        { LiveRestoreEnabled?: boolean } | undefined
+      >,
+      this.#engine.startedAt(),
+    ])
+    if (info?.LiveRestoreEnabled === true) return false
+    if (engineStartedAt === undefined) return !this.#options.recovered
+    return found === undefined || engineStartedAt > Date.parse(found.State.StartedAt)
+  }
+
+  #error(what: string, error: unknown): ManyhandsError {
+    return engineError(error, `${what} of container ${this.#container.id.slice(0, 12)}`)
+  }
+}

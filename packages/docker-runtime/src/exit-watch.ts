@@ -1,0 +1,80 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type Docker from 'dockerode'
+import type { Engine } from './engine.ts'
+import { engineStatus } from './engine-error.ts'
+
+/** A wait request can hang for ever when its engine dies; inspecting is what finds that out. */
+const POLL_MS = 5000
+const POLL_TIMEOUT_MS = 15_000
+const RETRY_MS = 500
+
+/** How the watch over a container ended. */
+export interface WatchedExit {
+  /** The container as the engine tells it after its end; undefined when there is none any more. */
+  found: Docker.ContainerInspectInfo | undefined
+  /** The engine did not answer for too long; whether the container still runs is unknown. */
+  lost: boolean
+  /** The engine was away at some time: a restart may have ended the container. */
+  interrupted: boolean
+}
+
+/**
+ * Watches a started container until it no longer runs. A closed connection is not an end: the engine
+ * is asked again until it answers or `lostAfterMs` have passed. Inspecting is the truth.
+ *
+ * @param signal - ends the watch: it rejects with the signal's reason
+ */
+export async function watchExit(
+  engine: Engine,
+  container: Docker.Container,
+  options: { lostAfterMs: number; signal: AbortSignal },
+): Promise<WatchedExit> {
+  let silentSince: number | undefined
+  let interrupted = false
+  while (true) {
+    const round = new AbortController()
+    const stop = () => round.abort(options.signal.reason)
+    options.signal.addEventListener('abort', stop, { once: true })
+    try {
+      options.signal.throwIfAborted()
+      const polling = pollUntilEnded(engine, container, round.signal, () => {
+        silentSince = undefined
+      })
+      const waiting = container.wait({ condition: 'not-running', abortSignal: round.signal })
+      const first = await Promise.race([waiting.then(() => undefined), polling])
+      const found = first ?? (await inspect(engine, container))
+      // An engine that is shutting down answers every wait, whatever the container does.
+      if (!found.State.Running) return { found, lost: false, interrupted }
+    } catch (error) {
+      options.signal.throwIfAborted()
+      if (engineStatus(error) === 404) return { found: undefined, lost: false, interrupted }
+      interrupted ||= engineStatus(error) === undefined
+      silentSince ??= performance.now()
+      if (performance.now() - silentSince > options.lostAfterMs) {
+        return { found: undefined, lost: true, interrupted: true }
+      }
+    } finally {
+      options.signal.removeEventListener('abort', stop)
+      round.abort()
+    }
+    await delay(RETRY_MS, undefined, { signal: options.signal, ref: false })
+  }
+}
+
+async function pollUntilEnded(
+  engine: Engine,
+  container: Docker.Container,
+  signal: AbortSignal,
+  onAnswer: () => void,
+): Promise<Docker.ContainerInspectInfo> {
+  while (true) {
+    await delay(POLL_MS, undefined, { signal, ref: false })
+    const found = await inspect(engine, container)
+    onAnswer()
+    if (!found.State.Running) return found
+  }
+}
+
+function inspect(engine: Engine, container: Docker.Container) {
+  return container.inspect({ abortSignal: engine.deadline(POLL_TIMEOUT_MS) })
+}

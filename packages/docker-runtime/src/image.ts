@@ -1,0 +1,57 @@
+import { ManyhandsError } from '@manyhands/core'
+import type { Engine } from './engine.ts'
+import { engineError, engineStatus } from './engine-error.ts'
+
+/** More declared volumes than this in an image is no honest image; each becomes a mount. */
+const VOLUMES_MAX = 32
+// A reference becomes part of a request path: nothing that could leave its segment gets there.
+const REFERENCE = /^[A-Za-z0-9][A-Za-z0-9._-]*([/:@][A-Za-z0-9._-]+)*$/
+
+/** An image of the engine, pinned. */
+export interface EngineImage {
+  /** `sha256:…`: what containers are created from, so that a tag moved meanwhile changes nothing. */
+  id: string
+  /** Paths that the image declares as volumes. */
+  volumes: string[]
+}
+
+/**
+ * Finds an image that the engine already has; nothing is ever pulled.
+ *
+ * @throws IMAGE_INVALID when the reference is none, IMAGE_NOT_FOUND, RUNTIME_UNAVAILABLE
+ */
+export async function resolveImage(engine: Engine, reference: string): Promise<EngineImage> {
+  if (reference.length > 512 || reference.includes('..') || !REFERENCE.test(reference)) {
+    const shown = JSON.stringify(reference.slice(0, 80))
+    throw new ManyhandsError('IMAGE_INVALID', `${shown} is not an image tag or digest`, {
+      hint: 'Name a local image as name:tag, name@sha256:… or sha256:….',
+    })
+  }
+  const found = await engine.docker
+    .getImage(reference)
+    // The declared type has no signal, the client library does take one.
+    .inspect({ abortSignal: engine.deadline() } as object)
+    .catch((error: unknown) => {
+      if (engineStatus(error) === 404) throw notFound(reference)
+      throw engineError(error, `image ${reference}`)
+    })
+  // The engine also answers to the start of an id, which names no image that a policy could mean.
+  const named = reference.includes(':') || reference.includes('@')
+  if (!named && /^[0-9a-f]+$/.test(reference) && !found.RepoTags?.includes(`${reference}:latest`)) {
+    throw notFound(reference)
+  }
+  const volumes = Object.keys(found.Config?.Volumes ?? {})
+  if (volumes.length > VOLUMES_MAX) {
+    throw new ManyhandsError(
+      'IMAGE_INVALID',
+      `image ${reference} declares ${volumes.length} volumes, at most ${VOLUMES_MAX} are taken`,
+    )
+  }
+  return { id: found.Id, volumes }
+}
+
+function notFound(reference: string): ManyhandsError {
+  return new ManyhandsError('IMAGE_NOT_FOUND', `image ${reference} is not on this host's engine`, {
+    details: { image: reference },
+  })
+}

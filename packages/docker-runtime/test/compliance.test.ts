@@ -1,0 +1,19 @@
+import process from 'node:process'
+import { runtimeCompliance } from '@manyhands/testing/runtime-compliance'
+import { describe, expect, it } from 'vitest'
+import { docker } from '../src/index.ts'
+import { BUSYBOX_PROGRAMS } from './busybox-programs.ts'
+import { engineForTests, leftovers } from './engine-for-tests.ts'
+
+describe.skipIf(!(await engineForTests()))('with an engine', () => {
+  runtimeCompliance(
+    {
+      name: 'docker()',
+      create: () => docker(),
+      programs: BUSYBOX_PROGRAMS,
+      leftovers,
+      print: (line) => process.stderr.write(`${line}\n`),
+    },
+    { describe, it, expect },
+  )
+})

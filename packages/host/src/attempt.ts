@@ -1,0 +1,123 @@
+import {
+  type AttemptEnd,
+  type AttemptPhase,
+  type AttemptSpec,
+  assertTransition,
+  isTerminal,
+  LIMITS,
+  NO_USAGE,
+  type Resources,
+  type RuntimeTask,
+  type Usage,
+} from '@manyhands/core'
+import type { HostAttempt } from './host.ts'
+import { TailBuffer } from './tail-buffer.ts'
+
+/** Who wants an attempt to end before its time, decided once: the first word holds. */
+export interface EndIntent {
+  phase: 'evicted' | 'canceled'
+  by: 'host' | 'client'
+  reason: string
+}
+
+export interface AttemptIdentity {
+  id: string
+  client: string
+  job: string
+  jobName: string
+  task: string
+  spec: AttemptSpec
+}
+
+/** One attempt on this host: its identity, phase and what was measured. It decides nothing. */
+export class Attempt {
+  readonly id: string
+  readonly client: string
+  readonly job: string
+  readonly jobName: string
+  readonly task: string
+  readonly spec: AttemptSpec
+  readonly acceptedAt = performance.now()
+  readonly since = new Date()
+  /** Aborted when an end intent is set: whatever is under way stops. */
+  readonly ending = new AbortController()
+  readonly stdout = new TailBuffer(LIMITS.outputTailBytes)
+  readonly stderr = new TailBuffer(LIMITS.outputTailBytes)
+  limits: Resources
+  usage: Usage = NO_USAGE
+  /** Set while the sandbox exists. */
+  runtimeTask: RuntimeTask | undefined
+  startedAt: number | undefined
+  end: AttemptEnd | undefined
+  /** Settles when nothing of it runs any more and its end is sealed. */
+  readonly done = Promise.withResolvers<void>()
+  #phase: AttemptPhase
+  #intent: EndIntent | undefined
+  #seq = 0
+
+  constructor(identity: AttemptIdentity, phase: AttemptPhase = 'offered') {
+    this.id = identity.id
+    this.client = identity.client
+    this.job = identity.job
+    this.jobName = identity.jobName
+    this.task = identity.task
+    this.spec = identity.spec
+    this.limits = identity.spec.resources
+    this.#phase = phase
+  }
+
+  get phase(): AttemptPhase {
+    return this.#phase
+  }
+
+  get intent(): EndIntent | undefined {
+    return this.#intent
+  }
+
+  get over(): boolean {
+    return isTerminal(this.#phase)
+  }
+
+  nextSeq(): number {
+    this.#seq += 1
+    return this.#seq
+  }
+
+  /** @throws INTERNAL for a step that the table of phases does not have */
+  move(to: AttemptPhase): void {
+    assertTransition('attempt', this.#phase, to, this.id)
+    this.#phase = to
+  }
+
+  /** Records who ends it; returns false when that was decided before. */
+  intend(intent: EndIntent): boolean {
+    if (this.#intent !== undefined || this.over) return false
+    this.#intent = intent
+    this.ending.abort()
+    return true
+  }
+
+  /** Milliseconds in the sandbox. */
+  get runMs(): number {
+    return this.startedAt === undefined ? 0 : performance.now() - this.startedAt
+  }
+
+  describe(): HostAttempt {
+    const reason = this.end?.reason ?? this.#intent?.reason
+    return {
+      id: this.id,
+      client: this.client,
+      job: this.job,
+      jobName: this.jobName,
+      task: this.task,
+      runtime: this.spec.runtime,
+      image: this.spec.image,
+      phase: this.#phase,
+      sinceMs: Math.round(performance.now() - this.acceptedAt),
+      since: this.since.toISOString(),
+      usage: this.usage,
+      limits: this.limits,
+      ...(reason === undefined ? {} : { reason }),
+    }
+  }
+}

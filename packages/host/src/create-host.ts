@@ -1,0 +1,181 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  createArtifactStore,
+  createNetwork,
+  type Logger,
+  openStateDirectory,
+  parseDuration,
+  type Runtime,
+  type RuntimeFingerprint,
+} from '@manyhands/core'
+import { AdmissionLedger, resolveShare } from './admission-ledger.ts'
+import { type AdmissionState, maxRuntimeMs } from './admission-rules.ts'
+import { AttemptDesk } from './attempt-desk.ts'
+import { AttemptRunner } from './attempt-runner.ts'
+import type { Host, HostOptions } from './host.ts'
+import { openHostJournal } from './host-journal.ts'
+import { checkHostOptions } from './host-options.ts'
+import { InputStage } from './input-stage.ts'
+import { OfferBoard } from './offer-board.ts'
+import { recoverAttempts } from './recover-attempts.ts'
+import { SovereignHost } from './sovereign-host.ts'
+import { UsageMeter } from './usage-meter.ts'
+
+const DEFAULT_LISTEN = ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws']
+/** How often runtimes are looked at again and old ends are let go, ms. */
+const HOUSEKEEPING_MS = 15_000
+
+const SILENT: Logger = { debug: () => {}, warn: () => {} }
+
+/**
+ * Lends this computer: joins the network, offers the share, runs what the policy admits.
+ *
+ * @throws CONFIG_INVALID, STATE_LOCKED, STATE_CORRUPT, ADDRESS_INVALID, CONNECT_FAILED
+ */
+export async function createHost(options: HostOptions): Promise<Host> {
+  checkHostOptions(options)
+  const logger = options.logger ?? SILENT
+  const policy = options.policy ?? {}
+  await using opening = new AsyncDisposableStack()
+  const state = await openStateDirectory(options.state)
+  opening.defer(() => state.close())
+  const workDir = join(state.dir, 'attempts')
+  const inputsDir = join(state.dir, 'inputs')
+  await mkdir(workDir, { recursive: true, mode: 0o700 })
+  await rm(inputsDir, { recursive: true, force: true })
+
+  const journal = openHostJournal(state.persistent ? join(state.dir, 'host.db') : undefined, () =>
+    randomBytes(8).toString('hex'),
+  )
+  opening.defer(() => journal.close())
+  const store = await createArtifactStore({ dir: join(state.dir, 'store'), logger })
+  opening.defer(() => store.close())
+
+  const runtimes = new Map<string, { runtime: Runtime; fingerprint: RuntimeFingerprint }>()
+  for (const runtime of options.runtimes) {
+    await runtime.open({
+      hostInstance: journal.instance,
+      stateDir: join(state.dir, 'runtimes', runtime.name),
+    })
+    opening.defer(() => runtime.close())
+    runtimes.set(runtime.name, { runtime, fingerprint: await runtime.fingerprint() })
+  }
+
+  const network = await createNetwork({
+    privateKey: state.identitySeed,
+    listen: options.network?.listen ?? DEFAULT_LISTEN,
+    bootstrap: options.network?.bootstrap,
+    mdns: options.network?.mdns,
+    gossip: options.network?.gossip,
+    logger,
+  })
+  opening.defer(() => network.close())
+
+  const ledger = new AdmissionLedger(resolveShare(options.share))
+  const blocked = new Set<string>()
+  let draining = false
+  const admission: AdmissionState = { ledger, policy, blocked, runtimes, draining: () => draining }
+  const board = new OfferBoard({
+    network,
+    ledger,
+    instance: journal.instance,
+    labels: options.labels ?? {},
+    runtimes,
+    draining: () => draining,
+  })
+  opening.defer(async () => board.close())
+
+  const inputs = new InputStage(inputsDir, store, network, Math.floor(ledger.share.diskBytes / 2))
+  const events = new EventTarget()
+  const changed = (attempt: { describe(): unknown }) => {
+    events.dispatchEvent(new CustomEvent('attempt', { detail: attempt.describe() }))
+  }
+  const desk: AttemptDesk = new AttemptDesk({
+    network,
+    ledger,
+    journal,
+    board,
+    admission,
+    orphanMs: parseDuration(options.orphanTime ?? '10m', 'orphanTime'),
+    logger,
+    runner: () => runner,
+    changed,
+    acknowledged: async (attempt) => {
+      const root = attempt.end?.outputs?.root
+      if (root !== undefined) await store.release(root, attempt.id)
+    },
+  })
+  const meter = new UsageMeter(
+    () => desk.attempts.values(),
+    (attempt) => desk.progressed(attempt),
+  )
+  const runner = new AttemptRunner({
+    instance: journal.instance,
+    workDir,
+    maxRuntimeMs: maxRuntimeMs(policy),
+    maxInputBytes: ledger.share.diskBytes,
+    runtimes,
+    store,
+    inputs,
+    journal,
+    meter,
+    logger,
+    changed: (attempt, output) => desk.progressed(attempt, output),
+    sealed: (attempt) => desk.sealed(attempt),
+  })
+
+  // Outputs go to the client whose attempt wrote them, and to nobody else.
+  await store.serve(network, (peer, root) =>
+    desk.attempts
+      .values()
+      .some((attempt) => attempt.client === peer && attempt.end?.outputs?.root === root),
+  )
+  await recoverAttempts({ journal, runtimes, desk, runner, workDir })
+  await desk.open()
+  network.addEventListener('peer:disconnect', (event) => {
+    desk.forgetClient((event as CustomEvent<string>).detail)
+  })
+  board.changed({ now: true })
+
+  const holdMs = parseDuration(options.holdResults ?? '24h', 'holdResults')
+  const housekeeping = setInterval(() => {
+    void keepHouse().catch((cause) => logger.warn('housekeeping failed', { cause: String(cause) }))
+  }, HOUSEKEEPING_MS)
+  housekeeping.unref()
+  async function keepHouse() {
+    await desk.expire(holdMs)
+    for (const entry of runtimes.values()) {
+      const before = entry.fingerprint.available
+      entry.fingerprint = await entry.runtime.fingerprint()
+      if (before !== entry.fingerprint.available) board.changed({ now: true })
+    }
+  }
+
+  const resources = opening.move()
+  return new SovereignHost({
+    network,
+    instance: journal.instance,
+    events,
+    board,
+    desk,
+    meter,
+    ledger,
+    admission,
+    setDraining: () => {
+      draining = true
+      board.changed({ now: true })
+    },
+    block: (peer) => {
+      blocked.add(peer)
+      return network.block(peer)
+    },
+    close: async () => {
+      clearInterval(housekeeping)
+      meter.close()
+      desk.close()
+      await resources.disposeAsync()
+    },
+  })
+}

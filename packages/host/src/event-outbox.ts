@@ -1,0 +1,141 @@
+import {
+  type AttemptEvent,
+  encodeDocument,
+  type FrameStream,
+  isTerminal,
+  LIMITS,
+} from '@manyhands/core'
+import type { Attempt } from './attempt.ts'
+
+/** Bytes of events in one frame; an event with two full tails is about 33 KiB. */
+const FRAME_BYTES = 256 * 1024
+/** Bytes of a task's output that wait for a slow client; older ones are dropped, the tail is in the end. */
+const PENDING_OUTPUT_BYTES = 32 * 1024
+
+/**
+ * What the client of one job has not been told yet. Progress is merged per attempt, so that a slow
+ * client costs bounded memory; ends are kept until they are acknowledged and told again on every new
+ * stream.
+ */
+export class EventOutbox {
+  readonly #ends = new Map<string, AttemptEvent>()
+  #pending = new Map<string, AttemptEvent>()
+  #stream: FrameStream | undefined
+  #wake: (() => void) | undefined
+  #sending = false
+
+  /** Whether somebody listens and has not heard everything. */
+  get telling(): boolean {
+    return this.#stream !== undefined && (this.#pending.size > 0 || this.#sending)
+  }
+
+  /** Says what an attempt is doing now. Output chunks are added to those that wait. */
+  progress(attempt: Attempt, output?: { stream: 'stdout' | 'stderr'; bytes: Uint8Array }): void {
+    const before = this.#pending.get(attempt.id)
+    const event: AttemptEvent = {
+      attempt: attempt.id,
+      seq: attempt.nextSeq(),
+      phase: attempt.phase,
+      usage: attempt.usage,
+      stdout: before?.stdout,
+      stderr: before?.stderr,
+    }
+    if (output !== undefined) {
+      event[output.stream] = append(before?.[output.stream], output.bytes)
+    }
+    this.#pending.set(attempt.id, event)
+    this.#wake?.()
+  }
+
+  /** Announces a sealed end. */
+  end(attempt: Attempt): void {
+    if (attempt.end === undefined) return
+    const before = this.#pending.get(attempt.id)
+    this.#pending.delete(attempt.id)
+    const event: AttemptEvent = {
+      attempt: attempt.id,
+      seq: attempt.nextSeq(),
+      phase: attempt.phase,
+      stdout: before?.stdout,
+      stderr: before?.stderr,
+      end: attempt.end,
+    }
+    this.#ends.set(attempt.id, event)
+    this.#pending.set(attempt.id, event)
+    this.#wake?.()
+  }
+
+  /** The client has it durably. */
+  acknowledged(id: string): void {
+    this.#ends.delete(id)
+    const pending = this.#pending.get(id)
+    if (pending !== undefined && isTerminal(pending.phase)) this.#pending.delete(id)
+  }
+
+  /** Feeds a stream until it ends or another one takes its place. Everything unacknowledged is told again. */
+  async feed(stream: FrameStream, live: Iterable<Attempt>): Promise<void> {
+    this.#stream?.abort()
+    this.#stream = stream
+    this.#wake?.()
+    for (const [id, event] of this.#ends) this.#pending.set(id, event)
+    for (const attempt of live) if (!attempt.over) this.progress(attempt)
+    const ended = stream.next().then(
+      () => undefined,
+      () => undefined,
+    )
+    let open = true
+    void ended.then(() => {
+      open = false
+      this.#wake?.()
+    })
+    while (open && this.#stream === stream) {
+      const batch = this.#take()
+      if (batch.length === 0) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+        // Whatever else happens in this turn travels in the same frame.
+        await new Promise<void>((resolve) => setImmediate(resolve))
+        continue
+      }
+      this.#sending = true
+      await stream.send(encodeDocument(batch)).finally(() => {
+        this.#sending = false
+      })
+    }
+    if (this.#stream === stream) this.#stream = undefined
+    await stream.close().catch(() => stream.abort())
+  }
+
+  close(): void {
+    this.#stream?.abort()
+    this.#stream = undefined
+    this.#wake?.()
+  }
+
+  #take(): AttemptEvent[] {
+    const batch: AttemptEvent[] = []
+    let bytes = 0
+    for (const [id, event] of this.#pending) {
+      batch.push(event)
+      this.#pending.delete(id)
+      bytes += 512 + size(event)
+      if (bytes >= Math.min(FRAME_BYTES, LIMITS.streamFrameBytes / 2)) break
+    }
+    return batch
+  }
+}
+
+function size(event: AttemptEvent): number {
+  return (
+    (event.stdout?.length ?? 0) +
+    (event.stderr?.length ?? 0) +
+    (event.end?.stdoutTail.length ?? 0) +
+    (event.end?.stderrTail.length ?? 0)
+  )
+}
+
+function append(before: Uint8Array | undefined, bytes: Uint8Array): Uint8Array {
+  const all = before === undefined ? bytes : Buffer.concat([before, bytes])
+  return all.length > PENDING_OUTPUT_BYTES ? all.subarray(all.length - PENDING_OUTPUT_BYTES) : all
+}

@@ -1,0 +1,53 @@
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ManyhandsError, type Runtime, type RuntimeFingerprint } from '@manyhands/core'
+import { Attempt } from './attempt.ts'
+import type { AttemptDesk } from './attempt-desk.ts'
+import type { AttemptRunner } from './attempt-runner.ts'
+import type { HostJournal } from './host-journal.ts'
+
+/**
+ * Makes the journal and the engines agree after a restart, before anything new is admitted: sandboxes
+ * that still exist are adopted, sealed ends are announced again, the rest ends as the host's fault.
+ * Sandboxes of this instance that the journal does not know are removed.
+ */
+export async function recoverAttempts(parts: {
+  journal: HostJournal
+  runtimes: ReadonlyMap<string, { runtime: Runtime; fingerprint: RuntimeFingerprint }>
+  desk: AttemptDesk
+  runner: AttemptRunner
+  workDir: string
+}): Promise<void> {
+  const { journal, runtimes, desk, runner, workDir } = parts
+  const adopted = new Set<string>()
+  for (const row of journal.attempts()) {
+    if (row.end !== undefined) {
+      const sealed = new Attempt(row, row.phase)
+      sealed.end = row.end
+      sealed.done.resolve()
+      desk.restore(sealed)
+      continue
+    }
+    const runtime = runtimes.get(row.spec.runtime)?.runtime
+    const task = row.handle === undefined ? undefined : await runtime?.recover(row.handle)
+    const attempt = new Attempt(row, task === undefined ? 'offered' : 'staging')
+    desk.restore(attempt)
+    if (task === undefined) {
+      const error = new ManyhandsError('HOST_FAILED', 'the host was restarted under the task')
+      await runner.refuse(attempt, error)
+    } else {
+      adopted.add(task.handle.id)
+      void runner.adopt(attempt, task)
+    }
+  }
+  for (const { runtime, fingerprint } of runtimes.values()) {
+    if (!fingerprint.available) continue
+    for (const handle of await runtime.list()) {
+      if (!adopted.has(handle.id)) await (await runtime.recover(handle))?.remove()
+    }
+  }
+  const running = new Set(desk.live().map((attempt) => attempt.id))
+  for (const name of await readdir(workDir)) {
+    if (!running.has(name)) await rm(join(workDir, name), { recursive: true, force: true })
+  }
+}

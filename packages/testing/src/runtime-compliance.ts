@@ -1,0 +1,104 @@
+/**
+ * The suite that every runtime passes: the promises of the `Runtime` contract, each as one test.
+ */
+import { ManyhandsError, type Runtime, type RuntimeCapabilities } from '@manyhands/core'
+import type { ComplianceCase, Expect } from './runtime-compliance/case.ts'
+import { CASES_OF_CONTROL } from './runtime-compliance/cases-of-control.ts'
+import { CASES_OF_RUNNING } from './runtime-compliance/cases-of-running.ts'
+import { ComplianceFixture } from './runtime-compliance/fixture.ts'
+import type { CompliancePrograms } from './runtime-compliance/programs.ts'
+
+export type { Expect, Matchers } from './runtime-compliance/case.ts'
+export type { ComplianceProgram, CompliancePrograms } from './runtime-compliance/programs.ts'
+
+const CASES = { ...CASES_OF_RUNNING, ...CASES_OF_CONTROL } satisfies Record<string, ComplianceCase>
+
+export type ComplianceCaseName = keyof typeof CASES
+
+/** A case that only makes sense for runtimes that can do this; for others it is left out. */
+const ONLY_IF: Partial<Record<ComplianceCaseName, (capable: RuntimeCapabilities) => boolean>> = {
+  'kill ends a paused task': (capable) => capable.pause === true,
+  'a paused task uses no processor until it is resumed': (capable) => capable.pause === true,
+  'a cooperative pause holds until it is resumed': (capable) => capable.pause === 'cooperative',
+  'limits of a running task can be changed': (capable) => capable.limit,
+  'another process takes a running task up again': (capable) => capable.recover,
+  'a program can be run beside the task': (capable) => capable.exec,
+}
+
+/** The functions of a test runner, handed in so that this package depends on none. */
+export interface TestRunner {
+  describe(name: string, body: () => void): void
+  it: {
+    (name: string, body: () => Promise<void>, timeoutMs?: number): void
+    skip(name: string, body?: () => Promise<void>): void
+  }
+  expect: Expect
+}
+
+export interface RuntimeComplianceOptions {
+  /** What the suite calls the runtime. */
+  name: string
+  /** A fresh runtime, not yet opened. Called once or more per case. */
+  create: () => Runtime | Promise<Runtime>
+  programs: CompliancePrograms
+  /** Cases that this runtime cannot show, each with its reason, which is printed. */
+  skip?: Partial<Record<ComplianceCaseName, string>>
+  /** Looks outside for what is left of this host instance: containers, volumes, processes. */
+  leftovers?: (hostInstance: string) => Promise<string[]>
+  /** Time for one case, default 30 s. */
+  timeoutMs?: number
+  /** Where the reasons of skipped cases go, a line each. They are part of the tests' names anyway. */
+  print?: (line: string) => void
+}
+
+/**
+ * Declares the suite. Call it at the top level of a test file.
+ *
+ * @example
+ * import { describe, expect, it } from 'vitest'
+ * runtimeCompliance({ name: 'mine', create: () => mine(), programs: { exit: (code) => ({ image, command: ['exit', `${code}`] }) }, skip: {…} }, { describe, it, expect })
+ */
+export function runtimeCompliance(options: RuntimeComplianceOptions, runner: TestRunner): void {
+  const { describe, it, expect } = runner
+  describe(`${options.name} keeps the runtime contract`, () => {
+    for (const [name, entry] of Object.entries<ComplianceCase>(CASES)) {
+      const reason = options.skip?.[name as ComplianceCaseName]
+      const missing = entry.needs.filter((need) => options.programs[need] === undefined)
+      if (reason !== undefined) {
+        it.skip(`${name} (skipped: ${reason})`)
+        options.print?.(`${options.name}: skipped "${name}": ${reason}`)
+      } else if (missing.length > 0) {
+        it(name, () => Promise.reject(needsReason(name, missing)))
+      } else {
+        it(name, () => runCase(name as ComplianceCaseName, options, expect), options.timeoutMs)
+      }
+    }
+  })
+}
+
+async function runCase(
+  name: ComplianceCaseName,
+  options: RuntimeComplianceOptions,
+  expect: Expect,
+): Promise<void> {
+  const fixture = await ComplianceFixture.open(options.create)
+  const entry: ComplianceCase = CASES[name]
+  try {
+    if (ONLY_IF[name]?.(fixture.runtime.capabilities) === false) {
+      options.print?.(`${options.name}: left out "${name}": its capabilities exclude it`)
+      return
+    }
+    await entry.run({ fixture, programs: options.programs as Required<CompliancePrograms>, expect })
+    await fixture.removeAll()
+    expect(await fixture.current.list(), 'sandboxes left behind').toEqual([])
+  } finally {
+    await fixture.close()
+  }
+  const left = await options.leftovers?.(fixture.context.hostInstance)
+  expect(left ?? [], 'left behind outside').toEqual([])
+}
+
+function needsReason(name: string, missing: readonly string[]): ManyhandsError {
+  const message = `"${name}" needs the programs ${missing.join(', ')}, or a reason in skip`
+  return new ManyhandsError('USAGE', message)
+}

@@ -1,0 +1,109 @@
+import {
+  ManyhandsError,
+  type Runtime,
+  type RuntimeCapabilities,
+  type RuntimeContext,
+  type RuntimeFingerprint,
+  type RuntimeHandle,
+  type RuntimeSpec,
+  type RuntimeTask,
+  type Workspace,
+} from '@manyhands/core'
+import { parseScript, type Script } from './scripted-script.ts'
+import { ScriptedTask } from './scripted-task.ts'
+
+export interface ScriptedOptions {
+  /** The runtime's name in offers and specs, default `'scripted'`. */
+  name?: string
+  /** What a spec's task does; without it the script is read from the command's tokens. */
+  script?: (spec: RuntimeSpec) => Script
+}
+
+/**
+ * A runtime without any sandbox, for tests and benchmarks: in-process, deterministic, and as cheap as
+ * a promise when a script asks for neither time nor files.
+ *
+ * The command's tokens after argv[0] are the script: `['run', '--for', '200ms', '--exit', '3']`; every
+ * token is documented on {@link Script}. Any image exists but `'missing'` (IMAGE_NOT_FOUND) and
+ * `'broken'` (IMAGE_INVALID).
+ *
+ * @example
+ * const host = await createHost({ runtimes: [scripted()] })
+ * await client.run({ runtime: 'scripted', image: 'any', command: ['run', '--write', 'a.txt=hello'], tasks: '1-9' })
+ *
+ * @example
+ * scripted({ script: (spec) => (spec.attemptId.endsWith('.1') ? { exit: 1 } : { stdout: 'fine' }) })
+ */
+export function scripted(options: ScriptedOptions = {}): Runtime {
+  return new ScriptedRuntime(options)
+}
+
+class ScriptedRuntime implements Runtime {
+  readonly name: string
+  readonly capabilities: RuntimeCapabilities = {
+    image: 'named',
+    pause: true,
+    limit: true,
+    exec: false,
+    dial: false,
+    recover: false,
+    isolation: 'none',
+  }
+  readonly #script: (spec: RuntimeSpec) => Script
+  readonly #tasks = new Map<string, ScriptedTask>()
+  #nextId = 1
+
+  constructor(options: ScriptedOptions) {
+    this.name = options.name ?? 'scripted'
+    this.#script =
+      options.script ?? ((spec) => parseScript(spec.command?.slice(1) ?? spec.args ?? []))
+  }
+
+  open(_context: RuntimeContext): Promise<void> {
+    return Promise.resolve()
+  }
+
+  fingerprint(): Promise<RuntimeFingerprint> {
+    return Promise.resolve({
+      available: true,
+      version: '1',
+      attributes: { 'scripted.isolation': 'none' },
+    })
+  }
+
+  async start(
+    spec: RuntimeSpec,
+    workspace: Workspace,
+    options: { signal: AbortSignal },
+  ): Promise<RuntimeTask> {
+    options.signal.throwIfAborted()
+    if (spec.image === 'missing') {
+      throw new ManyhandsError('IMAGE_NOT_FOUND', `image ${spec.image} is not on this host`)
+    }
+    if (spec.image === 'broken') {
+      throw new ManyhandsError('IMAGE_INVALID', `image ${spec.image} is not a scripted image`)
+    }
+    const script = this.#script(spec)
+    if (script.failStart) {
+      throw new ManyhandsError('RUNTIME_FAILED', `${spec.attemptId}: the script fails to start`)
+    }
+    const id = `${spec.attemptId}/${this.#nextId++}`
+    const task = new ScriptedTask(this.name, id, script, spec, workspace, () =>
+      this.#tasks.delete(id),
+    )
+    this.#tasks.set(id, task)
+    return task
+  }
+
+  recover(handle: RuntimeHandle): Promise<RuntimeTask | undefined> {
+    return Promise.resolve(this.#tasks.get(handle.id))
+  }
+
+  list(): Promise<RuntimeHandle[]> {
+    return Promise.resolve([...this.#tasks.values()].map((task) => task.handle))
+  }
+
+  async close(): Promise<void> {
+    for (const task of [...this.#tasks.values()]) await task.remove()
+  }
+}

@@ -1,0 +1,120 @@
+import { open } from 'node:fs/promises'
+import { formatByteSize, ManyhandsError } from '@manyhands/core'
+import { MEMORY_IMPORT } from './memory-import.ts'
+import { type ModuleMemory, redirectMemory } from './module-memory.ts'
+import { PREVIEW1, PREVIEW1_FUNCTIONS } from './wasi/preview1-functions.ts'
+import { WASM_LIMITS } from './wasm-limits.ts'
+
+/** A module that is checked and compiled; threads share its code. */
+export interface CompiledModule {
+  module: WebAssembly.Module
+  memory: ModuleMemory | undefined
+}
+
+interface CachedModule {
+  /** What the file looked like: another file under the same path is another module. */
+  identity: string
+  compiled: Promise<CompiledModule>
+}
+
+const KNOWN = new Set<string>(PREVIEW1_FUNCTIONS)
+
+const invalid = (message: string, cause?: unknown) =>
+  new ManyhandsError('IMAGE_INVALID', message, { cause })
+
+/** Compiles each module once, so that the second task on it starts in milliseconds. */
+export class ModuleCache {
+  readonly #modules = new Map<string, CachedModule>()
+
+  /**
+   * @throws IMAGE_NOT_FOUND when there is no such file, IMAGE_INVALID when it is not a WASI preview 1
+   *   command module that can run here
+   */
+  async get(image: string): Promise<CompiledModule> {
+    const { identity, read, close } = await openImage(image)
+    try {
+      const cached = this.#modules.get(image)
+      // Taking it out and putting it back makes it the most recently used.
+      this.#modules.delete(image)
+      const entry =
+        cached?.identity === identity
+          ? cached
+          : { identity, compiled: read().then((bytes) => compile(bytes, image)) }
+      this.#modules.set(image, entry)
+      for (const oldest of this.#modules.keys()) {
+        if (this.#modules.size <= WASM_LIMITS.modulesCached) break
+        this.#modules.delete(oldest)
+      }
+      try {
+        return await entry.compiled
+      } catch (error) {
+        if (this.#modules.get(image) === entry) this.#modules.delete(image)
+        throw error
+      }
+    } finally {
+      await close()
+    }
+  }
+
+  clear(): void {
+    this.#modules.clear()
+  }
+}
+
+async function openImage(image: string) {
+  const file = await open(image, 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') {
+      throw new ManyhandsError('IMAGE_NOT_FOUND', `there is no module at ${image}`, {
+        cause: error,
+        hint: 'Name the path of a .wasm file.',
+      })
+    }
+    throw invalid(`${image} cannot be read: ${error.message}`, error)
+  })
+  try {
+    const stat = await file.stat({ bigint: true })
+    if (!stat.isFile()) throw invalid(`${image} is not a file`)
+    if (stat.size > WASM_LIMITS.moduleBytes) {
+      const limit = formatByteSize(WASM_LIMITS.moduleBytes)
+      throw invalid(`${image} has ${formatByteSize(Number(stat.size))}; a module may have ${limit}`)
+    }
+    return {
+      identity: `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}`,
+      // Never more than was seen: the file may be growing.
+      read: async () => {
+        const bytes = new Uint8Array(Number(stat.size))
+        let length = 0
+        while (length < bytes.length) {
+          const { bytesRead } = await file.read(bytes, length, bytes.length - length, length)
+          if (bytesRead === 0) break
+          length += bytesRead
+        }
+        return bytes.subarray(0, length)
+      },
+      close: () => file.close(),
+    }
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+async function compile(bytes: Uint8Array<ArrayBuffer>, image: string): Promise<CompiledModule> {
+  const rewritten = redirectMemory(bytes, image)
+  const module = await WebAssembly.compile(rewritten.bytes).catch((error: Error) => {
+    throw invalid(`${image} does not compile: ${error.message}`, error)
+  })
+  for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) {
+    if (from === MEMORY_IMPORT) continue
+    if (from !== PREVIEW1 || kind !== 'function' || !KNOWN.has(name)) {
+      throw invalid(
+        `${image} imports the ${kind} ${from}.${name}; a task may only import functions of ${PREVIEW1}`,
+      )
+    }
+  }
+  const start = WebAssembly.Module.exports(module).find(({ name }) => name === '_start')
+  if (start?.kind !== 'function') {
+    throw invalid(`${image} exports no function _start; build it as a WASI command, not a library`)
+  }
+  return { module, memory: rewritten.memory }
+}

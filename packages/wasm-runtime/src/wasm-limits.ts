@@ -1,0 +1,29 @@
+/** Limits of the wasm runtime, with their reasons. What both sides agree on is in core's LIMITS. */
+export const WASM_LIMITS = {
+  /** Bytes of a module: a large interpreter fits, and compiling stays a matter of seconds. */
+  moduleBytes: 128 * 1024 * 1024,
+  /** Compiled modules kept for the next task; the least recently used is forgotten first. */
+  modulesCached: 16,
+  /** Entries of a module's tables together: V8 takes 8 bytes for each outside the memory cap. */
+  tableEntries: 1_000_000,
+  /** Open descriptors of one task. An open input holds one of the host's own descriptors. */
+  descriptors: 256,
+  /** Files and directories that one task may have below /out at once. */
+  outEntries: 65_536,
+  /** Bytes that one entry below /out costs on the disk quota besides its content. */
+  outEntryBytes: 512,
+  /** Levels of directories below /out or /in. */
+  pathDepth: 64,
+  /** Buffers of one scattered read or write, and subscriptions of one poll: what IOV_MAX is elsewhere. */
+  vectors: 1024,
+  /** Bytes of stdout and of stderr between the task and the host; a power of two. */
+  outputRingBytes: 256 * 1024,
+  /** JavaScript heap of the worker, MiB. A module's memory is not in it; its tables are. */
+  heapMiB: 64,
+  /** Stack of the worker, MiB: recursion of the module ends here as a trap. */
+  stackMiB: 4,
+  /** Bytes of a trap's description on stderr. */
+  trapBytes: 4096,
+  /** How long a worker that was started in advance waits for its task before it is let go, ms. */
+  spareIdleMs: 10_000,
+} as const

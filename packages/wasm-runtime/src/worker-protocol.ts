@@ -1,0 +1,91 @@
+/** What the host's thread and a task's thread say to each other. */
+
+/** Sent once to a worker; it runs this and nothing else. */
+export interface WorkerTask {
+  module: WebAssembly.Module
+  /** The memory to supply; undefined when the module has none. */
+  memory: { initialPages: number; maximumPages: number } | undefined
+  argv: string[]
+  /** `NAME=value` entries. */
+  environment: string[]
+  inDir: string | undefined
+  outDir: string
+  diskBytes: number
+  control: SharedArrayBuffer
+  stdout: SharedArrayBuffer
+  stderr: SharedArrayBuffer
+}
+
+/** How the module ended. */
+export interface WorkerEnd {
+  kind: 'end'
+  exitCode: number
+  /** A trap, not an exit: the exit code is ours. */
+  trapped: boolean
+  /** More below /out than allowed. */
+  disk: boolean
+  oom: boolean
+  /** The host's own failure: the module may be innocent. */
+  fault: string | undefined
+  /** CPU of the whole thread, ms. */
+  cpuMs: number | undefined
+}
+
+/** There is something new in an output ring. */
+export interface WorkerOutput {
+  kind: 'output'
+}
+
+export type WorkerMessage = WorkerEnd | WorkerOutput
+
+/** Exit code of a module that trapped: what a shell shows for SIGABRT. */
+export const TRAP_EXIT_CODE = 134
+
+const PAUSED = 0
+const MEMORY = 1
+const DISK = 2
+
+/** Cells that both threads see at any time. */
+export class WorkerControl {
+  readonly buffer: SharedArrayBuffer
+  readonly #flags: Int32Array
+  readonly #gauges: BigInt64Array
+
+  constructor(buffer = new SharedArrayBuffer(24)) {
+    this.buffer = buffer
+    this.#flags = new Int32Array(buffer)
+    this.#gauges = new BigInt64Array(buffer)
+  }
+
+  set paused(paused: boolean) {
+    Atomics.store(this.#flags, PAUSED, paused ? 1 : 0)
+    if (!paused) Atomics.notify(this.#flags, PAUSED)
+  }
+
+  /** Blocks the calling thread while the task is paused. */
+  waitWhilePaused(): void {
+    while (Atomics.load(this.#flags, PAUSED) === 1) Atomics.wait(this.#flags, PAUSED, 1)
+  }
+
+  /** Blocks the calling thread for so long. */
+  sleep(ms: number): void {
+    const forever = new Int32Array(new SharedArrayBuffer(4))
+    Atomics.wait(forever, 0, 0, ms)
+  }
+
+  get memoryBytes(): number {
+    return Number(Atomics.load(this.#gauges, MEMORY))
+  }
+
+  set memoryBytes(bytes: number) {
+    Atomics.store(this.#gauges, MEMORY, BigInt(bytes))
+  }
+
+  get diskBytes(): number {
+    return Number(Atomics.load(this.#gauges, DISK))
+  }
+
+  set diskBytes(bytes: number) {
+    Atomics.store(this.#gauges, DISK, BigInt(bytes))
+  }
+}

@@ -1,0 +1,252 @@
+// One program for most tests: its second argument says what it does.
+import {
+  args, args_sizes_get, CREATE, clock_time_get, environment, exit, fd_close, fd_prestat_get, fd_readdir,
+  fd_seek, fd_write, IN, makeDirectory, OUT, open, path_filestat_get, path_link, path_remove_directory,
+  path_rename, path_symlink, path_unlink_file, print, random_get, READ, readBytes, sleep, sock_accept,
+  sock_recv, sock_send, TRUNCATE, WRITE, write, writeBytes,
+} from "./wasi"
+
+const argv = args()
+const verb = argv[1]
+const rest = argv.slice(2)
+const cell = heap.alloc(64)
+
+function pointer(bytes: ArrayBuffer): usize {
+  return changetype<usize>(bytes)
+}
+
+function make(path: string, flags: u32 = CREATE | TRUNCATE): i32 {
+  const parts = path.split("/")
+  for (let index = 1; index < parts.length; index++) makeDirectory(OUT, parts.slice(0, index).join("/"))
+  return open(OUT, path, flags, WRITE | READ)
+}
+
+function allocate(bytes: usize): void {
+  const pages = i32(bytes >> 16)
+  const before = memory.size()
+  if (memory.grow(pages) < 0) unreachable()
+  memory.fill(usize(before) << 16, 1, bytes)
+}
+
+function names(fd: u32, size: u32): string[] {
+  const buffer = heap.alloc(size)
+  const out: string[] = []
+  let cookie: u64 = 0
+  while (true) {
+    if (fd_readdir(fd, buffer, size, cookie, cell) != 0) unreachable()
+    const used = load<u32>(cell)
+    let at: u32 = 0
+    while (at + 24 <= used) {
+      const length = load<u32>(buffer + at + 16)
+      if (at + 24 + length > used) break
+      cookie = load<u64>(buffer + at)
+      out.push(String.UTF8.decodeUnsafe(buffer + at + 24, length))
+      at += 24 + length
+    }
+    if (used < size) break
+  }
+  return out
+}
+
+if (verb == "echo") {
+  for (let index = 0; index < rest.length; index++) print(rest[index])
+} else if (verb == "print") {
+  write(1, rest[0])
+  write(2, rest[1])
+} else if (verb == "env") {
+  const all = environment()
+  for (let index = 0; index < all.length; index++) {
+    if (rest.length == 0) print(all[index])
+    else if (all[index].startsWith(rest[0] + "=")) print(all[index].slice(rest[0].length + 1))
+  }
+} else if (verb == "exit") {
+  exit(u32(I32.parseInt(rest[0])))
+} else if (verb == "spin") {
+  print("ready")
+  while (true) {}
+} else if (verb == "sleep") {
+  print("ready")
+  sleep(u64(I64.parseInt(rest[0])))
+  print("slept")
+} else if (verb == "ticks") {
+  for (let tick = 0; ; tick++) {
+    print(tick.toString())
+    sleep(5)
+  }
+} else if (verb == "write") {
+  const fd = make(rest[0])
+  if (fd < 0) exit(100 - fd)
+  write(fd, rest[1])
+  fd_close(fd)
+} else if (verb == "append") {
+  const fd = open(OUT, rest[0], CREATE, WRITE)
+  fd_seek(fd, 0, 2, cell)
+  write(fd, rest[1])
+} else if (verb == "read") {
+  const fd = open(IN, rest[0], 0, READ)
+  if (fd < 0) exit(100 - fd)
+  const buffer = heap.alloc(65536)
+  while (true) {
+    const read = readBytes(fd, buffer, 65536)
+    if (read <= 0) break
+    writeBytes(1, buffer, read)
+  }
+} else if (verb == "overwrite") {
+  const fd = open(IN, rest[0], TRUNCATE, WRITE)
+  exit(fd < 0 ? -fd : write(fd, "changed"))
+} else if (verb == "list") {
+  // A small buffer, so that the walk needs several calls.
+  const out = names(rest[0] == "in" ? IN : OUT, 64)
+  for (let index = 0; index < out.length; index++) print(out[index])
+} else if (verb == "allocate") {
+  allocate(usize(I64.parseInt(rest[0])))
+} else if (verb == "hold") {
+  allocate(usize(I64.parseInt(rest[0])))
+  print("ready")
+  while (true) {}
+} else if (verb == "bomb") {
+  // The language's own allocator, until it aborts.
+  const all: Array<ArrayBuffer> = []
+  while (true) all.push(new ArrayBuffer(1 << 20))
+} else if (verb == "flood") {
+  const line = "0123456789abcde\n".repeat(64)
+  const count = i32(I64.parseInt(rest[0]) / line.length)
+  for (let index = 0; index < count; index++) write(1, line)
+  print("END")
+} else if (verb == "flood-for-ever") {
+  const line = "0123456789abcde\n".repeat(64)
+  while (true) write(1, line)
+} else if (verb == "fill") {
+  const size = i32(I64.parseInt(rest[0]) / 4)
+  const buffer = heap.alloc(65536)
+  for (let file = 0; file < 4; file++) {
+    const fd = make("fill/" + file.toString())
+    for (let left = size; left > 0; left -= 65536) writeBytes(fd, buffer, min(left, 65536))
+  }
+  print("ready")
+  while (true) {}
+} else if (verb == "fill-unlinked") {
+  // What is removed while open still takes its place.
+  const buffer = heap.alloc(65536)
+  for (let file = 0; ; file++) {
+    const name = String.UTF8.encode("gone")
+    const fd = make("gone")
+    for (let left = 0; left < 16; left++) writeBytes(fd, buffer, 65536)
+    path_unlink_file(OUT, pointer(name), name.byteLength)
+  }
+} else if (verb == "sparse") {
+  const fd = make("sparse")
+  fd_seek(fd, I64.parseInt(rest[0]), 0, cell)
+  write(fd, "x")
+} else if (verb == "trap") {
+  write(2, "about to trap\n")
+  unreachable()
+} else if (verb == "recurse") {
+  exit(u32(deep(1)))
+} else if (verb == "open") {
+  // Which error each path is answered with, from /in and from /out.
+  for (let index = 0; index < rest.length; index++) {
+    const fromIn = open(IN, rest[index], 0, READ)
+    const fromOut = open(OUT, rest[index], CREATE, WRITE)
+    print((fromIn < 0 ? -fromIn : 0).toString() + " " + (fromOut < 0 ? -fromOut : 0).toString())
+  }
+} else if (verb == "links") {
+  const target = String.UTF8.encode("/etc/passwd")
+  const name = String.UTF8.encode("link")
+  make("plain")
+  const plain = String.UTF8.encode("plain")
+  print(path_symlink(pointer(target), target.byteLength, OUT, pointer(name), name.byteLength).toString())
+  print(path_link(OUT, 0, pointer(plain), plain.byteLength, OUT, pointer(name), name.byteLength).toString())
+} else if (verb == "descriptors") {
+  make("one")
+  let opened = 0
+  let error = 0
+  while (opened < 100000) {
+    const fd = open(OUT, "one", 0, READ)
+    if (fd < 0) {
+      error = -fd
+      break
+    }
+    opened++
+  }
+  print(opened.toString() + " " + error.toString())
+} else if (verb == "entries") {
+  let made = 0
+  while (made < 1000000) {
+    const fd = make(made.toString())
+    if (fd < 0) break
+    fd_close(fd)
+    made++
+  }
+  print(made.toString())
+} else if (verb == "depth") {
+  let path = "d"
+  let made = 0
+  while (made < 500 && makeDirectory(OUT, path) == 0) {
+    path = path + "/d"
+    made++
+  }
+  print(made.toString())
+} else if (verb == "lengths") {
+  // Sizes and pointers far outside the module's memory.
+  print(random_get(0, u32.MAX_VALUE).toString())
+  print(random_get(u32.MAX_VALUE - 8, 64).toString())
+  store<u32>(cell, 0)
+  store<u32>(cell + 4, u32.MAX_VALUE)
+  print(fd_write(1, cell, 1, cell + 8).toString())
+  print(fd_write(1, 0, u32.MAX_VALUE, cell + 8).toString())
+  print(fd_write(1, cell, 1, u32.MAX_VALUE).toString())
+  print(args_sizes_get(u32.MAX_VALUE, 0).toString())
+} else if (verb == "sockets") {
+  store<u32>(cell, 0)
+  store<u32>(cell + 4, 1)
+  for (let fd: u32 = 0; fd < 6; fd++) {
+    print(
+      sock_send(fd, cell, 1, 0, cell + 8).toString() + " " +
+      sock_recv(fd, cell, 1, 0, cell + 8, cell + 12).toString() + " " +
+      sock_accept(fd, 0, cell + 8).toString(),
+    )
+  }
+} else if (verb == "clock") {
+  clock_time_get(1, 1, cell)
+  const first = load<u64>(cell)
+  let next = first
+  while (next == first) {
+    clock_time_get(1, 1, cell)
+    next = load<u64>(cell)
+  }
+  clock_time_get(0, 1, cell)
+  print((next - first >= 1000000 && next % 1000000 == 0 && load<u64>(cell) % 1000000 == 0).toString())
+} else if (verb == "random") {
+  random_get(cell, 8)
+  print(load<u64>(cell).toString())
+} else if (verb == "preopens") {
+  for (let fd: u32 = 3; fd < 6; fd++) print(fd_prestat_get(fd, cell).toString())
+} else if (verb == "rearrange") {
+  // Renames what was there before, removes one, replaces one, moves a directory.
+  const a = String.UTF8.encode("kept.txt")
+  const b = String.UTF8.encode("dir/moved.txt")
+  const gone = String.UTF8.encode("gone.txt")
+  const dir = String.UTF8.encode("dir")
+  const other = String.UTF8.encode("other")
+  const inside = String.UTF8.encode("dir/inside")
+  makeDirectory(OUT, "dir")
+  print(path_rename(OUT, pointer(a), a.byteLength, OUT, pointer(b), b.byteLength).toString())
+  print(path_unlink_file(OUT, pointer(gone), gone.byteLength).toString())
+  print(path_remove_directory(OUT, pointer(dir), dir.byteLength).toString())
+  print(path_rename(OUT, pointer(dir), dir.byteLength, OUT, pointer(inside), inside.byteLength).toString())
+  print(path_rename(OUT, pointer(dir), dir.byteLength, OUT, pointer(other), other.byteLength).toString())
+  print(path_filestat_get(OUT, 0, pointer(dir), dir.byteLength, cell).toString())
+} else if (verb == "names") {
+  for (let index = 0; index < rest.length; index++) {
+    const fd = open(OUT, rest[index], CREATE, WRITE)
+    print((fd < 0 ? -fd : 0).toString())
+  }
+} else {
+  write(2, "unknown verb " + verb + "\n")
+  exit(2)
+}
+
+function deep(level: u32): u32 {
+  return deep(level + 1) + level
+}

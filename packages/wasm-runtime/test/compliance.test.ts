@@ -1,0 +1,36 @@
+import { runtimeCompliance } from '@manyhands/testing/runtime-compliance'
+import { describe, expect, it } from 'vitest'
+import { wasm } from '../src/index.ts'
+import { testProgram } from './programs.ts'
+
+const image = await testProgram()
+const run = (...command: (string | number)[]) => ({
+  image,
+  command: ['program', ...command.map(String)],
+})
+
+runtimeCompliance(
+  {
+    name: 'wasm',
+    create: () => wasm(),
+    programs: {
+      echo: (args) => run('echo', ...args),
+      print: (stdout, stderr) => run('print', stdout, stderr),
+      env: (name) => run('env', name),
+      exit: (code) => run('exit', code),
+      spin: () => run('spin'),
+      sleep: (ms) => run('sleep', ms),
+      ignoreTerm: () => run('spin'),
+      write: (path, text) => run('write', path, text),
+      read: (path) => run('read', path),
+      overwrite: (path) => run('overwrite', path),
+      allocate: (bytes) => run('allocate', bytes),
+      hold: (bytes) => run('hold', bytes),
+      flood: (bytes) => run('flood', bytes),
+      fill: (bytes) => run('fill', bytes),
+      badImage: () => ({ image: '/nowhere/program.wasm', command: ['program'] }),
+      badCommand: () => run('echo', 'a\0b'),
+    },
+  },
+  { describe, it, expect },
+)
