@@ -157,7 +157,8 @@ async function measure({ dir, path, sender, receiver, scp }: Measured) {
     await run('scp', [...scp.options, '-r', '-q', `${scp.user}@127.0.0.1:${path}`, target])
     times.scp.push(performance.now() - started)
     const hashing = performance.now()
-    const list = (at: string) => run('sh', ['-c', 'find "$1" -type f -exec sha256sum {} +', '-', at])
+    const list = (at: string) =>
+      run('sh', ['-c', 'find "$1" -type f -exec sha256sum {} +', '-', at])
     await list(path)
     await list(target)
     times.hashes.push(performance.now() - hashing)
@@ -259,7 +260,12 @@ async function startScp(dir: string): Promise<Scp | undefined> {
     await writeFile(join(keys, 'config'), config.join('\n'))
     const server = spawn(sshd, ['-D', '-f', join(keys, 'config')], { stdio: 'ignore' })
     const options = ['-P', `${port}`, '-i', join(keys, 'user'), '-o', 'BatchMode=yes']
-    options.push('-o', 'StrictHostKeyChecking=no', '-o', `UserKnownHostsFile=${join(keys, 'known')}`)
+    options.push(
+      '-o',
+      'StrictHostKeyChecking=no',
+      '-o',
+      `UserKnownHostsFile=${join(keys, 'known')}`,
+    )
     options.push('-o', 'LogLevel=ERROR', '-F', '/dev/null')
     const { username: user } = userInfo()
     const probe = join(keys, 'probe')

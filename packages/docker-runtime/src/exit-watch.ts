@@ -14,7 +14,7 @@ export interface WatchedExit {
   found: Docker.ContainerInspectInfo | undefined
   /** The engine did not answer for too long; whether the container still runs is unknown. */
   lost: boolean
-  /** The engine was away at some time: a restart may have ended the container. */
+  /** The engine was away when the container ended: a restart may have ended it. */
   interrupted: boolean
 }
 
@@ -37,11 +37,18 @@ export async function watchExit(
     options.signal.addEventListener('abort', stop, { once: true })
     try {
       options.signal.throwIfAborted()
+      if (interrupted) {
+        const again = await inspect(engine, container)
+        silentSince = undefined
+        if (!again.State.Running) return { found: again, lost: false, interrupted }
+        // It outlived whatever happened to the engine, so its end will be its own.
+        interrupted = false
+      }
       const polling = pollUntilEnded(engine, container, round.signal, () => {
         silentSince = undefined
       })
-      const waiting = container.wait({ condition: 'not-running', abortSignal: round.signal })
-      const first = await Promise.race([waiting.then(() => undefined), polling])
+      const waiting = waitUntilStopped(engine, container, round.signal)
+      const first = await Promise.race([waiting, polling])
       const found = first ?? (await inspect(engine, container))
       // An engine that is shutting down answers every wait, whatever the container does.
       if (!found.State.Running) return { found, lost: false, interrupted }
@@ -58,6 +65,34 @@ export async function watchExit(
       round.abort()
     }
     await delay(RETRY_MS, undefined, { signal: options.signal, ref: false })
+  }
+}
+
+/**
+ * The engine answers a wait with its headers at once and with the body at the end. The client
+ * library's own wait never settles when the connection breaks between the two.
+ */
+async function waitUntilStopped(
+  engine: Engine,
+  container: Docker.Container,
+  signal: AbortSignal,
+): Promise<undefined> {
+  const answer = Promise.withResolvers<AsyncIterable<Uint8Array>>()
+  engine.docker.modem.dial(
+    {
+      path: `/containers/${container.id}/wait?condition=not-running&`,
+      method: 'POST',
+      isStream: true,
+      abortSignal: signal,
+      statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
+    },
+    (error, response) => {
+      if (error) answer.reject(error)
+      else answer.resolve(response as AsyncIterable<Uint8Array>)
+    },
+  )
+  for await (const _ of await answer.promise) {
+    // The code in it is not needed: inspecting tells more.
   }
 }
 

@@ -131,6 +131,10 @@ export class AttemptDesk {
     this.#options.board.changed()
     this.#outbox(attempt.client, attempt.job).end(attempt)
     this.#options.changed(attempt)
+    // Who ends its own attempt waits for no result: nothing is kept for it.
+    if (attempt.intent?.by === 'client') {
+      void attempt.done.promise.then(() => this.#acknowledge([attempt.id], attempt.client))
+    }
   }
 
   /** Ends attempts; resolves when nothing of them runs any more. */

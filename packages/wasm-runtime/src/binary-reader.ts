@@ -60,9 +60,9 @@ export class BinaryReader {
     throw this.malformed('a number is too large')
   }
 
-  /** Skips a signed LEB128 number of up to 33 bits. */
-  signed(): void {
-    for (let length = 0; length < 5; length += 1) if (this.byte() < 0x80) return
+  /** Skips a signed LEB128 number of at most so many bytes. */
+  signed(maximumBytes: number): void {
+    for (let length = 0; length < maximumBytes; length += 1) if (this.byte() < 0x80) return
     throw this.malformed('a number is too large')
   }
 }

@@ -3,18 +3,30 @@
  * defines or imports becomes an import of ours without a declared maximum. The worker then supplies
  * a memory whose maximum is the task's cap, so `memory.grow` fails there, and one compiled module
  * serves tasks with different caps. V8's `resourceLimits` do not bound wasm memory.
- *
- * https://webassembly.github.io/spec/core/binary/modules.html
  */
 import { ManyhandsError } from '@manyhands/core'
-import { BinaryReader, encodeUnsigned } from './binary-reader.ts'
+import { type BinaryReader, encodeUnsigned } from './binary-reader.ts'
+import { type GrowthKnowledge, watchGrowth } from './growth-watch.ts'
 import { MEMORY_IMPORT } from './memory-import.ts'
+import {
+  concat,
+  encodeName,
+  findSection,
+  KIND,
+  putSection,
+  readerOf,
+  readSections,
+  SECTION,
+  type Section,
+  writeSections,
+} from './module-sections.ts'
 import { WASM_LIMITS } from './wasm-limits.ts'
 
 export interface ModuleMemory {
   initialPages: number
   /** What the module itself declared, if anything. */
   maximumPages: number | undefined
+  growth: GrowthKnowledge
 }
 
 export interface RewrittenModule {
@@ -23,49 +35,114 @@ export interface RewrittenModule {
   memory: ModuleMemory | undefined
 }
 
-const SECTION = { custom: 0, type: 1, import: 2, table: 4, memory: 5 } as const
-const KIND = { function: 0, table: 1, memory: 2, global: 3, tag: 4 } as const
 const FUNCTION_TYPE = 0x60
 
 const invalid = (message: string) => new ManyhandsError('IMAGE_INVALID', message)
 
-interface Section {
-  id: number
-  /** Where the section's id byte is, where its content is, and where it ends. */
-  start: number
-  body: number
-  end: number
+/** What a module's imports and own sections add up to. */
+class Outline {
+  readonly image: string
+  readonly memories: Omit<ModuleMemory, 'growth'>[] = []
+  tableEntries = 0
+  /** Encoded imports but for memories, in their order. */
+  readonly imports: Uint8Array[] = []
+  importedFunctions = 0
+  importedGlobals = 0
+
+  constructor(image: string) {
+    this.image = image
+  }
+
+  addMemory(reader: BinaryReader): void {
+    const { initial, maximum } = readLimits(reader, `a memory of ${this.image}`)
+    this.memories.push({ initialPages: initial, maximumPages: maximum })
+  }
+
+  addTable(reader: BinaryReader): void {
+    if (reader.peek() === 0x40) throw invalid(`${this.image} has a table with an initialiser`)
+    readValueType(reader)
+    this.tableEntries += readLimits(reader, `a table of ${this.image}`).initial
+  }
 }
 
-function readHeader(bytes: Uint8Array, image: string): void {
-  const magic = bytes.length >= 4 && new DataView(bytes.buffer, bytes.byteOffset).getUint32(0)
-  if (magic !== 0x0061736d) {
-    throw invalid(`${image} is not a WebAssembly module: it does not begin with \\0asm`)
+/**
+ * Checks a module's outline and redirects its memory to {@link MEMORY_IMPORT}.
+ *
+ * @throws IMAGE_INVALID for what is not a core module, for shared, 64-bit or several memories, for
+ *   garbage-collected types (they would live outside the memory cap) and for huge tables.
+ */
+export function redirectMemory(bytes: Uint8Array<ArrayBuffer>, image: string): RewrittenModule {
+  const sections = readSections(bytes, image)
+  const outline = readOutline(sections, image)
+  if (outline.memories.length > 1) {
+    throw invalid(`${image} has ${outline.memories.length} memories; only one is supported`)
   }
-  if (bytes.length < 8) throw invalid(`${image} is cut off after ${bytes.length} bytes`)
-  const version = bytes[4]! | (bytes[5]! << 8)
-  const layer = bytes[6]! | (bytes[7]! << 8)
-  if (layer === 1) {
+  if (outline.tableEntries > WASM_LIMITS.tableEntries) {
+    const { tableEntries } = WASM_LIMITS
     throw invalid(
-      `${image} is a WebAssembly component; build a core module for WASI preview 1 (wasm32-wasip1)`,
+      `${image} has tables of ${outline.tableEntries} entries; the limit is ${tableEntries}`,
     )
   }
-  if (version !== 1 || layer !== 0) {
-    throw invalid(`${image} is of WebAssembly version ${version}, layer ${layer}; only 1 is known`)
+  const memory = outline.memories[0]
+  if (memory === undefined) return { bytes, memory: undefined }
+  const entry = concat(
+    encodeName(MEMORY_IMPORT),
+    encodeName('memory'),
+    Uint8Array.of(KIND.memory, 0, ...encodeUnsigned(memory.initialPages)),
+  )
+  const count = Uint8Array.from(encodeUnsigned(outline.imports.length + 1))
+  putSection(sections, SECTION.import, concat(count, ...outline.imports, entry))
+  const rest = sections.filter((section) => section.id !== SECTION.memory)
+  const watched = watchGrowth(rest, outline, image)
+  return { bytes: writeSections(watched.sections), memory: { ...memory, growth: watched.growth } }
+}
+
+function readOutline(sections: Section[], image: string): Outline {
+  const outline = new Outline(image)
+  const each = (id: number, read: (reader: BinaryReader) => void) => {
+    const section = findSection(sections, id)
+    if (section === undefined) return
+    const reader = readerOf(section, image)
+    for (let left = reader.unsigned(); left > 0; left -= 1) read(reader)
+  }
+  each(SECTION.type, (reader) => readFunctionType(reader, image))
+  each(SECTION.import, (reader) => readImport(reader, outline))
+  each(SECTION.table, (reader) => outline.addTable(reader))
+  each(SECTION.memory, (reader) => outline.addMemory(reader))
+  return outline
+}
+
+function readFunctionType(reader: BinaryReader, image: string): void {
+  if (reader.byte() !== FUNCTION_TYPE) {
+    throw invalid(`${image} uses garbage-collected types, which no memory limit bounds here`)
+  }
+  for (let list = 0; list < 2; list += 1) {
+    for (let left = reader.unsigned(); left > 0; left -= 1) readValueType(reader)
   }
 }
 
-function readSections(reader: BinaryReader): Section[] {
-  const sections: Section[] = []
-  while (!reader.done) {
-    const start = reader.offset
-    const id = reader.byte()
-    const size = reader.unsigned()
-    const body = reader.offset
-    reader.skip(size)
-    sections.push({ id, start, body, end: reader.offset })
+function readImport(reader: BinaryReader, outline: Outline): void {
+  const start = reader.offset
+  reader.skip(reader.unsigned())
+  reader.skip(reader.unsigned())
+  const kind = reader.byte()
+  if (kind === KIND.memory) {
+    outline.addMemory(reader)
+    return
   }
-  return sections
+  if (kind === KIND.function) {
+    reader.unsigned()
+    outline.importedFunctions += 1
+  } else if (kind === KIND.table) outline.addTable(reader)
+  else if (kind === KIND.global) {
+    readValueType(reader)
+    reader.byte()
+    outline.importedGlobals += 1
+  } else if (kind === KIND.tag) {
+    reader.byte()
+    reader.unsigned()
+  } else throw reader.malformed(`an import of kind ${kind}`)
+  outline.imports.push(reader.slice(start))
 }
 
 function readLimits(reader: BinaryReader, what: string): { initial: number; maximum?: number } {
@@ -77,142 +154,8 @@ function readLimits(reader: BinaryReader, what: string): { initial: number; maxi
   return flags === 1 ? { initial, maximum: reader.unsigned() } : { initial }
 }
 
-function readReferenceType(reader: BinaryReader): void {
+/** Skips a value type; a reference type with an explicit heap type takes an index more. */
+function readValueType(reader: BinaryReader): void {
   const type = reader.byte()
-  if (type !== 0x70 && type !== 0x6f && type !== 0x69) {
-    throw invalid(`a table holds references of an unknown type (0x${type.toString(16)})`)
-  }
-}
-
-/**
- * Checks a module's outline and redirects its memory to {@link MEMORY_IMPORT}.
- *
- * @throws IMAGE_INVALID for what is not a core module, for shared, 64-bit or several memories, for
- *   garbage-collected types (they would live outside the memory cap) and for huge tables.
- */
-export function redirectMemory(bytes: Uint8Array<ArrayBuffer>, image: string): RewrittenModule {
-  readHeader(bytes, image)
-  const sections = readSections(new BinaryReader(bytes, 8, bytes.length, image))
-  const memories: ModuleMemory[] = []
-  let tableEntries = 0
-  let keptImports: Uint8Array[] = []
-  const addMemory = (reader: BinaryReader) => {
-    const { initial, maximum } = readLimits(reader, `a memory of ${image}`)
-    memories.push({ initialPages: initial, maximumPages: maximum })
-  }
-  const addTable = (reader: BinaryReader) => {
-    readReferenceType(reader)
-    tableEntries += readLimits(reader, `a table of ${image}`).initial
-  }
-
-  for (const section of sections) {
-    const reader = new BinaryReader(bytes, section.body, section.end, image)
-    if (section.id === SECTION.type) checkTypes(reader, image)
-    if (section.id === SECTION.import) keptImports = readImports(reader, addMemory, addTable)
-    if (section.id === SECTION.table) {
-      // A table with an initialiser (0x40 0x00) cannot be grown past what it declares either.
-      for (let left = reader.unsigned(); left > 0; left -= 1) {
-        if (reader.peek() === 0x40) throw invalid(`${image} has a table with an initialiser`)
-        addTable(reader)
-      }
-    }
-    if (section.id === SECTION.memory) {
-      for (let left = reader.unsigned(); left > 0; left -= 1) addMemory(reader)
-    }
-  }
-  if (memories.length > 1) {
-    throw invalid(`${image} has ${memories.length} memories; only one is supported`)
-  }
-  if (tableEntries > WASM_LIMITS.tableEntries) {
-    throw invalid(
-      `${image} has tables of ${tableEntries} entries; the limit is ${WASM_LIMITS.tableEntries}`,
-    )
-  }
-  const memory = memories[0]
-  if (memory === undefined) return { bytes, memory }
-  keptImports.push(memoryImport(memory.initialPages))
-  return { bytes: assemble(bytes, sections, keptImports), memory }
-}
-
-function checkTypes(reader: BinaryReader, image: string): void {
-  for (let left = reader.unsigned(); left > 0; left -= 1) {
-    if (reader.byte() !== FUNCTION_TYPE) {
-      throw invalid(`${image} uses garbage-collected types, which no memory limit bounds here`)
-    }
-    for (let list = 0; list < 2; list += 1) {
-      for (let types = reader.unsigned(); types > 0; types -= 1) {
-        // A reference type with an explicit heap type takes an index more.
-        if ([0x63, 0x64].includes(reader.byte())) reader.signed()
-      }
-    }
-  }
-}
-
-/** Returns the encoded imports but for memories, in their order. */
-function readImports(
-  reader: BinaryReader,
-  addMemory: (reader: BinaryReader) => void,
-  addTable: (reader: BinaryReader) => void,
-): Uint8Array[] {
-  const kept: Uint8Array[] = []
-  for (let left = reader.unsigned(); left > 0; left -= 1) {
-    const start = reader.offset
-    reader.skip(reader.unsigned())
-    reader.skip(reader.unsigned())
-    const kind = reader.byte()
-    if (kind === KIND.memory) {
-      addMemory(reader)
-      continue
-    }
-    if (kind === KIND.function) reader.unsigned()
-    else if (kind === KIND.table) addTable(reader)
-    else if (kind === KIND.global) reader.skip(2)
-    else if (kind === KIND.tag) {
-      reader.byte()
-      reader.unsigned()
-    } else throw reader.malformed(`an import of kind ${kind}`)
-    kept.push(reader.slice(start))
-  }
-  return kept
-}
-
-function memoryImport(initialPages: number): Uint8Array {
-  const module = new TextEncoder().encode(MEMORY_IMPORT)
-  const field = new TextEncoder().encode('memory')
-  return Uint8Array.from([
-    ...encodeUnsigned(module.length),
-    ...module,
-    ...encodeUnsigned(field.length),
-    ...field,
-    KIND.memory,
-    0,
-    ...encodeUnsigned(initialPages),
-  ])
-}
-
-function assemble(bytes: Uint8Array, sections: Section[], imports: Uint8Array[]) {
-  const parts: Uint8Array[] = [bytes.subarray(0, 8)]
-  const importSection = () => {
-    const count = encodeUnsigned(imports.length)
-    const size = imports.reduce((sum, part) => sum + part.length, count.length)
-    parts.push(Uint8Array.from([SECTION.import, ...encodeUnsigned(size), ...count]), ...imports)
-  }
-  let written = false
-  for (const section of sections) {
-    // Imports follow types and precede everything else that is not custom.
-    if (!written && section.id !== SECTION.custom && section.id > SECTION.type) {
-      importSection()
-      written = true
-    }
-    if (section.id === SECTION.import || section.id === SECTION.memory) continue
-    parts.push(bytes.subarray(section.start, section.end))
-  }
-  if (!written) importSection()
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let offset = 0
-  for (const part of parts) {
-    out.set(part, offset)
-    offset += part.length
-  }
-  return out
+  if (type === 0x63 || type === 0x64) reader.signed(5)
 }

@@ -1,4 +1,4 @@
-import { MEMORY_IMPORT, PAGE_BYTES } from './memory-import.ts'
+import { GROWTH_REFUSED, MEMORY_IMPORT, PAGE_BYTES } from './memory-import.ts'
 import type { RingWriter } from './output-ring.ts'
 import { Descriptors } from './wasi/descriptors.ts'
 import { DiskExceeded, ProcessExit } from './wasi/errno.ts'
@@ -14,6 +14,7 @@ import {
   TRAP_EXIT_CODE,
   WorkerControl,
   type WorkerEnd,
+  type WorkerMemory,
   type WorkerTask,
 } from './worker-protocol.ts'
 
@@ -48,6 +49,7 @@ function runIn(
 ): WorkerEnd {
   const memory = createMemory(task)
   if (task.memory !== undefined && memory === undefined) {
+    stderr.write(new TextEncoder().encode(tooLarge(task.memory)))
     return { ...BLANK_END, exitCode: TRAP_EXIT_CODE, trapped: true, oom: true }
   }
   const guest = new GuestMemory(memory)
@@ -77,6 +79,7 @@ function runIn(
     },
   }
   const end = { ...BLANK_END }
+  let refused: unknown
   try {
     loadTree(out)
     const imports = {
@@ -85,6 +88,7 @@ function runIn(
     }
     control.memoryBytes = guest.byteLength
     const instance = new WebAssembly.Instance(task.module, imports)
+    refused = instance.exports[GROWTH_REFUSED]
     ;(instance.exports['_start'] as () => void)()
   } catch (error) {
     Object.assign(end, ended(error))
@@ -92,10 +96,13 @@ function runIn(
   }
   control.memoryBytes = guest.byteLength
   descriptors.closeAll()
-  end.oom = (end.trapped || end.exitCode !== 0) && growthWasRefused(task, guest.byteLength)
+  end.oom = (end.trapped || end.exitCode !== 0) && growthWasRefused(task, guest.byteLength, refused)
   writeTree(out, task.outDir)
   return end
 }
+
+const tooLarge = ({ initialPages, maximumPages }: WorkerMemory) =>
+  `the module begins with ${initialPages} pages of memory; the task may have ${maximumPages}\n`
 
 function createMemory(task: WorkerTask): WebAssembly.Memory | undefined {
   if (task.memory === undefined) return undefined
@@ -107,13 +114,13 @@ function createMemory(task: WorkerTask): WebAssembly.Memory | undefined {
   }
 }
 
-/**
- * A refused growth leaves no trace but its effect. Allocators ask for at least what they have or for
- * the block they need, so a module that fails with more than half of its cap is taken to have been
- * refused.
- */
-const growthWasRefused = (task: WorkerTask, memoryBytes: number): boolean =>
-  task.memory !== undefined && memoryBytes * 2 > task.memory.maximumPages * PAGE_BYTES
+/** Whether the task's cap stood in the way; a maximum of the module's own is its own affair. */
+function growthWasRefused(task: WorkerTask, memoryBytes: number, refused: unknown): boolean {
+  if (!task.memory?.capped || task.memory.growth === 'never') return false
+  if (refused instanceof WebAssembly.Global) return refused.value === 1
+  // Allocators tend to double: one that failed with more than half of its cap probably asked for more.
+  return memoryBytes * 2 > task.memory.maximumPages * PAGE_BYTES
+}
 
 function ended(error: unknown): Partial<WorkerEnd> {
   if (error instanceof ProcessExit) return { exitCode: error.code }

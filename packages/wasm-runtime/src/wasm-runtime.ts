@@ -14,6 +14,10 @@ import { PAGE_BYTES } from './memory-import.ts'
 import { type CompiledModule, ModuleCache } from './module-cache.ts'
 import { WasmTask } from './wasm-task.ts'
 import { WorkerPool } from './worker-pool.ts'
+import type { WorkerMemory } from './worker-protocol.ts'
+
+/** All that 32-bit addresses reach. */
+const ADDRESSABLE_PAGES = 65_536
 
 export interface WasmOptions {
   /** Name under which jobs ask for this runtime. Default `'wasm'`. */
@@ -124,13 +128,12 @@ class WasmRuntime implements Runtime {
   }
 }
 
-function memoryOf({ memory }: CompiledModule, spec: RuntimeSpec) {
+function memoryOf({ memory }: CompiledModule, spec: RuntimeSpec): WorkerMemory | undefined {
   if (memory === undefined) return undefined
+  const { initialPages, growth } = memory
   const cap = Math.floor(spec.resources.memoryBytes / PAGE_BYTES)
-  return {
-    initialPages: memory.initialPages,
-    maximumPages: Math.min(cap, memory.maximumPages ?? PAGE_BYTES, PAGE_BYTES),
-  }
+  const own = memory.maximumPages ?? ADDRESSABLE_PAGES
+  return { initialPages, maximumPages: Math.min(cap, own), capped: cap < own, growth }
 }
 
 function checkSpec(spec: RuntimeSpec, runtime: string): void {

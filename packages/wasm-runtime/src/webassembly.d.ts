@@ -11,6 +11,10 @@ declare namespace WebAssembly {
     readonly buffer: ArrayBuffer
   }
 
+  class Global {
+    readonly value: unknown
+  }
+
   class Instance {
     constructor(module: Module, imports: Record<string, object>)
     readonly exports: Record<string, unknown>

@@ -1,10 +1,19 @@
 /** What the host's thread and a task's thread say to each other. */
+import type { GrowthKnowledge } from './growth-watch.ts'
+
+export interface WorkerMemory {
+  initialPages: number
+  maximumPages: number
+  /** Whether the maximum is the task's cap, not the module's own. */
+  capped: boolean
+  growth: GrowthKnowledge
+}
 
 /** Sent once to a worker; it runs this and nothing else. */
 export interface WorkerTask {
   module: WebAssembly.Module
   /** The memory to supply; undefined when the module has none. */
-  memory: { initialPages: number; maximumPages: number } | undefined
+  memory: WorkerMemory | undefined
   argv: string[]
   /** `NAME=value` entries. */
   environment: string[]

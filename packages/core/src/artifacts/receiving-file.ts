@@ -68,6 +68,8 @@ class PartialFile implements ReceivingFile {
   readonly #part: string
   readonly #have: string
   readonly #done = new Set<number>()
+  #unsynced = 0
+  #syncing: Promise<void> | undefined
   #open: Promise<{ part: FileHandle; have: FileHandle }> | undefined
 
   constructor(file: ManifestFile, context: ReceivingContext) {
@@ -117,6 +119,7 @@ class PartialFile implements ReceivingFile {
     const record = Buffer.alloc(count * 4)
     for (let index = 0; index < count; index++) record.writeUInt32LE(first + index, index * 4)
     await have.write(record)
+    this.#syncBehind(part, bytes.length)
     for (let index = first; index < first + count; index++) this.#done.add(index)
     if (this.#done.size === chunkCount(this.#file.size)) await this.#finish()
   }
@@ -124,6 +127,7 @@ class PartialFile implements ReceivingFile {
   async close(): Promise<void> {
     const handles = await this.#open?.catch(() => undefined)
     this.#open = undefined
+    await this.#syncing
     await Promise.all([handles?.part.close(), handles?.have.close()])
   }
 
@@ -135,6 +139,20 @@ class PartialFile implements ReceivingFile {
       await part.close()
       throw error
     }
+  }
+
+  /** Keeps the disk busy during the transfer, or the one sync at the end would wait for all of it. */
+  #syncBehind(part: FileHandle, bytes: number): void {
+    this.#unsynced += bytes
+    if (this.#syncing !== undefined || this.#unsynced < TRANSFER.syncBytes) return
+    this.#unsynced = 0
+    this.#syncing = part
+      .datasync()
+      // The sync at the end tells what is wrong with the disk.
+      .catch(() => undefined)
+      .finally(() => {
+        this.#syncing = undefined
+      })
   }
 
   async #finish(): Promise<void> {

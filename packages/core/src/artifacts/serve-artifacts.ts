@@ -4,6 +4,7 @@ import { LIMITS } from '../limits.ts'
 import type { FrameStream } from '../network/network.ts'
 import type { ArtifactContent } from './artifact-content.ts'
 import type { Manifest } from './artifact-store.ts'
+import { FrameRing } from './frame-ring.ts'
 import { GuardedStream } from './guarded-stream.ts'
 import { readFully } from './hash-file.ts'
 import { chunkCount, chunkLength } from './manifest.ts'
@@ -32,6 +33,7 @@ export async function serveArtifacts(stream: FrameStream, options: ServeOptions)
   const { find, stallMs = TRANSFER.stallMs } = options
   const guarded = new GuardedStream(stream, LIMITS.streamHeaderMs)
   const files = new OpenFiles()
+  const ring = new FrameRing()
   try {
     const root = readOpen(await guarded.expect())
     guarded.allow(stallMs)
@@ -46,7 +48,7 @@ export async function serveArtifacts(stream: FrameStream, options: ServeOptions)
       const frame = await guarded.next()
       if (frame === undefined) break
       guarded.allow(stallMs)
-      await sendRanges(guarded, content, files, readWant(frame))
+      await sendRanges(guarded, content, { files, ring }, readWant(frame))
     }
     await guarded.close()
   } catch (error) {
@@ -95,19 +97,24 @@ interface Piece {
 async function sendRanges(
   guarded: GuardedStream,
   content: ArtifactContent,
-  files: OpenFiles,
+  { files, ring }: { files: OpenFiles; ring: FrameRing },
   ranges: WantedRange[],
 ): Promise<void> {
+  const sendFirst = async () => {
+    const frame = await ahead.shift()!
+    await guarded.send(frame)
+    ring.give(frame)
+  }
   const ahead: Promise<Uint8Array>[] = []
   try {
     for (const pieces of planFrames(content.artifact.manifest, ranges)) {
-      const frame = readFrame(content, files, pieces)
+      const frame = readFrame(content, files, ring, pieces)
       // Whoever fails first is waited for in order; the others must not count as unhandled.
       frame.catch(() => undefined)
       ahead.push(frame)
-      if (ahead.length >= TRANSFER.framesAhead) await guarded.send(await ahead.shift()!)
+      if (ahead.length >= TRANSFER.framesAhead) await sendFirst()
     }
-    while (ahead.length > 0) await guarded.send(await ahead.shift()!)
+    while (ahead.length > 0) await sendFirst()
   } finally {
     await Promise.allSettled(ahead)
   }
@@ -142,10 +149,11 @@ export function* planFrames(manifest: Manifest, ranges: WantedRange[]): Generato
 async function readFrame(
   content: ArtifactContent,
   files: OpenFiles,
+  ring: FrameRing,
   pieces: Piece[],
 ): Promise<Uint8Array> {
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
-  const frame = bytesFrame(FRAME.data, length)
+  const frame = ring.take(length)
   let offset = 1
   const reads = pieces.map((piece) => {
     const target = frame.subarray(offset, offset + piece.length)

@@ -16,6 +16,8 @@ export const TRANSFER = {
   unwrittenBytes: 16 * 1024 * 1024,
   /** Batches received and not yet written; small files wait for the disk together. */
   unwrittenBatches: 64,
+  /** Written bytes after which the disk is asked to begin: the sync at the end is short then. */
+  syncBytes: 64 * 1024 * 1024,
   /** Without `progressBytes` in this time while it waits, a side gives up, ms. */
   stallMs: 30_000,
   progressBytes: 64 * 1024,

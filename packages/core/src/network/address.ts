@@ -4,10 +4,15 @@ import { ManyhandsError } from '../errors.ts'
 /** Reads multiaddrs. @throws ADDRESS_INVALID naming the text */
 export async function parseAddresses(texts: readonly string[]): Promise<Multiaddr[]> {
   if (texts.length === 0) return []
-  const { multiaddr } = await import('@multiformats/multiaddr')
+  const [{ multiaddr }, { peerIdFromString }] = await Promise.all([
+    import('@multiformats/multiaddr'),
+    import('@libp2p/peer-id'),
+  ])
   return texts.map((text) => {
     try {
       const address = multiaddr(text)
+      const peer = peerOfAddress(address)
+      if (peer !== undefined) peerIdFromString(peer)
       if (address.getComponents().length > 0) return address
     } catch (cause) {
       throw invalid(text, cause)

@@ -12,7 +12,7 @@ import { signingKey } from './identity.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
 import type { FrameStream, Logger, Network } from './network.ts'
 import { OfferGossip } from './offer-gossip.ts'
-import { connectFailed } from './peer-error.ts'
+import { connectFailed, streamRefused } from './peer-error.ts'
 import { RpcChannel, type RpcHandler } from './rpc-channel.ts'
 
 export interface Libp2pNetworkOptions {
@@ -199,9 +199,9 @@ export class Libp2pNetwork extends EventTarget implements Network {
       const connection =
         this.#node.getConnections(id).find(({ status }) => status === 'open') ??
         (await this.#node.dial((await this.#offered(peer)) ?? id, { signal: bounded }))
-      return connection.newStream([protocol], {
-        signal: bounded,
-        maxOutboundStreams: LIMITS.streamsPerPeer,
+      const streams = { signal: bounded, maxOutboundStreams: LIMITS.streamsPerPeer }
+      return connection.newStream([protocol], streams).catch((error) => {
+        throw streamRefused(peer, protocol, error)
       })
     })
   }
@@ -256,7 +256,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
       return await work(signal === undefined ? timeout : AbortSignal.any([signal, timeout]))
     } catch (error) {
       signal?.throwIfAborted()
-      throw connectFailed(where, error)
+      throw this.#closing === undefined ? connectFailed(where, error) : closed()
     }
   }
 

@@ -43,6 +43,20 @@ export function connectFailed(where: string, cause: unknown): ManyhandsError {
   })
 }
 
+/** Why a stream could not be opened over a connection; what is not about the stream is returned as it is. */
+export function streamRefused(peer: string, protocol: string, cause: unknown): unknown {
+  switch ((cause as Error | undefined)?.name) {
+    case 'UnsupportedProtocolError':
+      return new ManyhandsError('PROTOCOL', `peer ${peer} does not speak ${protocol}`, { cause })
+    case 'TooManyOutboundProtocolStreamsError':
+      return new ManyhandsError('LIMIT', `too many ${protocol} streams to ${peer} are open`, {
+        cause,
+      })
+    default:
+      return cause
+  }
+}
+
 export function peerGone(peer: string, what: string, cause?: unknown): ManyhandsError {
   return new ManyhandsError('PEER_GONE', `peer ${peer} is gone: ${what}`, { cause })
 }

@@ -17,7 +17,10 @@ const CANCEL = { ids: ['job-1.1'], reason: 'test' }
 
 async function pair(networks: Networks): Promise<[Network, Network]> {
   const host = await networks.host()
-  return [host, await networks.add({ bootstrap: [addressOf(host)] })]
+  const client = await networks.add({ bootstrap: [addressOf(host)] })
+  // Who dials is done first.
+  await eventually('the host sees the client', () => host.isConnected(client.peerId))
+  return [host, client]
 }
 
 /** A bare request stream to a network, with what it answers. */
@@ -65,7 +68,6 @@ test('many calls at once, from both sides at the same moment', async () => {
   await using networks = new Networks()
   const [host, client] = await pair(networks)
   for (const network of [host, client]) {
-    network.handle('lease.renew' as 'attempt.acknowledge', async () => ({}))
     network.handle('attempt.inventory', async ({ job }) => ({
       attempts: [{ id: `${job}.1`, job: job as string, phase: 'running' }],
     }))
@@ -270,10 +272,18 @@ test('a call to a peer that is gone or unknown is CONNECT_FAILED', async () => {
 test('closing rejects what is open, and what comes after, with CLOSED', async () => {
   await using networks = new Networks()
   const [host, client] = await pair(networks)
-  host.handle('attempt.cancel', () => new Promise(() => {}))
+  const asked = Promise.withResolvers<void>()
+  host.handle('attempt.cancel', () => {
+    asked.resolve()
+    return new Promise(() => {})
+  })
+  const opening = client.call(host.peerId, 'attempt.cancel', CANCEL)
   const call = client.call(host.peerId, 'attempt.cancel', CANCEL)
   const closed = expect(call).rejects.toMatchObject({ code: 'CLOSED' })
+  const neverOpened = expect(opening).rejects.toMatchObject({ code: 'CLOSED' })
+  await asked.promise
   await client.close()
+  await neverOpened
   await closed
   await expect(client.call(host.peerId, 'attempt.cancel', CANCEL)).rejects.toMatchObject({
     code: 'CLOSED',

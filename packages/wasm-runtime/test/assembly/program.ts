@@ -22,7 +22,7 @@ function make(path: string, flags: u32 = CREATE | TRUNCATE): i32 {
 }
 
 function allocate(bytes: usize): void {
-  const pages = i32(bytes >> 16)
+  const pages = i32((bytes + 65535) >> 16)
   const before = memory.size()
   if (memory.grow(pages) < 0) unreachable()
   memory.fill(usize(before) << 16, 1, bytes)

@@ -94,7 +94,10 @@ function strings(environment: bool): string[] {
   environment ? environ_get(table, buffer) : args_get(table, buffer)
   const out: string[] = []
   for (let index: u32 = 0; index < count; index++) {
-    out.push(String.UTF8.decodeUnsafe(load<u32>(table + 4 * index), i32.MAX_VALUE, true))
+    const start = load<u32>(table + 4 * index)
+    let end = start
+    while (load<u8>(end) != 0) end++
+    out.push(String.UTF8.decodeUnsafe(start, end - start))
   }
   return out
 }

@@ -1,0 +1,31 @@
+/** One measured promise. The ratio is against something in the same run, since machines are noisy. */
+export interface BenchResult {
+  name: string
+  promise: string
+  value: number
+  unit: string
+  rounds?: number[]
+  /** What the ratio is against, and its value in the same unit. */
+  against: string
+  peer: number | null
+  ratio: number | null
+  kept: boolean
+  [more: string]: unknown
+}
+
+export function median(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = Math.floor(sorted.length / 2)
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+const round = (value: unknown): unknown => {
+  if (typeof value === 'number') return Number(value.toPrecision(4))
+  return Array.isArray(value) ? value.map(round) : value
+}
+
+/** One JSON document on one line of stdout. */
+export function printResult(result: BenchResult): void {
+  const rounded = Object.fromEntries(Object.entries(result).map(([key, value]) => [key, round(value)]))
+  process.stdout.write(`${JSON.stringify(rounded)}\n`)
+}

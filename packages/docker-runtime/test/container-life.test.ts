@@ -1,0 +1,171 @@
+import { describe, expect, it } from 'vitest'
+import { BUSYBOX_IMAGE, ensureImage } from '../../../scripts/docker-images.ts'
+import { containerName } from '../src/container-template.ts'
+import { sh } from './busybox-programs.ts'
+import { engine, engineForTests } from './engine-for-tests.ts'
+import { SandboxForTests, textOf } from './sandbox-for-tests.ts'
+
+describe.skipIf(!(await engineForTests()))('a container', () => {
+  it('carries the labels that it is found by', async () => {
+    await using sandbox = await SandboxForTests.open()
+    const { task, spec } = await sandbox.start(sh('sleep 100'))
+    const { Config, Name } = await engine.getContainer(task.handle.id).inspect()
+    expect(Config.Labels).toMatchObject({
+      'manyhands.host': sandbox.hostInstance,
+      'manyhands.client': 'client',
+      'manyhands.job': 'job',
+      'manyhands.attempt': spec.attemptId,
+    })
+    expect(Name).toBe(`/${containerName(sandbox.hostInstance, spec.attemptId)}`)
+    await task.remove()
+  })
+
+  it('runs a command instead of, and args after, the image’s entry point', async () => {
+    const image = await ensureImage(engine, 'manyhands-test/entry:1', [
+      'ENTRYPOINT ["/bin/echo","entry"]',
+      'CMD ["cmd"]',
+    ])
+    await using sandbox = await SandboxForTests.open()
+    const command = await sandbox.run({ image, command: ['/bin/echo', 'mine'] })
+    expect(command.stdout).toBe('mine\n')
+    const args = await sandbox.run(
+      { image, command: [] },
+      { command: undefined, args: ['a b', ''] },
+    )
+    expect(args.stdout).toBe('entry a b \n')
+    const plain = await sandbox.run({ image, command: [] }, { command: undefined })
+    expect(plain.stdout).toBe('entry cmd\n')
+  })
+
+  it('gets no volume for what its image declares as one', async () => {
+    const image = await ensureImage(engine, 'manyhands-test/volume:1', [
+      'VOLUME ["/data","/tmp","/out","/in"]',
+    ])
+    await using sandbox = await SandboxForTests.open()
+    const { task } = await sandbox.start(
+      {
+        image,
+        command: [
+          '/bin/sh',
+          '-c',
+          'echo x >/data/f; grep -E " /(data|tmp) " /proc/mounts; sleep 100',
+        ],
+      },
+      { inputs: { a: 'x' } },
+    )
+    const { Mounts } = await engine.getContainer(task.handle.id).inspect()
+    const volumes = Mounts.filter((mount) => mount.Type === 'volume')
+    const text = textOf(task)
+    await task.kill()
+    await task.remove()
+    expect((await text).stdout).toMatch(/ \/data tmpfs .*nosuid.*size=/)
+    // What Docker makes for /tmp under our tmpfs is at least gone with the container.
+    const named = await engine.listVolumes()
+    const left = volumes.filter((volume) =>
+      named.Volumes?.some((existing) => existing.Name === volume.Name),
+    )
+    expect(left).toEqual([])
+    expect(
+      Mounts.filter((mount) => mount.Type === 'volume' && mount.Destination !== '/tmp'),
+    ).toEqual([])
+  })
+
+  it('is left behind neither by success nor by failure nor by a kill', async () => {
+    await using sandbox = await SandboxForTests.open()
+    await sandbox.run(sh('true'))
+    await sandbox.run(sh('exit 3'))
+    const { task } = await sandbox.start(sh('sleep 100'))
+    await task.kill()
+    await task.remove()
+    await expect(sandbox.start({ image: BUSYBOX_IMAGE, command: ['/tmp'] })).rejects.toMatchObject({
+      code: 'COMMAND_INVALID',
+    })
+    expect(await sandbox.runtime.list()).toEqual([])
+  })
+
+  it('is adopted when the same attempt is started again', async () => {
+    await using sandbox = await SandboxForTests.open()
+    const attemptId = 'task.7'
+    const first = await sandbox.start(sh('sleep 100'), { attemptId })
+    const again = await sandbox.start(sh('sleep 100'), { attemptId })
+    expect(again.task).toBe(first.task)
+    await sandbox.reopen()
+    const later = await sandbox.start(sh('sleep 100'), { attemptId })
+    expect(later.task.handle).toEqual(first.task.handle)
+    expect(await sandbox.runtime.list()).toHaveLength(1)
+    await later.task.remove()
+  })
+
+  it('is not adopted from somebody else who has its name', async () => {
+    await using sandbox = await SandboxForTests.open()
+    const name = containerName(sandbox.hostInstance, 'task.8')
+    const stranger = await engine.createContainer({
+      name,
+      Image: BUSYBOX_IMAGE,
+      Cmd: ['/bin/true'],
+    })
+    try {
+      await expect(sandbox.start(sh('true'), { attemptId: 'task.8' })).rejects.toMatchObject({
+        code: 'RUNTIME_FAILED',
+      })
+      expect((await stranger.inspect()).State.Status).toBe('created')
+    } finally {
+      await stranger.remove({ force: true })
+    }
+  })
+
+  it('of another host instance is not taken up', async () => {
+    await using sandbox = await SandboxForTests.open()
+    await using other = await SandboxForTests.open()
+    const { task } = await sandbox.start(sh('sleep 100'))
+    expect(await other.runtime.recover(task.handle)).toBe(undefined)
+    expect(await other.runtime.list()).toEqual([])
+    await task.remove()
+  })
+
+  it('tells its end to a process that comes after it', async () => {
+    await using sandbox = await SandboxForTests.open()
+    const { task } = await sandbox.start(sh('exit 5'))
+    await task.wait()
+    await sandbox.reopen()
+    const again = await sandbox.runtime.recover(task.handle)
+    expect(await again?.wait()).toMatchObject({ exitCode: 5, reason: 'exited' })
+    expect(await textOf(again!)).toEqual({ stdout: '', stderr: '' })
+    await again?.remove()
+  })
+
+  it('keeps its longest run time over a recovery', async () => {
+    await using sandbox = await SandboxForTests.open()
+    const { task } = await sandbox.start(sh('sleep 100'), { maxRuntimeMs: 1500 })
+    await sandbox.reopen()
+    const again = await sandbox.runtime.recover(task.handle)
+    expect((await again?.wait())?.reason).toBe('max-runtime')
+    await again?.remove()
+  })
+
+  it.for(['../containers/json', 'a/../../b', '/abs', 'a?b', 'a#b', 'A b', '', 'x'.repeat(600)])(
+    'is never created from the image reference %j',
+    async (image) => {
+      await using sandbox = await SandboxForTests.open()
+      await expect(sandbox.start({ image, command: ['/bin/true'] })).rejects.toMatchObject({
+        code: 'IMAGE_INVALID',
+      })
+    },
+  )
+
+  it('is not created from the beginning of an image’s id', async () => {
+    const { Id } = await engine.getImage(BUSYBOX_IMAGE).inspect()
+    await using sandbox = await SandboxForTests.open()
+    await expect(
+      sandbox.start({ image: Id.slice(7, 19), command: ['/bin/true'] }),
+    ).rejects.toMatchObject({ code: 'IMAGE_NOT_FOUND' })
+    expect((await sandbox.run({ image: Id, command: ['/bin/true'] })).exit.exitCode).toBe(0)
+  })
+
+  it('takes an argv and an environment far longer than a URL', async () => {
+    await using sandbox = await SandboxForTests.open()
+    const long = 'x'.repeat(100_000)
+    const { stdout } = await sandbox.run(sh('echo ${#1} ${#LONG}', long), { env: { LONG: long } })
+    expect(stdout).toBe('100000 100000\n')
+  })
+})

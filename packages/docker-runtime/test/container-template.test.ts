@@ -1,0 +1,190 @@
+import { DEFAULT_RESOURCES, type RuntimeSpec, type Workspace } from '@manyhands/core'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  containerName,
+  containerTemplate,
+  type TemplateContext,
+} from '../src/container-template.ts'
+
+const MIB = 1024 ** 2
+const workspace: Workspace = { inDir: '/state/a/in', outDir: '/state/a/out' }
+const context: TemplateContext = {
+  hostInstance: 'host-1',
+  imageId: 'sha256:abc',
+  imageVolumes: [],
+  user: '10001:10001',
+}
+
+function spec(over: Partial<RuntimeSpec> = {}): RuntimeSpec {
+  return {
+    attemptId: 'task.1',
+    labels: { host: 'host-1', client: 'c', job: 'j', attempt: 'task.1' },
+    image: 'busybox',
+    command: ['/bin/true'],
+    env: {},
+    resources: DEFAULT_RESOURCES,
+    gpuIds: [],
+    maxRuntimeMs: 1000,
+    networkProfile: 'none',
+    ...over,
+  }
+}
+
+/** What no job may ever change, whatever it says. */
+const FIXED = {
+  ReadonlyRootfs: true,
+  CapAdd: [],
+  CapDrop: ['ALL'],
+  SecurityOpt: ['no-new-privileges'],
+  Privileged: false,
+  NetworkMode: 'none',
+  PublishAllPorts: false,
+  PidMode: '',
+  UTSMode: '',
+  UsernsMode: '',
+  IpcMode: 'private',
+  CgroupnsMode: 'private',
+  OomKillDisable: false,
+  OomScoreAdj: 500,
+  Init: true,
+  Binds: [],
+  Devices: [],
+  LogConfig: { Type: 'none', Config: {} },
+  AutoRemove: false,
+  RestartPolicy: { Name: 'no' },
+}
+
+describe('the container template', () => {
+  it('gives the limits that the attempt was granted', () => {
+    const { HostConfig } = containerTemplate(
+      spec({
+        resources: { cpus: 1.5, memoryBytes: 512 * MIB, diskBytes: 100 * MIB, gpus: 0, pids: 99 },
+      }),
+      workspace,
+      context,
+    )
+    expect(HostConfig).toMatchObject({
+      Memory: 512 * MIB,
+      MemorySwap: 512 * MIB,
+      NanoCpus: 1.5e9,
+      PidsLimit: 99,
+      Tmpfs: { '/tmp': `rw,nosuid,nodev,noexec,mode=1777,size=${100 * MIB}` },
+    })
+    expect(HostConfig?.Ulimits).toContainEqual({
+      Name: 'fsize',
+      Soft: 100 * MIB,
+      Hard: 100 * MIB,
+    })
+  })
+
+  it('mounts the workspace and nothing else, inputs read-only, without propagation', () => {
+    const mounts = containerTemplate(spec(), workspace, context).HostConfig?.Mounts
+    const BindOptions = { Propagation: 'rprivate' }
+    expect(mounts).toEqual([
+      { Type: 'bind', Source: '/state/a/out', Target: '/out', ReadOnly: false, BindOptions },
+      { Type: 'bind', Source: '/state/a/in', Target: '/in', ReadOnly: true, BindOptions },
+    ])
+  })
+
+  it('covers the volumes of an image, but never the places that are ours', () => {
+    const imageVolumes = ['/data', '/data/', '/out', '/in/../in', '/tmp', '/', 'relative']
+    const mounts = containerTemplate(spec(), workspace, { ...context, imageVolumes }).HostConfig
+      ?.Mounts
+    expect(mounts?.slice(2).map((mount) => [mount.Type, mount.Target])).toEqual([
+      ['tmpfs', '/data'],
+      ['tmpfs', '/relative'],
+    ])
+  })
+
+  it('replaces entry point and Cmd by a command, and only Cmd by args', () => {
+    expect(containerTemplate(spec({ command: ['a', 'b'] }), workspace, context)).toMatchObject({
+      Entrypoint: ['a', 'b'],
+      Cmd: [],
+    })
+    const args = containerTemplate(spec({ command: undefined, args: ['x'] }), workspace, context)
+    expect(args.Cmd).toEqual(['x'])
+    expect(args.Entrypoint).toBe(undefined)
+  })
+
+  it('refuses what no process can be given', () => {
+    const make = (over: Partial<RuntimeSpec>) => () =>
+      containerTemplate(spec(over), workspace, context)
+    expect(make({ command: [] })).toThrow(/names no program/)
+    expect(make({ command: ['a\0b'] })).toThrow(/zero byte/)
+    expect(make({ env: { 'a=b': 'x' } })).toThrow(/no name of a variable/)
+    expect(make({ env: { '': 'x' } })).toThrow(/no name of a variable/)
+    expect(make({ env: { a: 'x\0' } })).toThrow(/no name of a variable/)
+  })
+
+  it('asks for GPUs by id only when the ledger gave some', () => {
+    expect(containerTemplate(spec(), workspace, context).HostConfig?.DeviceRequests).toEqual([])
+    const requests = containerTemplate(spec({ gpuIds: ['GPU-1'] }), workspace, context).HostConfig
+      ?.DeviceRequests
+    expect(requests).toMatchObject([{ DeviceIDs: ['GPU-1'], Capabilities: [['gpu']] }])
+  })
+
+  it('cannot be loosened by anything that a hostile spec contains', () => {
+    const text = fc.oneof(fc.string(), fc.string({ minLength: 5000, maxLength: 20_000 }))
+    const hostile = fc.record({
+      env: fc.dictionary(fc.oneof(fc.string(), fc.constantFrom(...Object.keys(FIXED))), text),
+      command: fc.array(text, { minLength: 1, maxLength: 5 }),
+      labels: fc.record({ client: text, job: text, attempt: text }),
+      resources: fc.record({
+        cpus: fc.double({ min: -10, max: 1e6, noNaN: true }),
+        memoryBytes: fc.integer({ min: -1, max: 2 ** 40 }),
+        diskBytes: fc.integer({ min: -1, max: 2 ** 40 }),
+        gpus: fc.integer(),
+        pids: fc.integer({ min: -1, max: 2 ** 22 }),
+      }),
+      extra: fc.dictionary(
+        fc.constantFrom('HostConfig', 'Privileged', 'Binds', 'User', 'CapAdd', 'Mounts', 'Runtime'),
+        fc.anything(),
+      ),
+    })
+    fc.assert(
+      fc.property(hostile, ({ env, command, labels, resources, extra }) => {
+        const asked = JSON.parse(
+          JSON.stringify({ ...spec(), ...extra, command, resources, env, labels }).replace(
+            '{',
+            `{"__proto__":${JSON.stringify({ Privileged: true, HostConfig: { Privileged: true } })},`,
+          ),
+        )
+        let made: ReturnType<typeof containerTemplate>
+        try {
+          made = containerTemplate(asked, workspace, context)
+        } catch (error) {
+          expect(['COMMAND_INVALID', 'SPEC_INVALID']).toContain((error as { code?: string }).code)
+          return
+        }
+        expect(made.HostConfig).toMatchObject(FIXED)
+        expect(made.User).toBe('10001:10001')
+        expect(made.Image).toBe('sha256:abc')
+        expect(made.Labels?.['manyhands.host']).toBe('host-1')
+        expect(made.HostConfig?.Mounts).toHaveLength(2)
+        expect(made.HostConfig?.Memory).toBe(made.HostConfig?.MemorySwap)
+        expect(made.HostConfig?.Memory).toBeGreaterThan(0)
+        expect(made.HostConfig?.PidsLimit).toBeGreaterThan(0)
+        expect(made.HostConfig?.NanoCpus).toBeGreaterThan(0)
+        expect(Object.keys(made).sort()).toEqual(
+          Object.keys(containerTemplate(spec(), workspace, context)).sort(),
+        )
+        expect(Object.keys(made.HostConfig ?? {}).sort()).toEqual(
+          Object.keys(containerTemplate(spec(), workspace, context).HostConfig ?? {}).sort(),
+        )
+      }),
+    )
+  })
+})
+
+describe('the container name', () => {
+  it('is one that the engine takes, different for every host and attempt', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.string(), fc.string(), (host, a, b) => {
+        expect(containerName(host, a)).toMatch(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}$/)
+        if (a !== b) expect(containerName(host, a)).not.toBe(containerName(host, b))
+        expect(containerName(`${host}x`, a)).not.toBe(containerName(host, a))
+      }),
+    )
+  })
+})

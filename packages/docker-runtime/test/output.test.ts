@@ -1,0 +1,99 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { BoundedOutput } from '../src/bounded-output.ts'
+import { OutputDemultiplexer } from '../src/output-demultiplexer.ts'
+
+async function textOf(output: BoundedOutput) {
+  const text = { stdout: '', stderr: '', order: '' }
+  for await (const chunk of output.read()) {
+    text[chunk.stream] += Buffer.from(chunk.bytes).toString()
+    text.order += chunk.stream === 'stdout' ? 'o' : 'e'
+  }
+  return text
+}
+
+describe('bounded output', () => {
+  it('gives what was written, in the order of writing', async () => {
+    const output = new BoundedOutput(10_000)
+    for (const [stream, text] of [
+      ['stdout', 'a'],
+      ['stderr', 'b'],
+      ['stdout', 'c'],
+    ] as const) {
+      output.push(stream, Buffer.from(text))
+    }
+    output.close()
+    expect(await textOf(output)).toEqual({ stdout: 'ac', stderr: 'b', order: 'oeo' })
+  })
+
+  it('loses the middle, not the beginning or the end, and never grows beyond its limit', async () => {
+    const output = new BoundedOutput(64 * 1024)
+    output.push('stdout', Buffer.from('BEGIN'))
+    for (let index = 0; index < 1000; index += 1) output.push('stdout', Buffer.alloc(1000, 'x'))
+    output.push('stderr', Buffer.from('a word'))
+    output.push('stdout', Buffer.from('END'))
+    output.close()
+    const { stdout, stderr } = await textOf(output)
+    expect(stdout.startsWith('BEGIN')).toBe(true)
+    expect(stdout.endsWith('END')).toBe(true)
+    expect(stdout.length).toBeLessThanOrEqual(64 * 1024)
+    expect(stdout.length).toBeGreaterThan(32 * 1024)
+    expect(stderr).toBe('a word')
+  })
+
+  it('bounds a flood of single bytes as well', async () => {
+    const output = new BoundedOutput(64 * 1024)
+    for (let index = 0; index < 10_000; index += 1) output.push('stdout', Buffer.from('x'))
+    output.close()
+    const { order } = await textOf(output)
+    expect(order.length).toBeLessThanOrEqual((64 * 1024) / 256)
+  })
+
+  it('gives everything to a reader that keeps up', async () => {
+    const output = new BoundedOutput(4096)
+    const reading = textOf(output)
+    let written = ''
+    for (let index = 0; index < 200; index += 1) {
+      const text = `${index} `.repeat(100)
+      written += text
+      output.push('stdout', Buffer.from(text))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    output.close()
+    expect((await reading).stdout).toBe(written)
+  })
+})
+
+describe('the demultiplexer', () => {
+  it('takes frames apart wherever the transport cuts them', () => {
+    const frame = fc.record({
+      type: fc.constantFrom(1, 2),
+      payload: fc.uint8Array({ maxLength: 50 }),
+    })
+    fc.assert(
+      fc.property(fc.array(frame), fc.array(fc.integer({ min: 1, max: 20 })), (frames, cuts) => {
+        const wire = Buffer.concat(
+          frames.map(({ type, payload }) => {
+            const header = Buffer.from([type, 0, 0, 0, 0, 0, 0, 0])
+            header.writeUInt32BE(payload.length, 4)
+            return Buffer.concat([header, payload])
+          }),
+        )
+        const seen = { stdout: [] as Uint8Array[], stderr: [] as Uint8Array[] }
+        const demultiplexer = new OutputDemultiplexer((stream, bytes) => seen[stream].push(bytes))
+        let at = 0
+        for (const cut of [...cuts, wire.length]) {
+          demultiplexer.push(wire.subarray(at, at + cut))
+          at += cut
+        }
+        for (const [name, type] of [
+          ['stdout', 1],
+          ['stderr', 2],
+        ] as const) {
+          const sent = frames.filter((one) => one.type === type).map((one) => one.payload)
+          expect(Buffer.concat(seen[name])).toEqual(Buffer.concat(sent))
+        }
+      }),
+    )
+  })
+})
