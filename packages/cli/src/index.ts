@@ -35,6 +35,7 @@ export {
   type TaskSpec,
   type Usage,
 } from '@manyhands/core'
+export { type DockerOptions, docker } from '@manyhands/docker-runtime'
 export {
   type AdmissionRequest,
   createHost,
@@ -47,4 +48,10 @@ export {
   type ShareOptions,
   type UsageSample,
 } from '@manyhands/host'
-export { wasm } from '@manyhands/wasm-runtime'
+export {
+  createLocalNetwork,
+  type LocalHostOptions,
+  type LocalNetwork,
+  type LocalNetworkOptions,
+} from '@manyhands/testing'
+export { type WasmOptions, wasm } from '@manyhands/wasm-runtime'

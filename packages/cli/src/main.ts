@@ -5,9 +5,21 @@ import { runProgram } from './program.ts'
 const argv = process.argv.slice(2)
 const interruption = createInterruption(process)
 const output = createOutput(process, formatOf(argv))
+if (process.channel !== undefined) {
+  // A launcher under an older Node waits for us; when it was killed, so are we.
+  process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+  process.channel.unref()
+}
 // A reader that has gone (`| head`) ends the command as an interruption would.
 process.stdout.on('error', () => interruption.trigger())
 process.stderr.on('error', () => {})
+
+// A defect anywhere: told as one, in the form that was asked for.
+process.on('uncaughtException', (thrown) => {
+  void import('./failure.ts').then(({ reportFailure }) =>
+    process.exit(reportFailure(thrown, output, { debug: argv.includes('--debug') })),
+  )
+})
 
 const code = await runProgram(argv, { output, interruption, env: process.env, cwd: process.cwd() })
 // Explicit: a handle that some dependency forgot must not keep the command alive.

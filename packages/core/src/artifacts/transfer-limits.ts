@@ -13,7 +13,7 @@ export const TRANSFER = {
   /** Ranges of one want message. */
   rangesPerWant: 1024,
   /** Bytes received and not yet verified and written. */
-  unwrittenBytes: 16 * 1024 * 1024,
+  unwrittenBytes: 8 * 1024 * 1024,
   /** Batches received and not yet written; small files wait for the disk together. */
   unwrittenBatches: 64,
   /** Written bytes after which the disk is asked to begin: the sync at the end is short then. */

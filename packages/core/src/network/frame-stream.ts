@@ -85,6 +85,10 @@ class CreditedFrameStream implements FrameStream {
     stream.addEventListener('close', (event) => this.#onClose(event.error))
     // The end frame may still be on its way through this turn's events.
     stream.addEventListener('remoteCloseWrite', () => queueMicrotask(() => this.#onClose()))
+    // It may have ended before we could listen; what came before the end is dispatched first.
+    if (stream.status !== 'open' || stream.remoteWriteStatus !== 'writable') {
+      queueMicrotask(() => this.#onClose())
+    }
     if (inbound) {
       this.#headerTimer = setTimeout(() => {
         this.abort(new ManyhandsError('TIMEOUT', `peer ${peer} opened a stream and sent nothing`))

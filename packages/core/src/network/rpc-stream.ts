@@ -63,6 +63,9 @@ export class RpcStream {
     stream.addEventListener('drain', () => this.#scheduleFlush())
     stream.addEventListener('close', (event) => this.#onClose(event.error))
     stream.addEventListener('remoteCloseWrite', () => this.abort(new Error('the peer closed it')))
+    if (stream.status !== 'open' || stream.remoteWriteStatus !== 'writable') {
+      queueMicrotask(() => this.abort(new Error('the peer closed it')))
+    }
   }
 
   get pending(): number {

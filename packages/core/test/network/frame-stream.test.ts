@@ -180,3 +180,12 @@ test('abort ends a blocked send and a waiting reader with its reason', async () 
     })(),
   ).rejects.toMatchObject({ code: 'PEER_GONE' })
 })
+
+test('a stream that ended before anyone listened counts as cut', async () => {
+  const [raw, stream] = await streamPair()
+  raw.abort(new Error('cut'))
+  await closeOf(stream)
+  const frames = createFrameStream(stream, { peer: 'raw', inbound: true })
+  expect(await codeOf(frames.next())).toBe('PEER_GONE')
+  expect(await codeOf(frames.send(Uint8Array.of(1)))).toBe('PEER_GONE')
+})

@@ -39,7 +39,8 @@ async function node(encrypter: Encrypter, listen = ['/ip4/127.0.0.1/tcp/0']): Pr
   return made
 }
 
-const rawOf = ({ cert }: Certificate): Uint8Array => new Uint8Array(new X509Certificate(cert).rawData)
+const rawOf = ({ cert }: Certificate): Uint8Array =>
+  new Uint8Array(new X509Certificate(cert).rawData)
 
 /** The same certificate with some of its bytes exchanged. */
 function exchange(raw: Uint8Array, from: Uint8Array, to: Uint8Array): Uint8Array {
@@ -75,11 +76,14 @@ async function withoutExtension(): Promise<Certificate> {
 }
 
 describe('certificate', () => {
-  test.each(['Ed25519', 'secp256k1', 'RSA'] as const)('names a peer with an %s key', async (type) => {
-    const key = await generateKeyPair(type)
-    const peer = await verifyCertificate(rawOf(await createCertificate(key)))
-    expect(peer.toString()).toBe(peerIdFromPrivateKey(key).toString())
-  })
+  test.each(['Ed25519', 'secp256k1', 'RSA'] as const)(
+    'names a peer with an %s key',
+    async (type) => {
+      const key = await generateKeyPair(type)
+      const peer = await verifyCertificate(rawOf(await createCertificate(key)))
+      expect(peer.toString()).toBe(peerIdFromPrivateKey(key).toString())
+    },
+  )
 
   test('of another peer than the expected one is refused', async () => {
     const raw = rawOf(await createCertificate(await generateKeyPair('Ed25519')))
@@ -192,10 +196,9 @@ describe('connection', () => {
     const listener = await node(socketTls())
     const { port } = (listener.getMultiaddrs()[0] as ReturnType<typeof multiaddr>)
       .getComponents()
-      .reduce(
-        (found, { name, value }) => (name === 'tcp' ? { port: Number(value) } : found),
-        { port: 0 },
-      )
+      .reduce((found, { name, value }) => (name === 'tcp' ? { port: Number(value) } : found), {
+        port: 0,
+      })
     const socket = connectSocket(port, '127.0.0.1')
     await once(socket, 'connect')
     socket.write('\x13/multistream/1.0.0\n\x0b/tls/1.0.0\n')

@@ -1,0 +1,22 @@
+
+declare const client: import('@manyhands/client').Client
+declare const host: import('@manyhands/host').Host
+declare const spec: import('@manyhands/core').JobSpec<any>
+declare const job: import('@manyhands/client').Job
+declare const id: string
+declare const peerId: string
+declare const address: string
+declare const signal: AbortSignal
+declare const network: {bootstrap: string[]}
+declare const retryLater: () => Promise<void>
+declare const mine: () => import('@manyhands/core').Runtime
+declare const programs: import('@manyhands/testing/runtime-compliance').CompliancePrograms
+declare const models: {name:string,path:string}[]
+declare const readJobsFromSomewhere: () => AsyncIterable<string>
+export {}
+const offers = await client.waitForHosts({
+  min: 2,
+  where: (offer) => offer.cpus >= 4,
+  timeout: '10s',
+})
+for await (const change of client.watchHosts({ signal })) console.log(change.kind)

@@ -1,0 +1,23 @@
+
+declare const client: import('@manyhands/client').Client
+declare const host: import('@manyhands/host').Host
+declare const spec: import('@manyhands/core').JobSpec<any>
+declare const job: import('@manyhands/client').Job
+declare const id: string
+declare const peerId: string
+declare const address: string
+declare const signal: AbortSignal
+declare const network: {bootstrap: string[]}
+declare const retryLater: () => Promise<void>
+declare const mine: () => import('@manyhands/core').Runtime
+declare const programs: import('@manyhands/testing/runtime-compliance').CompliancePrograms
+declare const models: {name:string,path:string}[]
+declare const readJobsFromSomewhere: () => AsyncIterable<string>
+export {}
+const s: Partial<import("@manyhands/core").JobSpec<{name:string,path:string}>> = {tasks: models,
+task: (model) => ({
+  key: model.name,
+  command: ['fold', '/in/model'],
+  inputs: { '/in/model': model.path },
+}),
+}

@@ -1,0 +1,20 @@
+
+declare const client: import('@manyhands/client').Client
+declare const host: import('@manyhands/host').Host
+declare const spec: import('@manyhands/core').JobSpec<any>
+declare const id: string
+declare const peerId: string
+declare const address: string
+declare const signal: AbortSignal
+declare const network: {bootstrap: string[]}
+declare const retryLater: () => Promise<void>
+declare const mine: () => import('@manyhands/core').Runtime
+declare const programs: import('@manyhands/testing/runtime-compliance').CompliancePrograms
+declare const models: {name:string,path:string}[]
+declare const readJobsFromSomewhere: () => AsyncIterable<string>
+export {}
+const job = await client.submit(spec) // resolves when the job is durable
+for await (const result of job.results()) {
+  if (result.ok) await result.outputs.saveTo('./frames')
+  else console.error(result.key, result.error?.code, result.stderrTail)
+}

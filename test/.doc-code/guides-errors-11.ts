@@ -1,0 +1,27 @@
+import { ManyhandsError } from '@manyhands/core'
+declare const client: import('@manyhands/client').Client
+declare const host: import('@manyhands/host').Host
+declare const spec: import('@manyhands/core').JobSpec<any>
+declare const job: import('@manyhands/client').Job
+declare const id: string
+declare const peerId: string
+declare const address: string
+declare const signal: AbortSignal
+declare const network: {bootstrap: string[]}
+declare const retryLater: () => Promise<void>
+declare const mine: () => import('@manyhands/core').Runtime
+declare const programs: import('@manyhands/testing/runtime-compliance').CompliancePrograms
+declare const models: {name:string,path:string}[]
+declare const readJobsFromSomewhere: () => AsyncIterable<string>
+export {}
+
+try {
+  await client.run(spec, { signal: AbortSignal.timeout(60_000) })
+} catch (error) {
+  if (!(error instanceof ManyhandsError)) throw error
+  console.error(error.message) // what happened, to what
+  console.error(error.hint) //    what to do next
+  if (error.code === 'JOB_FAILED') console.error(error.details?.['counts'])
+  if (error.retryable) await retryLater()
+  process.exitCode = error.exitCode
+}

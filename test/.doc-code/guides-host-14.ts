@@ -1,0 +1,22 @@
+
+declare const client: import('@manyhands/client').Client
+declare const host: import('@manyhands/host').Host
+declare const spec: import('@manyhands/core').JobSpec<any>
+declare const job: import('@manyhands/client').Job
+declare const id: string
+declare const peerId: string
+declare const address: string
+declare const signal: AbortSignal
+declare const network: {bootstrap: string[]}
+declare const retryLater: () => Promise<void>
+declare const mine: () => import('@manyhands/core').Runtime
+declare const programs: import('@manyhands/testing/runtime-compliance').CompliancePrograms
+declare const models: {name:string,path:string}[]
+declare const readJobsFromSomewhere: () => AsyncIterable<string>
+export {}
+await host.kill(id, 'I need my machine') // gone within a second, whatever its phase
+await host.pause(id)
+await host.resume(id)
+await host.limit(id, { cpus: 1, memory: '2GiB' })
+await host.block(peerId) // this client, from now on
+await host.drain({ deadline: '60s' }) // refuse, let finish, evict the rest
