@@ -26,6 +26,8 @@ const round = (value: unknown): unknown => {
 
 /** One JSON document on one line of stdout. */
 export function printResult(result: BenchResult): void {
-  const rounded = Object.fromEntries(Object.entries(result).map(([key, value]) => [key, round(value)]))
+  const rounded = Object.fromEntries(
+    Object.entries(result).map(([key, value]) => [key, round(value)]),
+  )
   process.stdout.write(`${JSON.stringify(rounded)}\n`)
 }

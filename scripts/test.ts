@@ -31,7 +31,12 @@ function run(command: string, args: string[], timeoutMs: number): Promise<number
   })
 }
 
-async function step(name: string, command: string, args: string[], timeoutMs: number): Promise<void> {
+async function step(
+  name: string,
+  command: string,
+  args: string[],
+  timeoutMs: number,
+): Promise<void> {
   const startedAt = performance.now()
   console.log(`\n── ${name}`)
   const code = await run(command, args, timeoutMs)
@@ -61,14 +66,13 @@ try {
   totals.failed += counts.numFailedTests
   totals.skipped += counts.numPendingTests
   // A file that cannot even be loaded has no tests that could fail.
-  if (code !== 0 && counts.numFailedTests === 0) totals.failed += Math.max(1, counts.numFailedTestSuites)
+  if (code !== 0 && counts.numFailedTests === 0)
+    totals.failed += Math.max(1, counts.numFailedTestSuites)
 } catch {
   totals.failed += 1
 }
 
-const examples = (await readdir(`${root}examples`))
-  .filter((name) => name.endsWith('.ts'))
-  .sort()
+const examples = (await readdir(`${root}examples`)).filter((name) => name.endsWith('.ts')).sort()
 for (const example of examples) {
   await step(
     `examples/${example}`,

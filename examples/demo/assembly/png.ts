@@ -52,16 +52,16 @@ export class Png {
 
 /** @param rgb three bytes a pixel, rows from the top */
 export function encodePng(rgb: usize, width: u32, height: u32): Png {
-  const row = 1 + 3 * width
-  const raw = row * height
+  const row: u32 = 1 + 3 * width
+  const raw: u32 = row * height
   const rows = heap.alloc(raw)
   for (let y: u32 = 0; y < height; y++) {
     store<u8>(rows + y * row, 0)
     memory.copy(rows + y * row + 1, rgb + y * 3 * width, 3 * width)
   }
-  const blocks = (raw + STORED_MAX - 1) / STORED_MAX
-  const zlib = 2 + 5 * blocks + raw + 4
-  const length = 8 + (12 + 13) + (12 + zlib) + 12
+  const blocks: u32 = (raw + STORED_MAX - 1) / STORED_MAX
+  const zlib: u32 = 2 + 5 * blocks + raw + 4
+  const length: u32 = 8 + (12 + 13) + (12 + zlib) + 12
   const from = heap.alloc(length)
   at = from
   put32(0x89504e47)
@@ -81,7 +81,7 @@ export function encodePng(rgb: usize, width: u32, height: u32): Png {
   put8(0x78)
   put8(0x01)
   for (let done: u32 = 0; done < raw; done += STORED_MAX) {
-    const size = min(STORED_MAX, raw - done)
+    const size: u32 = min<u32>(STORED_MAX, raw - done)
     put8(done + size == raw ? 1 : 0)
     store<u16>(at, <u16>size)
     store<u16>(at + 2, <u16>~size)

@@ -20,9 +20,9 @@ export const spheres = heap.alloc(STRIDE * SPHERES)
 export const BOUND_Y: f32 = 0.95
 export const BOUND_RADIUS: f32 = 2.85
 
-export const SUN_X: f32 = -0.6131
-export const SUN_Y: f32 = 0.4598
-export const SUN_Z: f32 = 0.6424
+export const SUN_X: f32 = -0.7548
+export const SUN_Y: f32 = 0.3774
+export const SUN_Z: f32 = -0.5365
 export const SUN_SIZE: f32 = 0.055
 export const SUN_RED: f32 = 2.9
 export const SUN_GREEN: f32 = 2.15
@@ -45,7 +45,7 @@ const TURN: f32 = 6.2831853
 
 function ring(index: i32, time: f32, radius: f32, kind: i32, roughness: f32, red: f32, green: f32, blue: f32): void {
   const angle = TURN * (<f32>index / 7.0 + time)
-  const lift = 0.5 + 0.5 * Mathf.sin(TURN * (2.0 * time + <f32>index * 0.3))
+  const lift: f32 = 0.5 + 0.5 * Mathf.sin(TURN * (2.0 * time + <f32>index * 0.3))
   put(1 + index, 2.1 * Mathf.cos(angle), radius + 0.42 * lift * lift, 2.1 * Mathf.sin(angle), radius, kind, roughness, red, green, blue)
 }
 

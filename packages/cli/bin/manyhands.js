@@ -66,6 +66,7 @@ function runUnder(node) {
   // The channel tells the command when this process is gone, even by SIGKILL: it must not outlive it.
   const child = spawn(node, [...args, ...process.argv.slice(2)], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+    env: { ...process.env, MANYHANDS_LAUNCHER: String(process.pid) },
   })
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2']
   for (const signal of signals) process.on(signal, () => child.kill(signal))

@@ -12,7 +12,8 @@ export interface Interruption {
 const PAIR_MS = 150
 
 export function createInterruption(
-  process: Pick<NodeJS.Process, 'on' | 'exit' | 'channel'>,
+  process: Pick<NodeJS.Process, 'on' | 'exit'>,
+  options: { launched: boolean },
 ): Interruption {
   const controller = new AbortController()
   let second = () => process.exit(130)
@@ -23,7 +24,7 @@ export function createInterruption(
   }
   const receive = () => {
     const now = performance.now()
-    if (process.channel !== undefined && now - last < PAIR_MS) return
+    if (options.launched && now - last < PAIR_MS) return
     last = now
     trigger()
   }

@@ -3,12 +3,14 @@ import { createOutput, formatOf } from './output.ts'
 import { runProgram } from './program.ts'
 
 const argv = process.argv.slice(2)
-const interruption = createInterruption(process)
+// A launcher under an older Node waits for us and forwards signals.
+const launched = process.env['MANYHANDS_LAUNCHER'] === String(process.ppid)
+const interruption = createInterruption(process, { launched })
 const output = createOutput(process, formatOf(argv))
-if (process.channel !== undefined) {
-  // A launcher under an older Node waits for us; when it was killed, so are we.
+if (launched) {
+  // When the launcher was killed, so are we.
   process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'))
-  process.channel.unref()
+  process.channel?.unref()
 }
 // A reader that has gone (`| head`) ends the command as an interruption would.
 process.stdout.on('error', () => interruption.trigger())

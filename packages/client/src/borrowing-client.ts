@@ -118,7 +118,10 @@ export class BorrowingClient implements Client {
     }
   }
 
-  async submit<Item>(spec: JobSpec<Item>, options: { signal?: AbortSignal } = {}): Promise<Job<Item>> {
+  async submit<Item>(
+    spec: JobSpec<Item>,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<Job<Item>> {
     this.#throwIfClosed()
     const { journal, store, scheduler, directory } = this.#parts
     const prepared = await prepareJob(spec, store, options)
@@ -146,12 +149,18 @@ export class BorrowingClient implements Client {
     return handle
   }
 
-  async run<Item>(spec: JobSpec<Item>, options: { signal?: AbortSignal } = {}): Promise<JobSummary> {
+  async run<Item>(
+    spec: JobSpec<Item>,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<JobSummary> {
     const job = await this.submit(withWait(spec), options)
     const summary = await this.#toEnd(job, options.signal)
     if (summary.phase === 'completed') return summary
     const error = summary.error ?? { code: 'JOB_FAILED', message: `job ${job.id} ${summary.phase}` }
-    throw ManyhandsError.fromJSON({ ...error, details: { ...summary.error?.details, job: job.id, counts: summary.counts } })
+    throw ManyhandsError.fromJSON({
+      ...error,
+      details: { ...summary.error?.details, job: job.id, counts: summary.counts },
+    })
   }
 
   async *map<Item>(
@@ -159,7 +168,10 @@ export class BorrowingClient implements Client {
     spec: Omit<JobSpec<Item>, 'tasks'>,
     options: { signal?: AbortSignal } = {},
   ): AsyncGenerator<TaskResult<Item>> {
-    const job = await this.submit<Item>(withWait({ ...spec, tasks: items } as JobSpec<Item>), options)
+    const job = await this.submit<Item>(
+      withWait({ ...spec, tasks: items } as JobSpec<Item>),
+      options,
+    )
     let done = false
     try {
       yield* job.results({ ordered: true, signal: options.signal })
@@ -192,7 +204,10 @@ export class BorrowingClient implements Client {
     return this.close()
   }
 
-  async #toEnd(job: Pick<Job, 'wait' | 'cancel'>, signal: AbortSignal | undefined): Promise<JobSummary> {
+  async #toEnd(
+    job: Pick<Job, 'wait' | 'cancel'>,
+    signal: AbortSignal | undefined,
+  ): Promise<JobSummary> {
     try {
       return await job.wait({ signal })
     } catch (cause) {

@@ -137,7 +137,11 @@ class SqliteClientJournal implements ClientJournal {
     })
   }
 
-  async accept(job: string, phase: TaskPhase, result: Omit<JournaledResult, 'item'>): Promise<boolean> {
+  async accept(
+    job: string,
+    phase: TaskPhase,
+    result: Omit<JournaledResult, 'item'>,
+  ): Promise<boolean> {
     let accepted = false
     await this.#database.transact(() => {
       const changes = this.#database

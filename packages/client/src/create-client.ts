@@ -2,16 +2,14 @@ import { join } from 'node:path'
 import {
   createArtifactStore,
   createNetwork,
-
   type Logger,
-
   openStateDirectory,
   parseDuration,
 } from '@manyhands/core'
-import type { Client, ClientOptions } from './client.ts'
+import { BorrowingClient } from './borrowing-client.ts'
+import type { Client, ClientOptions, HostChange } from './client.ts'
 import { openClientJournal } from './client-journal.ts'
 import { HostDirectory } from './host-directory.ts'
-import { BorrowingClient } from './borrowing-client.ts'
 import { Scheduler } from './scheduler.ts'
 import { Settlement } from './settlement.ts'
 
@@ -61,7 +59,12 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
     maxInFlight: options.maxInFlight ?? 4096,
     logger,
   })
-  directory.addEventListener('change', () => scheduler.poke())
+  directory.addEventListener('change', (event) => {
+    const change = (event as CustomEvent<HostChange>).detail
+    // A host that comes back may have what it lacked before.
+    if (change.kind === 'found') scheduler.forgive(change.offer.peerId)
+    scheduler.poke()
+  })
   network.handle('lease.renew', async ({ ids, offer }, { peer }) => {
     directory.link(peer).heard()
     if (offer.peerId === peer) directory.offered(offer)
@@ -89,4 +92,3 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
     },
   })
 }
-

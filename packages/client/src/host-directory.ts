@@ -1,4 +1,4 @@
-import { type Logger, LIMITS, type Network, type Offer } from '@manyhands/core'
+import { LIMITS, type Logger, type Network, type Offer } from '@manyhands/core'
 import type { HostChange } from './client.ts'
 import { HostLink, type HostLinkEvents } from './host-link.ts'
 import { HostRecord } from './host-record.ts'
@@ -30,11 +30,15 @@ export class HostDirectory extends EventTarget {
     super()
     this.#options = options
     const { network } = options
-    network.addEventListener('peer:connect', (event) => this.#greet((event as CustomEvent<string>).detail))
+    network.addEventListener('peer:connect', (event) =>
+      this.#greet((event as CustomEvent<string>).detail),
+    )
     network.addEventListener('peer:disconnect', (event) => {
       this.unreachable((event as CustomEvent<string>).detail)
     })
-    network.addEventListener('offer', (event) => this.#heardOf((event as CustomEvent<Offer>).detail))
+    network.addEventListener('offer', (event) =>
+      this.#heardOf((event as CustomEvent<Offer>).detail),
+    )
     for (const peer of network.peers()) this.#greet(peer)
   }
 
@@ -129,7 +133,10 @@ export class HostDirectory extends EventTarget {
       })
       .catch((cause) => {
         // Not every peer is a host.
-        this.#options.logger.debug('a peer did not introduce itself as a host', { peer, cause: String(cause) })
+        this.#options.logger.debug('a peer did not introduce itself as a host', {
+          peer,
+          cause: String(cause),
+        })
       })
   }
 
@@ -143,7 +150,8 @@ export class HostDirectory extends EventTarget {
       if (known.update(offer)) this.#changed({ kind: 'changed', offer })
       return
     }
-    if (network.isConnected(peerId) || this.#dialing.has(peerId) || this.#dialing.size >= DIALS) return
+    if (network.isConnected(peerId) || this.#dialing.has(peerId) || this.#dialing.size >= DIALS)
+      return
     this.#dialing.add(peerId)
     void this.#dial(offer).finally(() => this.#dialing.delete(peerId))
   }

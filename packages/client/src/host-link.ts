@@ -141,9 +141,14 @@ export class HostLink {
       await delay(ACKNOWLEDGE_MS)
       const ids = this.#acknowledge.splice(0, LIMITS.attemptsPerClient)
       try {
-        await this.#network.call(this.peer, 'attempt.acknowledge', { ids }, {
-          signal: this.#closing.signal,
-        })
+        await this.#network.call(
+          this.peer,
+          'attempt.acknowledge',
+          { ids },
+          {
+            signal: this.#closing.signal,
+          },
+        )
       } catch {
         // The host tells the end again after the next connection, and is answered then.
       }

@@ -70,7 +70,11 @@ export class HostRecord {
   }
 
   /** Remembers how an attempt ended; `quickMs` says what counts as suspiciously fast. */
-  record(end: 'completed' | 'failed' | 'lost' | 'evicted', durationMs: number, quickMs: number): void {
+  record(
+    end: 'completed' | 'failed' | 'lost' | 'evicted',
+    durationMs: number,
+    quickMs: number,
+  ): void {
     if (end === 'completed') {
       this.#completed += 1
       this.#quickFailures = 0

@@ -1,8 +1,4 @@
-import {
-  type ArtifactStore,
-  ManyhandsError,
-  type TaskResult,
-} from '@manyhands/core'
+import { type ArtifactStore, ManyhandsError, type TaskResult } from '@manyhands/core'
 import type { HostVerdict, Job, JobCounts, JobEvent, JobProgress, JobSummary } from './client.ts'
 import type { ClientJournal, JournaledResult } from './client-journal.ts'
 import type { HostDirectory } from './host-directory.ts'
@@ -124,7 +120,11 @@ export class JobHandle<Item> implements Job<Item> {
         : (standingRefusal(run, host) ??
           passingRefusal(run, host) ??
           (task?.avoid.has(host.peerId) ? 'failed this task before' : undefined))
-      const well = here ? 'runs there now' : task === undefined ? 'the task is over' : 'may go there'
+      const well = here
+        ? 'runs there now'
+        : task === undefined
+          ? 'the task is over'
+          : 'may go there'
       return { host: host.peerId, eligible: refusal === undefined, reason: refusal ?? well }
     })
   }
@@ -149,7 +149,10 @@ export class JobHandle<Item> implements Job<Item> {
       exitCode: document.exitCode ?? undefined,
       signal: document.signal ?? undefined,
       host: document.host ?? undefined,
-      outputs: row.outputs === undefined ? NO_OUTPUTS : await storedOutputs(this.#parts.store, row.outputs),
+      outputs:
+        row.outputs === undefined
+          ? NO_OUTPUTS
+          : await storedOutputs(this.#parts.store, row.outputs),
     }
   }
 }

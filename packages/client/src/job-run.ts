@@ -112,7 +112,9 @@ export class JobRun {
       rate,
       bytesUp: this.bytesUp,
       bytesDown: this.bytesDown,
-      ...(counts.total === undefined || rate === 0 ? {} : { etaMs: Math.round((left * 1000) / rate) }),
+      ...(counts.total === undefined || rate === 0
+        ? {}
+        : { etaMs: Math.round((left * 1000) / rate) }),
     }
   }
 
@@ -269,7 +271,10 @@ export class JobRun {
     if (this.over) return
     if (phase === 'failed') {
       const { failed } = this.#counts
-      this.#error ??= new ManyhandsError('JOB_FAILED', `${failed} of ${this.#read} tasks failed`).toJSON()
+      this.#error ??= new ManyhandsError(
+        'JOB_FAILED',
+        `${failed} of ${this.#read} tasks failed`,
+      ).toJSON()
     }
     this.setPhase(phase)
     this.log.end()
@@ -307,7 +312,10 @@ export class JobRun {
       batch.some((task) => task.key === candidate) || this.#journal.hasTask(this.id, candidate)
     if (!taken(key)) return new Task(this.id, index, key, item, overrides)
     if (explicit) {
-      throw new ManyhandsError('SPEC_INVALID', `task(${index}).key: '${key}' is the key of another task`)
+      throw new ManyhandsError(
+        'SPEC_INVALID',
+        `task(${index}).key: '${key}' is the key of another task`,
+      )
     }
     return new Task(this.id, index, `${key}~${index}`, item, overrides)
   }
@@ -317,6 +325,8 @@ function itemText(task: Task): string {
   try {
     return JSON.stringify(task.item) ?? 'null'
   } catch (cause) {
-    throw new ManyhandsError('SPEC_INVALID', `item ${task.index} cannot be written as JSON`, { cause })
+    throw new ManyhandsError('SPEC_INVALID', `item ${task.index} cannot be written as JSON`, {
+      cause,
+    })
   }
 }

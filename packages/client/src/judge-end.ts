@@ -18,7 +18,6 @@ export type Verdict =
 const EXCLUDING: ReadonlySet<ErrorCode> = new Set([
   'IMAGE_NOT_FOUND',
   'HOST_REFUSED',
-  'HOST_DRAINING',
   'UNSUPPORTED',
 ])
 

@@ -30,7 +30,9 @@ export function standingRefusal(job: JobRun, host: HostRecord): string | undefin
     try {
       if (!selection.where(offer)) return 'hosts.where says no'
     } catch (cause) {
-      throw new ManyhandsError('SPEC_INVALID', `hosts.where threw: ${(cause as Error).message}`, { cause })
+      throw new ManyhandsError('SPEC_INVALID', `hosts.where threw: ${(cause as Error).message}`, {
+        cause,
+      })
     }
   }
   return undefined
@@ -56,7 +58,11 @@ export function passingRefusal(job: JobRun, host: HostRecord): string | undefine
 }
 
 /** The best host for a task among the candidates, or undefined when it has to wait. */
-export function chooseHost(job: JobRun, task: Task, candidates: HostRecord[]): HostRecord | undefined {
+export function chooseHost(
+  job: JobRun,
+  task: Task,
+  candidates: HostRecord[],
+): HostRecord | undefined {
   const open = candidates.filter((host) => passingRefusal(job, host) === undefined)
   // A host that failed this task is asked again only when there is no other candidate at all.
   const fresh = open.filter((host) => !task.avoid.has(host.peerId))
@@ -82,12 +88,17 @@ function scoreOf(job: JobRun, host: HostRecord): number {
   try {
     return Number(rank(host.offer, host.history()))
   } catch (cause) {
-    throw new ManyhandsError('SPEC_INVALID', `hosts.rank threw: ${(cause as Error).message}`, { cause })
+    throw new ManyhandsError('SPEC_INVALID', `hosts.rank threw: ${(cause as Error).message}`, {
+      cause,
+    })
   }
 }
 
 function attemptsAt(job: JobRun, host: string): number {
-  if (job.prepared.spec.hosts?.perHost === undefined && job.prepared.spec.hosts?.max === undefined) {
+  if (
+    job.prepared.spec.hosts?.perHost === undefined &&
+    job.prepared.spec.hosts?.max === undefined
+  ) {
     return 0
   }
   let count = 0

@@ -32,7 +32,10 @@ export interface PreparedJob<Item = unknown> {
   total: number | undefined
   items(): AsyncIterator<Item> | Iterator<Item>
   /** What the task of an item is. @throws SPEC_INVALID, INPUT_UNREADABLE, PATH_UNSAFE */
-  taskOf(item: Item, index: number): Promise<{ key: string; explicit: boolean; overrides: TaskOverrides }>
+  taskOf(
+    item: Item,
+    index: number,
+  ): Promise<{ key: string; explicit: boolean; overrides: TaskOverrides }>
   /** Roots of the artifacts that hosts may fetch for this job. */
   roots: Set<string>
 }
@@ -164,7 +167,10 @@ async function rootOf(
   if (input instanceof Uint8Array) return (await store.addBytes(input)).root
   if ('text' in input) return (await store.addBytes(new TextEncoder().encode(input.text))).root
   if ((await store.get(input.artifact)) === undefined) {
-    throw new ManyhandsError('INPUT_UNREADABLE', `input ${path}: artifact ${input.artifact} is not here`)
+    throw new ManyhandsError(
+      'INPUT_UNREADABLE',
+      `input ${path}: artifact ${input.artifact} is not here`,
+    )
   }
   return input.artifact
 }
@@ -185,7 +191,10 @@ async function taskOf<Item>(
   if (command !== undefined && command !== base.command) overrides.command = command
   if (args !== undefined && args !== base.args) overrides.args = args
   const env = filledRecord({ ...base.env, ...own.env }, fill)
-  if (own.env !== undefined || Object.entries(env).some(([key, value]) => base.env[key] !== value)) {
+  if (
+    own.env !== undefined ||
+    Object.entries(env).some(([key, value]) => base.env[key] !== value)
+  ) {
     overrides.env = env
   }
   if (own.inputs !== undefined) {

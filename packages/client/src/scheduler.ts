@@ -108,6 +108,11 @@ export class Scheduler {
     return ids.filter((id) => !wanted.has(id))
   }
 
+  /** Takes back what a host said of jobs. */
+  forgive(host: string): void {
+    for (const job of this.#jobs.values()) job.excluded.delete(host)
+  }
+
   /** Ends a job before its time. Resolves when the hosts were told. */
   async abort(job: JobRun, phase: 'failed' | 'canceled', error: ManyhandsError): Promise<void> {
     const tasks = job.abort(phase, error)
@@ -196,7 +201,9 @@ export class Scheduler {
           send.task.dispatches += 1
           this.#tellAttempt(job, send.task, send.attempt, 'offered')
         } else {
-          const refusal = ManyhandsError.fromJSON(error ?? { code: 'HOST_REFUSED', message: 'refused' })
+          const refusal = ManyhandsError.fromJSON(
+            error ?? { code: 'HOST_REFUSED', message: 'refused' },
+          )
           settlement.refused(job, send.task, send.attempt, refusal, judgeError(refusal.code))
         }
       }

@@ -152,7 +152,10 @@ export class Settlement {
       return
     }
     const error = ManyhandsError.fromJSON(
-      end.error ?? { code: 'HOST_FAILED', message: end.reason ?? `the attempt ended as ${event.phase}` },
+      end.error ?? {
+        code: 'HOST_FAILED',
+        message: end.reason ?? `the attempt ended as ${event.phase}`,
+      },
     )
     const evicted = event.phase === 'evicted'
     // A task that fails everywhere says nothing about a host; one that fails here alone does.
@@ -168,7 +171,12 @@ export class Settlement {
     const over = verdict === 'give-up' || task.failures >= job.prepared.failures
     if (over) {
       const outputs = await this.#outputs(job, attempt, end).catch(() => NO_OUTPUTS)
-      await this.#finish(job, task, 'failed', resultOf(job, task, attempt.host, end, outputs, error))
+      await this.#finish(
+        job,
+        task,
+        'failed',
+        resultOf(job, task, attempt.host, end, outputs, error),
+      )
     } else this.#goOn(job, task)
     this.#forget(attempt.host, attempt.id)
   }
@@ -179,7 +187,10 @@ export class Settlement {
       outputs = await this.#outputs(job, attempt, end)
     } catch (cause) {
       if (this.#closing.signal.aborted) return
-      this.#options.logger.warn('outputs could not be fetched', { attempt: attempt.id, cause: String(cause) })
+      this.#options.logger.warn('outputs could not be fetched', {
+        attempt: attempt.id,
+        cause: String(cause),
+      })
       this.#drop(task, attempt)
       this.#goOn(job, task)
       this.#forget(attempt.host, attempt.id)
@@ -243,19 +254,18 @@ export class Settlement {
     for (let tries = 1; ; tries += 1) {
       try {
         let before = 0
-        await this.#fetches.add(
-          () =>
-            store.fetch(
-              root,
-              { network, peer: attempt.host },
-              {
-                signal: this.#closing.signal,
-                onProgress: (bytes) => {
-                  job.bytesDown += bytes - before
-                  before = bytes
-                },
+        await this.#fetches.add(() =>
+          store.fetch(
+            root,
+            { network, peer: attempt.host },
+            {
+              signal: this.#closing.signal,
+              onProgress: (bytes) => {
+                job.bytesDown += bytes - before
+                before = bytes
               },
-            ),
+            },
+          ),
         )
         return await storedOutputs(store, root)
       } catch (cause) {
@@ -303,7 +313,11 @@ async function validated(job: JobRun, result: TaskResult): Promise<ManyhandsErro
     await job.prepared.spec.validate?.(result)
     return undefined
   } catch (cause) {
-    return new ManyhandsError('VALIDATION_FAILED', `validate: ${(cause as Error)?.message ?? cause}`, { cause })
+    return new ManyhandsError(
+      'VALIDATION_FAILED',
+      `validate: ${(cause as Error)?.message ?? cause}`,
+      { cause },
+    )
   }
 }
 

@@ -7,9 +7,12 @@ describe('itemRange', () => {
     expect([...itemRange('-2-1')]).toEqual([-2, -1, 0, 1])
   })
 
-  it.each(['5-1', '', 'a', '1-', '1,,2', '1-9x0', '1..3'])('refuses %j and names the part', (text) => {
-    expect(() => itemRange(text)).toThrow(expect.objectContaining({ code: 'RANGE_INVALID' }))
-  })
+  it.each(['5-1', '', 'a', '1-', '1,,2', '1-9x0', '1..3'])(
+    'refuses %j and names the part',
+    (text) => {
+      expect(() => itemRange(text)).toThrow(expect.objectContaining({ code: 'RANGE_INVALID' }))
+    },
+  )
 
   it('costs nothing until it is read', () => {
     const [first] = itemRange('1-90000000')

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -32,6 +33,28 @@ export async function findCgroup(
     for (const reader of [new CgroupV2(join(root, path)), new CgroupV1(root, path)]) {
       const found = await reader.read().catch(() => undefined)
       if (found !== undefined) return reader
+    }
+  }
+  return undefined
+}
+
+/**
+ * How many processes of a container the kernel killed for want of memory; undefined when the cgroup
+ * is not here or gone. Synchronous, because it is read in the moment between the last process's end
+ * and the engine's removal of the cgroup.
+ */
+export function readOomKills(containerId: string, root = '/sys/fs/cgroup'): number | undefined {
+  for (const path of PARENTS(containerId)) {
+    for (const file of [
+      join(root, path, 'memory.events'),
+      join(root, 'memory', path, 'memory.oom_control'),
+    ]) {
+      try {
+        const match = /^oom_kill (\d+)$/m.exec(readFileSync(file, 'utf8'))
+        if (match !== null) return Number(match[1])
+      } catch {
+        // Another layout, or already removed.
+      }
     }
   }
   return undefined

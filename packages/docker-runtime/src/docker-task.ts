@@ -11,12 +11,14 @@ import {
 } from '@manyhands/core'
 import type Docker from 'dockerode'
 import { BoundedOutput } from './bounded-output.ts'
+import { readOomKills } from './cgroup.ts'
 import { DiskMeter } from './disk-meter.ts'
 import type { Engine } from './engine.ts'
 import { engineError, engineStatus } from './engine-error.ts'
 import { execIn } from './exec.ts'
 import { exitFacts, type OwnEnd } from './exit-facts.ts'
 import { watchExit } from './exit-watch.ts'
+import { kernelToldOfOom } from './kernel-log.ts'
 import { OutputDemultiplexer } from './output-demultiplexer.ts'
 import type { StartWatch } from './start-watch.ts'
 import { UsageMeter } from './usage-meter.ts'
@@ -60,6 +62,7 @@ export class DockerTask implements RuntimeTask {
   readonly #ending = new Set<Promise<unknown>>()
   #timer: NodeJS.Timeout | undefined
   #ownEnd: OwnEnd
+  #oom = false
   #ended = false
   #removal: Promise<void> | undefined
 
@@ -172,7 +175,11 @@ export class DockerTask implements RuntimeTask {
     if (this.#disk.over) this.#ownEnd ??= 'disk'
     const trail = setTimeout(() => this.#detach(), OUTPUT_TRAIL_MS)
     trail.unref()
-    this.#done.resolve(exitFacts(watched, this.#ownEnd, restarted))
+    const exit = exitFacts(watched, this.#ownEnd, restarted)
+    // A kill that nobody owns up to: the kernel's log is the last witness.
+    const unexplained = exit.signal === 'SIGKILL' && exit.reason === 'exited'
+    const oom = exit.oom || this.#oom || (unexplained && this.#kernelToldOfOom())
+    this.#done.resolve({ ...exit, oom })
   }
 
   #drain(attached: NodeJS.ReadableStream | undefined): void {
@@ -185,7 +192,21 @@ export class DockerTask implements RuntimeTask {
       this.#output.push(stream, bytes)
     })
     attached.on('data', (bytes: Buffer) => demultiplexer.push(bytes))
+    attached.once('end', () => this.#lookForOom())
     for (const end of ['end', 'close', 'error']) attached.on(end, () => this.#output.close())
+  }
+
+  /**
+   * The engine's own flag is set by an event that may come after the container's end, and is then
+   * missing. The kernel's counter is right, and there until the engine has cleaned up.
+   */
+  #lookForOom(): void {
+    if (!this.#engine.local || this.#ended) return
+    this.#oom ||= (readOomKills(this.#container.id) ?? 0) > 0
+  }
+
+  #kernelToldOfOom(): boolean {
+    return this.#engine.local && kernelToldOfOom(this.#container.id)
   }
 
   #detach(): void {

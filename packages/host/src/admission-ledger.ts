@@ -1,10 +1,5 @@
 import { availableParallelism, totalmem } from 'node:os'
-import {
-  addResources,
-  firstShortage,
-  parseByteSize,
-  type Resources,
-} from '@manyhands/core'
+import { addResources, firstShortage, parseByteSize, type Resources } from '@manyhands/core'
 import type { ShareOptions } from './host.ts'
 
 /** What the owner lends when nothing else is said: all cores but one, half the memory. */
@@ -70,7 +65,6 @@ export class AdmissionLedger {
     if (reserved === undefined) return
     this.#reserved.delete(id)
     // Without reservations the sum is exact again, whatever the fractions did before.
-    this.#free =
-      this.#reserved.size === 0 ? this.share : addResources(this.#free, reserved)
+    this.#free = this.#reserved.size === 0 ? this.share : addResources(this.#free, reserved)
   }
 }

@@ -54,7 +54,8 @@ const RULES: Rule[] = [
   {
     name: 'blocked',
     temporary: false,
-    refuse: ({ client }, state) => (state.blocked.has(client) ? 'this client is blocked' : undefined),
+    refuse: ({ client }, state) =>
+      state.blocked.has(client) ? 'this client is blocked' : undefined,
   },
   {
     name: 'clients',
@@ -141,7 +142,12 @@ export async function askOwner(
   policy: PolicyOptions,
 ): Promise<RuleVerdict | undefined> {
   if (policy.admit === undefined) return undefined
-  const no = (detail: string): RuleVerdict => ({ rule: 'admit', allowed: false, detail, temporary: false })
+  const no = (detail: string): RuleVerdict => ({
+    rule: 'admit',
+    allowed: false,
+    detail,
+    temporary: false,
+  })
   let timer: NodeJS.Timeout | undefined
   try {
     const answer = await Promise.race([
@@ -181,7 +187,8 @@ export async function explainRequest(
 /** The error that a client gets for a refusal. */
 export function refusalError(verdict: RuleVerdict): ManyhandsError {
   const details = { rule: verdict.rule }
-  if (verdict.rule === 'draining') return new ManyhandsError('HOST_DRAINING', verdict.detail, { details })
+  if (verdict.rule === 'draining')
+    return new ManyhandsError('HOST_DRAINING', verdict.detail, { details })
   return new ManyhandsError(
     verdict.temporary ? 'HOST_BUSY' : 'HOST_REFUSED',
     `${verdict.rule}: ${verdict.detail}`,

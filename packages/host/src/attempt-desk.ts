@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import {
   type AttemptSpec,
-  type Logger,
   LIMITS,
+  type Logger,
   ManyhandsError,
   type Network,
   PROTOCOLS,
@@ -11,7 +11,7 @@ import {
   toManyhandsError,
 } from '@manyhands/core'
 import type { AdmissionLedger } from './admission-ledger.ts'
-import { askOwner, firstRefusal, refusalError, type AdmissionState } from './admission-rules.ts'
+import { type AdmissionState, askOwner, firstRefusal, refusalError } from './admission-rules.ts'
 import { Attempt, type EndIntent } from './attempt.ts'
 import type { AttemptRunner } from './attempt-runner.ts'
 import { EventOutbox } from './event-outbox.ts'
@@ -176,7 +176,10 @@ export class AttemptDesk {
         answers.push(
           known.client === client
             ? { id: wire.id, accepted: true }
-            : no(wire.id, new ManyhandsError('HOST_REFUSED', 'this attempt belongs to another client')),
+            : no(
+                wire.id,
+                new ManyhandsError('HOST_REFUSED', 'this attempt belongs to another client'),
+              ),
         )
         continue
       }
@@ -218,13 +221,15 @@ export class AttemptDesk {
     return { answers, offer: this.#options.board.current() }
   }
 
-  async #start(
-    accepted: Attempt[],
-    answers: RpcResult<'attempt.offer'>['answers'],
-  ): Promise<void> {
+  async #start(accepted: Attempt[], answers: RpcResult<'attempt.offer'>['answers']): Promise<void> {
     try {
       await this.#options.journal.reserve(
-        accepted.map((attempt) => ({ ...attempt.describe(), spec: attempt.spec, handle: undefined, end: undefined })),
+        accepted.map((attempt) => ({
+          ...attempt.describe(),
+          spec: attempt.spec,
+          handle: undefined,
+          end: undefined,
+        })),
       )
     } catch (cause) {
       for (const attempt of accepted) {
@@ -289,7 +294,11 @@ export class AttemptDesk {
           },
           orphaned: (attempts) => {
             for (const attempt of attempts) {
-              attempt.intend({ phase: 'canceled', by: 'host', reason: 'the client did not come back' })
+              attempt.intend({
+                phase: 'canceled',
+                by: 'host',
+                reason: 'the client did not come back',
+              })
             }
           },
         }),
@@ -320,7 +329,8 @@ export class AttemptDesk {
   /** Forgets a client for whom nothing is kept and who is not there. */
   forgetClient(client: string): void {
     const relation = this.#clients.get(client)
-    if (relation === undefined || relation.held > 0 || this.#options.network.isConnected(client)) return
+    if (relation === undefined || relation.held > 0 || this.#options.network.isConnected(client))
+      return
     relation.lease.close()
     for (const outbox of relation.outboxes.values()) outbox.close()
     this.#clients.delete(client)

@@ -99,7 +99,10 @@ export class AttemptRunner {
     try {
       end = await work(cleanups)
     } catch (cause) {
-      end = this.#endOf(attempt, attempt.intent ? {} : { error: toManyhandsError(cause, 'HOST_FAILED') })
+      end = this.#endOf(
+        attempt,
+        attempt.intent ? {} : { error: toManyhandsError(cause, 'HOST_FAILED') },
+      )
     }
     await this.#seal(attempt, end)
     // Behind the announcement: the client need not wait for our housekeeping.
@@ -221,7 +224,10 @@ export class AttemptRunner {
       await this.#options.journal.sealed(attempt.id, phase, end)
     } catch (cause) {
       // Not durable, but the client can still be told; after a restart the attempt counts as failed.
-      this.#options.logger.warn('sealing an attempt failed', { attempt: attempt.id, cause: String(cause) })
+      this.#options.logger.warn('sealing an attempt failed', {
+        attempt: attempt.id,
+        cause: String(cause),
+      })
     }
     attempt.move(phase)
     this.#options.sealed(attempt)
@@ -253,7 +259,10 @@ export class AttemptRunner {
   #runtimeOf(attempt: Attempt) {
     const found = this.#options.runtimes.get(attempt.spec.runtime)
     if (found === undefined) {
-      throw new ManyhandsError('RUNTIME_UNAVAILABLE', `runtime ${attempt.spec.runtime} is not offered`)
+      throw new ManyhandsError(
+        'RUNTIME_UNAVAILABLE',
+        `runtime ${attempt.spec.runtime} is not offered`,
+      )
     }
     return found
   }
@@ -283,7 +292,10 @@ function exitError(exit: RuntimeExit, attempt: Attempt): ManyhandsError | undefi
         `the task wrote more than its ${attempt.limits.diskBytes} bytes${detail}`,
       )
     case 'engine-lost':
-      return new ManyhandsError('RUNTIME_UNAVAILABLE', `the engine went away under the task${detail}`)
+      return new ManyhandsError(
+        'RUNTIME_UNAVAILABLE',
+        `the engine went away under the task${detail}`,
+      )
     case 'stopped':
       return new ManyhandsError('HOST_FAILED', `the sandbox was stopped from outside${detail}`)
     case 'exited':

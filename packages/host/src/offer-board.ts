@@ -65,7 +65,9 @@ export class OfferBoard {
       gpus: ledger.share.gpus,
       share: ledger.share,
       free: ledger.free,
-      runtimes: [...runtimes.values()].filter(({ fingerprint }) => fingerprint.available).map(offered),
+      runtimes: [...runtimes.values()]
+        .filter(({ fingerprint }) => fingerprint.available)
+        .map(offered),
       platform: this.#platform,
       labels: this.#options.labels,
       attempts: ledger.size,

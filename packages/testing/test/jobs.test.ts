@@ -27,14 +27,23 @@ describe('a job', () => {
   it('runs every task once and brings the outputs home', async () => {
     const { client, hosts } = await network({ hosts: 2 })
     const job = await client.submit({
-      ...scripted('run', '--stdout', 'item {{item}} index {{index}}', '--write', 'a/{{item}}.txt=<{{item}}>'),
+      ...scripted(
+        'run',
+        '--stdout',
+        'item {{item}} index {{index}}',
+        '--write',
+        'a/{{item}}.txt=<{{item}}>',
+      ),
       tasks: '1-20',
     })
     const seen = new Map<string, string>()
     for await (const result of job.results()) {
       expect(result).toMatchObject({ ok: true, phase: 'completed', exitCode: 0, attempts: 1 })
       expect(result.stdoutTail).toBe(`item ${result.key} index ${result.index}`)
-      seen.set(result.key, new TextDecoder().decode(await result.outputs.read(`a/${result.key}.txt`)))
+      seen.set(
+        result.key,
+        new TextDecoder().decode(await result.outputs.read(`a/${result.key}.txt`)),
+      )
     }
     expect(seen.size).toBe(20)
     expect(seen.get('7')).toBe('<7>')
@@ -54,7 +63,9 @@ describe('a job', () => {
   })
 
   it('reads generators lazily and takes any number of tasks', async () => {
-    const { client } = await network({ hosts: [{ share: { cpus: 64, memory: '64GiB', disk: '64GiB' } }] })
+    const { client } = await network({
+      hosts: [{ share: { cpus: 64, memory: '64GiB', disk: '64GiB' } }],
+    })
     let produced = 0
     async function* items() {
       for (let n = 0; n < 3000; n += 1) {
@@ -62,7 +73,10 @@ describe('a job', () => {
         yield { n }
       }
     }
-    const job = await client.submit({ ...scripted('run', '--stdout', '{{item.n}}'), tasks: items() })
+    const job = await client.submit({
+      ...scripted('run', '--stdout', '{{item.n}}'),
+      tasks: items(),
+    })
     const [first] = await Array.fromAsync(take(job.results(), 1))
     expect(first?.ok).toBe(true)
     expect(produced).toBeLessThan(3000)
@@ -230,8 +244,18 @@ describe('selection', () => {
     }
     expect(await used({ only: [a] })).toEqual(new Set([a]))
     expect((await used({ deny: [a] })).has(a)).toBe(false)
-    expect(await used({ where: (offer: { labels: object }) => 'room' in offer.labels && offer.labels.room === 'c' })).toEqual(new Set([c]))
-    expect(await used({ rank: (offer: { peerId: string }) => (offer.peerId === b ? 1 : 0), perHost: 6, only: [b, c] })).toContain(b)
+    expect(
+      await used({
+        where: (offer: { labels: object }) => 'room' in offer.labels && offer.labels.room === 'c',
+      }),
+    ).toEqual(new Set([c]))
+    expect(
+      await used({
+        rank: (offer: { peerId: string }) => (offer.peerId === b ? 1 : 0),
+        perHost: 6,
+        only: [b, c],
+      }),
+    ).toContain(b)
   })
 
   it('never exceeds perHost and max', async () => {
@@ -244,7 +268,9 @@ describe('selection', () => {
       hosts: { perHost: 2, max: 2 },
     })
     const watch = setInterval(() => {
-      const running = hosts.map((host) => host.attempts().filter(({ phase }) => phase === 'running').length)
+      const running = hosts.map(
+        (host) => host.attempts().filter(({ phase }) => phase === 'running').length,
+      )
       most = Math.max(most, ...running)
       mostHosts = Math.max(mostHosts, running.filter((count) => count > 0).length)
     }, 1)
@@ -277,7 +303,9 @@ describe('the owner', () => {
       tasks: ['x'],
       retry: { attempts: 1 },
     })
-    await until(() => hosts.some((host) => host.attempts().some(({ phase }) => phase === 'running')))
+    await until(() =>
+      hosts.some((host) => host.attempts().some(({ phase }) => phase === 'running')),
+    )
     const host = hosts.find((one) => one.attempts().length > 0)!
     await host.kill(host.attempts()[0]!.id, 'need my machine')
     const [result] = await Array.fromAsync(job.results())
@@ -311,7 +339,9 @@ describe('the owner', () => {
     const { id } = host.attempts()[0]!
     await host.pause(id)
     await host.kill(id)
-    expect(host.attempts().some((attempt) => attempt.id === id && attempt.phase === 'paused')).toBe(false)
+    expect(host.attempts().some((attempt) => attempt.id === id && attempt.phase === 'paused')).toBe(
+      false,
+    )
     await job.cancel()
   })
 
@@ -360,7 +390,9 @@ describe('the owner', () => {
       })
     await expect(run('good-1', 1)).resolves.toMatchObject({ phase: 'completed' })
     await expect(run('bad', 1)).rejects.toMatchObject({ code: 'NO_HOSTS' })
-    await expect(run('good-1', 3)).rejects.toMatchObject({ message: expect.stringContaining('admit') })
+    await expect(run('good-1', 3)).rejects.toMatchObject({
+      message: expect.stringContaining('admit'),
+    })
     const verdicts = await host.explain({
       client: client.peerId,
       runtime: 'scripted',
@@ -421,7 +453,9 @@ describe('faults', () => {
   })
 
   it('pausing a job sends nothing more out', async () => {
-    const { client } = await network({ hosts: [{ share: { cpus: 1, memory: '1GiB', disk: '2GiB' } }] })
+    const { client } = await network({
+      hosts: [{ share: { cpus: 1, memory: '1GiB', disk: '2GiB' } }],
+    })
     const job = await client.submit({ ...scripted('run', '--for', '5ms'), tasks: '1-100' })
     await until(() => job.counts.completed >= 3)
     await job.pause()

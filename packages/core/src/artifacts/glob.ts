@@ -13,6 +13,9 @@ export interface Globs {
 
 const OPTIONS = { dot: true, nonegate: true }
 
+// picomatch's wildcards stop at line ends; such a name must be found, so that it can be refused.
+const oneLine = (path: string) => path.replace(/[\n\r\u2028\u2029]/g, '_')
+
 export function createGlobs(globs: string[]): Globs {
   const matchers = globs.map((glob) => ({
     glob,
@@ -22,12 +25,12 @@ export function createGlobs(globs: string[]): Globs {
     used: false,
   }))
   return {
-    takes: (path) => matchers.some((matcher) => matcher.matches(path)),
+    takes: (path) => matchers.some((matcher) => matcher.matches(oneLine(path))),
     take(path) {
-      for (const matcher of matchers) matcher.used ||= matcher.matches(path)
+      for (const matcher of matchers) matcher.used ||= matcher.matches(oneLine(path))
     },
     reaches(directory) {
-      const names = directory.split('/')
+      const names = oneLine(directory).split('/')
       return matchers.some(({ parts }) => {
         if (parts === undefined) return true
         for (const [index, name] of names.entries()) {

@@ -7,6 +7,13 @@ import { OfferTable } from './offer-table.ts'
 
 /** Every announcement costs every member about a millisecond: this is the least that is told. */
 const ANNOUNCE_MS = 60_000
+/** Changes within this time are told together: an offer changes with every attempt. */
+const CHANGE_PAUSE_MS = 1000
+/**
+ * A change is told once more: what a member hears in the moment between being joined by a neighbour
+ * and taking it into its mesh (one heartbeat, 1 s) does not reach that neighbour.
+ */
+const REPEAT_MS = 1200
 /** New neighbours are told together. */
 const NEIGHBOUR_DELAY_MS = 200
 /** …and not more often than this, however many come. */
@@ -57,8 +64,11 @@ export class OfferGossip {
 
   /** @throws LIMIT when the offer is too large */
   async publish(offer: Offer): Promise<void> {
+    encodeAnnouncement({ seq: Date.now(), offer }, this.#options.key)
     this.#own = offer
-    await this.#announce()
+    const waitMs = this.#toldMs + CHANGE_PAUSE_MS - performance.now()
+    if (waitMs > 0) this.#announceIn(waitMs, REPEAT_MS)
+    else await this.#announce(REPEAT_MS)
   }
 
   withdraw(): void {
@@ -80,14 +90,14 @@ export class OfferGossip {
     return this.#table.all()
   }
 
-  async #announce(): Promise<void> {
+  /** @param nextMs when to announce again; then it is once a minute */
+  async #announce(nextMs = ANNOUNCE_MS * (0.9 + Math.random() * 0.2)): Promise<void> {
     const { pubsub, key } = this.#options
     if (pubsub === undefined || this.#own === undefined) return
     // Counts on across restarts, without anyone comparing it with a clock.
     this.#seq = Math.max(this.#seq + 1, Date.now())
     const announcement = encodeAnnouncement({ seq: this.#seq, offer: this.#own }, key)
-    clearTimeout(this.#timer)
-    this.#timer = this.#later(ANNOUNCE_MS * (0.9 + Math.random() * 0.2))
+    this.#announceIn(nextMs)
     this.#toldMs = performance.now()
     const { recipients } = await pubsub.publish(PROTOCOLS.offers, announcement)
     this.#told = new Set(recipients.map((peer) => peer.toString()))
@@ -98,14 +108,17 @@ export class OfferGossip {
     if (this.#own === undefined || this.#neighbourTimer !== undefined) return
     const pauseMs = this.#told.size === 0 ? 0 : NEIGHBOUR_PAUSE_MS
     const waitMs = Math.max(NEIGHBOUR_DELAY_MS, this.#toldMs + pauseMs - performance.now())
-    this.#neighbourTimer = this.#later(waitMs)
+    this.#neighbourTimer = setTimeout(() => {
+      this.#neighbourTimer = undefined
+      this.#announceIn(0)
+    }, waitMs).unref()
   }
 
-  #later(ms: number): NodeJS.Timeout {
-    return setTimeout(() => {
-      this.#neighbourTimer = undefined
+  #announceIn(ms: number, nextMs?: number): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => {
       // Too large was thrown to whoever published it; the layer below fails only when it is closed.
-      this.#announce().catch(() => {})
+      this.#announce(nextMs).catch(() => {})
     }, ms).unref()
   }
 

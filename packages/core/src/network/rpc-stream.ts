@@ -78,6 +78,7 @@ export class RpcStream {
 
   /** Sends a request whose params were checked. The promise is for the result as it came. */
   request(method: string, params: unknown, call: PendingCall): { forget(): void } {
+    if (this.#closed) throw peerGone(this.#side.peer, 'it closed the stream')
     const id = this.#nextId++
     const frame = encodeEnvelope({ v: RPC_VERSION, id, method, params })
     if (this.#outboxBytes + frame.length > OUTBOX_BYTES) {

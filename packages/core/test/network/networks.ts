@@ -17,13 +17,13 @@ export class Networks implements AsyncDisposable {
   }
 
   /** A peer that speaks libp2p and nothing of ours, to misbehave with. */
-  async bare(): Promise<Libp2pNode> {
+  async bare({ gossip = false } = {}): Promise<Libp2pNode> {
     const { seed } = createIdentity()
     const node = await createNode({
       seed,
       listen: [],
       mdns: false,
-      gossip: false,
+      gossip,
       blocked: new Set(),
     })
     await node.start()

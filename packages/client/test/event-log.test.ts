@@ -1,0 +1,36 @@
+import { expect, it } from 'vitest'
+import { EventLog } from '../src/event-log.ts'
+
+interface Numbered {
+  seq: number
+  missed?: number
+}
+
+const log = (limit: number) => new EventLog<Numbered>(limit, (seq, missed) => ({ seq, missed }))
+
+it('can be followed from any point, to its end', async () => {
+  const events = log(10)
+  events.append((seq) => ({ seq }))
+  events.append((seq) => ({ seq }))
+  const reading = Array.fromAsync(events.read(1))
+  events.append((seq) => ({ seq }))
+  events.end()
+  expect(await reading).toEqual([{ seq: 2 }, { seq: 3 }])
+})
+
+it('forgets the oldest and tells a late reader how many it missed', async () => {
+  const events = log(10)
+  for (let n = 0; n < 21; n += 1) events.append((seq) => ({ seq }))
+  events.end()
+  const read = await Array.fromAsync(events.read(0))
+  expect(read[0]).toEqual({ seq: 11, missed: 11 })
+  expect(read).toHaveLength(11)
+  expect(read.at(-1)).toEqual({ seq: 21 })
+})
+
+it('stops waiting when its reader gives up', async () => {
+  const stop = new AbortController()
+  const reading = Array.fromAsync(log(10).read(0, stop.signal))
+  stop.abort(new Error('enough'))
+  await expect(reading).rejects.toThrow('enough')
+})
