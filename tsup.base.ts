@@ -12,6 +12,8 @@ export function packageConfig(overrides: Options = {}) {
     clean: true,
     dts: false,
     silent: true,
+    // node:sqlite exists under this name alone.
+    removeNodeProtocol: false,
     esbuildOptions(options) {
       options.conditions = []
     },

@@ -1,7 +1,7 @@
 /**
  * What the network promises, measured between two processes on loopback:
  * bulk frames against a plain socket in the same run, calls per second, memory with a slow reader.
- * Prints one JSON line.
+ * Prints one JSON line each.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -9,6 +9,7 @@ import { connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { createNetwork, type Network } from '@manyhands/core'
+import { median, printResult } from './result.ts'
 
 const BULK_BYTES = Number(process.env['BENCH_BYTES'] ?? 1024 ** 3)
 const SLOW_BYTES = 256 * 1024 ** 2
@@ -16,6 +17,8 @@ const FRAME_BYTES = 1024 ** 2
 const ROUNDS = 3
 const CALLS = 40_000
 const IN_FLIGHT = 64
+const CALLS_GOAL = 20_000
+const SLOW_GOAL_MIB = 128
 const BULK = '/bench/bulk/1'
 const SLOW = '/bench/slow/1'
 
@@ -74,19 +77,40 @@ async function measure(): Promise<void> {
     const socket = median(sockets)
     const stream = median(streams)
     const calls = await callsPerSecond(network, peer)
-    console.log(
-      JSON.stringify({
-        bench: 'network',
-        bulkMBps: Math.round(stream / 1e6),
-        socketMBps: Math.round(socket / 1e6),
-        ratio: round(stream / socket),
-        goal: 0.35,
-        callsPerSecond: Math.round(calls),
-        callsGoal: 20_000,
-        slowReaderMiB: { sender: round(slow.senderGrown), receiver: round(slow.receiverGrown) },
-        slowReaderGoalMiB: 128,
-      }),
-    )
+    printResult({
+      name: 'network: bulk frames',
+      promise: 'a frame stream carries at least 0.35 of what a plain socket carries',
+      value: stream / 1e6,
+      unit: 'MB/s',
+      rounds: streams.map((rate) => rate / 1e6),
+      against: 'node:net, same bytes, same run',
+      peer: socket / 1e6,
+      ratio: stream / socket,
+      kept: stream / socket >= 0.35,
+    })
+    printResult({
+      name: 'network: calls',
+      promise: `at least ${CALLS_GOAL} calls a second with ${IN_FLIGHT} in flight`,
+      value: calls,
+      unit: '1/s',
+      against: 'goal',
+      peer: CALLS_GOAL,
+      ratio: calls / CALLS_GOAL,
+      kept: calls >= CALLS_GOAL,
+    })
+    const grown = Math.max(slow.senderGrown, slow.receiverGrown)
+    printResult({
+      name: 'network: slow reader',
+      promise: `memory of either end grows by less than ${SLOW_GOAL_MIB} MiB behind a slow reader`,
+      value: grown,
+      unit: 'MiB',
+      against: 'goal',
+      peer: SLOW_GOAL_MIB,
+      ratio: grown / SLOW_GOAL_MIB,
+      kept: grown < SLOW_GOAL_MIB,
+      sender: slow.senderGrown,
+      receiver: slow.receiverGrown,
+    })
   } finally {
     receiver.kill()
   }
@@ -143,11 +167,6 @@ async function callsPerSecond(network: Network, peer: string): Promise<number> {
 
 const perSecond = (count: number, started: number): number =>
   (count / (performance.now() - started)) * 1000
-
-const median = (numbers: number[]): number =>
-  [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] as number
-
-const round = (value: number): number => Math.round(value * 100) / 100
 
 if (process.argv[2] === 'receiver') await receive()
 else await measure()

@@ -103,18 +103,22 @@ async function nothingLeft(kind: keyof typeof LEFTOVERS, before: Set<string>): P
   return { name: `no ${kind} left behind`, passed: left.size === 0, detail: [...left].join(' ') }
 }
 
-async function attempt(workload: Workload): Promise<Check[]> {
+async function checksOf(workload: Workload): Promise<Check[]> {
   try {
-    const before = { containers: await labelled('containers'), volumes: await labelled('volumes') }
     await workload.prepare()
-    return [
-      ...(await workload.check()),
-      await nothingLeft('containers', before.containers),
-      await nothingLeft('volumes', before.volumes),
-    ]
+    return await workload.check()
   } catch (error) {
     return [{ name: 'ran to its end', passed: false, detail: String(error) }]
   }
+}
+
+async function attempt(workload: Workload): Promise<Check[]> {
+  const before = { containers: await labelled('containers'), volumes: await labelled('volumes') }
+  return [
+    ...(await checksOf(workload)),
+    await nothingLeft('containers', before.containers),
+    await nothingLeft('volumes', before.volumes),
+  ]
 }
 
 const trouble = await engineTrouble()

@@ -8,7 +8,12 @@ const root = fileURLToPath(new URL('../', import.meta.url))
 it('relative links in documents lead somewhere', async () => {
   const broken: string[] = []
   let links = 0
-  for (const pattern of ['*.md', 'docs/*.md', 'docs/{guides,decisions}/*.md', '{packages,examples}/*/README.md']) {
+  for (const pattern of [
+    '*.md',
+    'docs/*.md',
+    'docs/{guides,decisions}/*.md',
+    '{packages,examples}/*/README.md',
+  ]) {
     for await (const page of glob(pattern, { cwd: root })) {
       const text = await readFile(resolve(root, page), 'utf8')
       for (const [, target] of text.matchAll(/\]\((?!https?:|#)([^)\s#]+)[^)]*\)/g)) {

@@ -120,9 +120,9 @@ function floorColour(x: f32, z: f32): void {
   const u = 0.8 * (x + z)
   const v = 0.8 * (x - z)
   const tile = (<i32>floor(u) + <i32>floor(v)) & 1
-  floorRed = tile ? 0.66 : 0.045
-  floorGreen = tile ? 0.62 : 0.055
-  floorBlue = tile ? 0.55 : 0.075
+  floorRed = tile ? 0.5 : 0.03
+  floorGreen = tile ? 0.46 : 0.036
+  floorBlue = tile ? 0.4 : 0.05
 }
 
 /** Follows the current ray; `pixel` and `sample` choose its numbers. */
@@ -209,8 +209,8 @@ export function follow(pixel: u32, sample: u32): void {
       // The middle of a light is brighter than its rim.
       if (clear) {
         const middle = max<f32>(0, -(nx * dx + ny * dy + nz * dz))
-        const shine: f32 = 0.1 + 0.2 * middle
-        gather(0.5 + r * shine, 0.5 + g * shine, 0.5 + b * shine, 8.0)
+        const shine: f32 = 0.06 + 0.12 * middle * middle
+        gather(r * shine, g * shine, b * shine, 8.0)
       }
       return
     }

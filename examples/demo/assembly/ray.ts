@@ -112,11 +112,12 @@ export function sky(withSun: bool): void {
   const up = max<f32>(dy, 0)
   const towards = max<f32>(dx * SUN_X + dy * SUN_Y + dz * SUN_Z, 0)
   const height: f32 = 1.0 - up
-  const low = height * height * height * height * height
   const mid = height * height
-  red = 0.05 + 0.13 * mid + 0.5 * low
-  green = 0.085 + 0.16 * mid + 0.2 * low
-  blue = 0.24 + 0.2 * mid + 0.02 * low
+  const low4 = mid * mid
+  const low = low4 * low4
+  red = 0.022 + 0.1 * mid + 0.18 * low4 + 0.62 * low
+  green = 0.05 + 0.13 * mid + 0.035 * low4 + 0.11 * low
+  blue = 0.17 + 0.22 * mid + 0.02 * low4 - 0.13 * low
   const glow2 = towards * towards
   const glow4 = glow2 * glow2
   const glow16 = glow4 * glow4 * glow4 * glow4

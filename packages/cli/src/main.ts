@@ -16,10 +16,17 @@ if (launched) {
 process.stdout.on('error', () => interruption.trigger())
 process.stderr.on('error', () => {})
 
-// A defect anywhere: told as one, in the form that was asked for.
-process.on('uncaughtException', (thrown) => {
-  void import('./failure.ts').then(({ reportFailure }) =>
-    process.exit(reportFailure(thrown, output, { debug: argv.includes('--debug') })),
+// A defect anywhere: told as one, in the form that was asked for. Once: telling it may be what fails.
+process.once('uncaughtException', (thrown) => {
+  process.once('uncaughtException', () => process.exit(1))
+  void import('./failure.ts').then(
+    ({ reportFailure }) =>
+      process.exit(reportFailure(thrown, output, { debug: argv.includes('--debug') })),
+    // Not even the report can be loaded: an installation in pieces must not come back here for ever.
+    () => {
+      process.stderr.write(`${String(thrown)}\n`)
+      process.exit(1)
+    },
   )
 })
 

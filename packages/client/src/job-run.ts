@@ -58,6 +58,7 @@ export class JobRun {
   #sourceDone = false
   #filling = false
   #error: ErrorDocument | undefined
+  #firstFailure: ErrorDocument | undefined
   #finishing = false
 
   constructor(id: string, prepared: PreparedJob, journal: ClientJournal) {
@@ -200,6 +201,7 @@ export class JobRun {
     task.move(phase)
     this.#counts[phase] += 1
     if (phase === 'completed') this.#throughput.add()
+    if (phase === 'failed') this.#firstFailure ??= result.error
     this.tell({ kind: 'task', task: task.key, phase, result })
     this.onSettled()
     this.finishIfDone()
@@ -271,9 +273,11 @@ export class JobRun {
     if (this.over) return
     if (phase === 'failed') {
       const { failed } = this.#counts
+      const first = this.#firstFailure
+      const why = first === undefined ? '' : `; the first: ${first.code}: ${first.message}`
       this.#error ??= new ManyhandsError(
         'JOB_FAILED',
-        `${failed} of ${this.#read} tasks failed`,
+        `${failed} of ${this.#read} tasks failed${why}`,
       ).toJSON()
     }
     this.setPhase(phase)

@@ -101,7 +101,7 @@ function sourceOf<Item>(spec: JobSpec<Item>): {
   const { tasks } = spec
   if (typeof tasks === 'string') {
     const range = itemRange(tasks)
-    return { total: undefined, items: () => range[Symbol.iterator]() as Iterator<Item> }
+    return { total: range.size, items: () => range[Symbol.iterator]() as Iterator<Item> }
   }
   if (Symbol.asyncIterator in tasks) {
     return { total: undefined, items: () => tasks[Symbol.asyncIterator]() }

@@ -1,6 +1,11 @@
 export type { Artifact, ArtifactStore, Manifest, ManifestFile } from './artifacts/artifact-store.ts'
-export { type ArtifactStoreOptions, createArtifactStore } from './artifacts/create-artifact-store.ts'
+export {
+  type ArtifactStoreOptions,
+  createArtifactStore,
+} from './artifacts/create-artifact-store.ts'
 export { type ByteSize, formatByteSize, parseByteSize } from './byte-size.ts'
+export { type JournalDatabase, openJournalDatabase } from './durable/journal-database.ts'
+export { openStateDirectory, type StateDirectory } from './durable/state-directory.ts'
 export { type Duration, formatDuration, parseDuration } from './duration.ts'
 export {
   type Blame,
@@ -11,7 +16,7 @@ export {
   ManyhandsError,
   toManyhandsError,
 } from './errors.ts'
-export { itemRange } from './item-range.ts'
+export { type ItemRange, itemRange } from './item-range.ts'
 export {
   type ArtifactRef,
   type HostHistory,
@@ -79,5 +84,3 @@ export {
 export { decodeDocument, encodeDocument } from './wire/codec.ts'
 export { PROTOCOLS } from './wire/protocols.ts'
 export { RPC_METHODS, type RpcMethod, type RpcParams, type RpcResult } from './wire/rpc-methods.ts'
-export { type JournalDatabase, openJournalDatabase } from './durable/journal-database.ts'
-export { openStateDirectory, type StateDirectory } from './durable/state-directory.ts'

@@ -1,13 +1,18 @@
 import { ManyhandsError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 
+/** Integers, lazily, and how many they are. */
+export interface ItemRange extends Iterable<number> {
+  readonly size: number
+}
+
 /**
  * Integers of a range text, in the order written: `'1-250,300'`, `'1-9x2'` (step 2), `'-5--1'`.
  * Lazily: a range of a million costs nothing until it is read.
  *
  * @throws RANGE_INVALID naming the part that is wrong, before the first item is read
  */
-export function itemRange(text: string): Iterable<number> {
+export function itemRange(text: string): ItemRange {
   const parts = text.split(',').map((part) => parsePart(part.trim(), text))
   const total = parts.reduce(
     (sum, part) => sum + Math.floor((part.to - part.from) / part.step) + 1,
@@ -20,6 +25,7 @@ export function itemRange(text: string): Iterable<number> {
     )
   }
   return {
+    size: total,
     *[Symbol.iterator]() {
       for (const { from, to, step } of parts) {
         for (let item = from; item <= to; item += step) yield item

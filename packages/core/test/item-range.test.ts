@@ -15,7 +15,10 @@ describe('itemRange', () => {
   )
 
   it('costs nothing until it is read', () => {
-    const [first] = itemRange('1-90000000')
+    const range = itemRange('1-90000000')
+    const [first] = range
     expect(first).toBe(1)
+    expect(range.size).toBe(90_000_000)
+    expect(() => itemRange('1-900000000')).toThrow(/more than/)
   })
 })

@@ -10,6 +10,7 @@ import {
   type Workspace,
 } from '@manyhands/core'
 import type Docker from 'dockerode'
+import { createContainer, discardContainer } from './container-creation.ts'
 import { containerName, containerTemplate, LABELS } from './container-template.ts'
 import { DockerTask } from './docker-task.ts'
 import { connectEngine, type Engine, type EngineAddress } from './engine.ts'
@@ -62,6 +63,8 @@ class DockerRuntime implements Runtime {
   readonly #user = sandboxUser()
   /** Every task of this process by container id, until it is removed. */
   readonly #tasks = new Map<string, DockerTask>()
+  /** Containers between their creation and their start, which are nobody's leftovers. */
+  readonly #starting = new Set<string>()
   #hostInstance: string | undefined
   #closed = false
 
@@ -112,17 +115,22 @@ class DockerRuntime implements Runtime {
     await openWorkspace(workspace, this.#user)
     signal.throwIfAborted()
     const name = containerName(hostInstance, spec.attemptId)
-    const created = await this.#create(name, template, spec)
-    if (created.adopted !== undefined) return created.adopted
-    const { container } = created
-    const task = await this.#run(container, spec, workspace, signal).catch(
-      async (error: unknown) => {
-        await this.#discard(container)
-        signal.throwIfAborted()
-        throw engineError(error, `attempt ${spec.attemptId}`)
-      },
-    )
-    return task
+    const { container, existing } = await createContainer(this.#engine, name, template, spec)
+    const known = this.#tasks.get(container.id)
+    if (known !== undefined) return known
+    if (existing !== undefined && existing.State.Status !== 'created') {
+      return this.#takeUp(container, existing)
+    }
+    this.#starting.add(container.id)
+    try {
+      return await this.#run(container, spec, workspace, signal)
+    } catch (error) {
+      await discardContainer(this.#engine, container)
+      signal.throwIfAborted()
+      throw engineError(error, `attempt ${spec.attemptId}`)
+    } finally {
+      this.#starting.delete(container.id)
+    }
   }
 
   async recover(handle: RuntimeHandle): Promise<RuntimeTask | undefined> {
@@ -140,7 +148,8 @@ class DockerRuntime implements Runtime {
     if (found === undefined || found.Config.Labels[LABELS.host] !== hostInstance) return undefined
     // It was created, but its start never came about: nothing ran, nothing is to be taken up.
     if (found.State.Status === 'created') {
-      await this.#discard(container)
+      if (this.#starting.has(found.Id)) return undefined
+      await discardContainer(this.#engine, container)
       return undefined
     }
     return this.#takeUp(container, found)
@@ -173,50 +182,6 @@ class DockerRuntime implements Runtime {
       throw new ManyhandsError('INTERNAL', 'docker: open() has to be called first')
     }
     return this.#hostInstance
-  }
-
-  async #create(
-    name: string,
-    template: Docker.ContainerCreateOptions,
-    spec: RuntimeSpec,
-  ): Promise<{ container: Docker.Container; adopted?: DockerTask }> {
-    // Told apart, because the client library would also write the whole body into the URL.
-    const request = { _query: { name }, _body: template, abortSignal: this.#engine.deadline() }
-    try {
-      const container = await this.#engine.docker.createContainer(
-        request as Docker.ContainerCreateOptions,
-      )
-      return { container }
-    } catch (error) {
-      if (engineStatus(error) === 409) return this.#adopt(name, spec)
-      const code = engineStatus(error) === 404 ? 'IMAGE_NOT_FOUND' : 'RUNTIME_FAILED'
-      throw engineError(error, `attempt ${spec.attemptId}`, code)
-    }
-  }
-
-  /** The name is taken: by an earlier try of this very attempt, or by what we must not touch. */
-  async #adopt(
-    name: string,
-    spec: RuntimeSpec,
-  ): Promise<{ container: Docker.Container; adopted?: DockerTask }> {
-    const found = await this.#engine.docker
-      .getContainer(name)
-      .inspect({ abortSignal: this.#engine.deadline() })
-      .catch((error: unknown) => {
-        throw engineError(error, `container ${name}`)
-      })
-    const labels = found.Config.Labels
-    if (
-      labels[LABELS.host] !== this.#hostInstance ||
-      labels[LABELS.attempt] !== spec.labels.attempt
-    ) {
-      throw new ManyhandsError('RUNTIME_FAILED', `a container that is not ours is named ${name}`)
-    }
-    const container = this.#engine.docker.getContainer(found.Id)
-    const known = this.#tasks.get(found.Id)
-    if (known !== undefined) return { container, adopted: known }
-    if (found.State.Status === 'created') return { container }
-    return { container, adopted: await this.#takeUp(container, found) }
   }
 
   async #run(
@@ -299,12 +264,6 @@ class DockerRuntime implements Runtime {
     })
     this.#tasks.set(id, task)
     return task
-  }
-
-  /** Best effort: what stays because the engine is away carries our label and is found again. */
-  async #discard(container: Docker.Container): Promise<void> {
-    const options = { force: true, v: true, abortSignal: this.#engine.deadline() }
-    await container.remove(options as Docker.ContainerRemoveOptions).catch(() => {})
   }
 }
 

@@ -176,8 +176,8 @@ export class DockerTask implements RuntimeTask {
     const trail = setTimeout(() => this.#detach(), OUTPUT_TRAIL_MS)
     trail.unref()
     const exit = exitFacts(watched, this.#ownEnd, restarted)
-    // A kill that nobody owns up to: the kernel's log is the last witness.
-    const unexplained = exit.signal === 'SIGKILL' && exit.reason === 'exited'
+    // A failure of the task's own may be a kill that nobody owns up to: the kernel's log is the last witness.
+    const unexplained = exit.exitCode !== 0 && exit.reason === 'exited'
     const oom = exit.oom || this.#oom || (unexplained && this.#kernelToldOfOom())
     this.#done.resolve({ ...exit, oom })
   }

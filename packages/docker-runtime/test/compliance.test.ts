@@ -5,7 +5,7 @@ import { docker } from '../src/index.ts'
 import { BUSYBOX_PROGRAMS } from './busybox-programs.ts'
 import { engineForTests, leftovers } from './engine-for-tests.ts'
 
-describe.skipIf(!(await engineForTests()))('with an engine', () => {
+describe.skipIf(!(await engineForTests({ announce: true })))('with an engine', () => {
   runtimeCompliance(
     {
       name: 'docker()',

@@ -1,11 +1,23 @@
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { BUSYBOX_IMAGE, ensureImage } from '../../../scripts/docker-images.ts'
 import { containerName } from '../src/container-template.ts'
 import { sh } from './busybox-programs.ts'
 import { engine, engineForTests } from './engine-for-tests.ts'
 import { SandboxForTests, textOf } from './sandbox-for-tests.ts'
 
+const ENTRY_IMAGE = 'manyhands-test/entry:1'
+const VOLUME_IMAGE = 'manyhands-test/volume:1'
+
 describe.skipIf(!(await engineForTests()))('a container', () => {
+  afterAll(async () => {
+    for (const image of [ENTRY_IMAGE, VOLUME_IMAGE]) {
+      await engine
+        .getImage(image)
+        .remove({ force: true })
+        .catch(() => {})
+    }
+  })
+
   it('carries the labels that it is found by', async () => {
     await using sandbox = await SandboxForTests.open()
     const { task, spec } = await sandbox.start(sh('sleep 100'))
@@ -21,7 +33,7 @@ describe.skipIf(!(await engineForTests()))('a container', () => {
   })
 
   it('runs a command instead of, and args after, the image’s entry point', async () => {
-    const image = await ensureImage(engine, 'manyhands-test/entry:1', [
+    const image = await ensureImage(engine, ENTRY_IMAGE, [
       'ENTRYPOINT ["/bin/echo","entry"]',
       'CMD ["cmd"]',
     ])
@@ -38,9 +50,7 @@ describe.skipIf(!(await engineForTests()))('a container', () => {
   })
 
   it('gets no volume for what its image declares as one', async () => {
-    const image = await ensureImage(engine, 'manyhands-test/volume:1', [
-      'VOLUME ["/data","/tmp","/out","/in"]',
-    ])
+    const image = await ensureImage(engine, VOLUME_IMAGE, ['VOLUME ["/data","/tmp","/out","/in"]'])
     await using sandbox = await SandboxForTests.open()
     const { task } = await sandbox.start(
       {
@@ -165,7 +175,8 @@ describe.skipIf(!(await engineForTests()))('a container', () => {
   it('takes an argv and an environment far longer than a URL', async () => {
     await using sandbox = await SandboxForTests.open()
     const long = 'x'.repeat(100_000)
-    const { stdout } = await sandbox.run(sh('echo ${#1} ${#LONG}', long), { env: { LONG: long } })
-    expect(stdout).toBe('100000 100000\n')
+    const script = 'printf %s "$1" | wc -c; printf %s "$LONG" | wc -c'
+    const { stdout } = await sandbox.run(sh(script, long), { env: { LONG: long } })
+    expect(stdout).toBe('100000\n100000\n')
   })
 })

@@ -14,13 +14,23 @@ class CuttableEngine {
   /** What was asked since the socket was opened; one connection may ask several times. */
   requests: string[] = []
   readonly #sockets = new Set<Socket>()
-  #server: Server | undefined
+  readonly #servers: Server[] = []
 
   constructor(directory: string) {
     this.socketPath = join(directory, 'docker.sock')
   }
 
+  /** Also listens on loopback TCP, as an engine on another computer would. */
+  async openTcp(): Promise<string> {
+    const server = await this.#listen(0)
+    return `tcp://127.0.0.1:${(server.address() as { port: number }).port}`
+  }
+
   async open(): Promise<void> {
+    await this.#listen(this.socketPath)
+  }
+
+  async #listen(at: string | number): Promise<Server> {
     this.requests = []
     const server = createServer((inside) => {
       const outside = new Socket().connect('/var/run/docker.sock')
@@ -32,14 +42,20 @@ class CuttableEngine {
       inside.on('data', (bytes) => this.requests.push(`${bytes}`.split('\r\n')[0]!))
       inside.pipe(outside).pipe(inside)
     })
-    await new Promise<void>((resolve) => server.listen(this.socketPath, resolve))
-    this.#server = server
+    const listening = new Promise<void>((resolve) => server.once('listening', resolve))
+    if (typeof at === 'string') server.listen(at)
+    else server.listen(at, '127.0.0.1')
+    await listening
+    this.#servers.push(server)
+    return server
   }
 
   async cut(): Promise<void> {
-    const closed = new Promise((resolve) => this.#server?.close(resolve))
+    const closed = this.#servers
+      .splice(0)
+      .map((server) => new Promise((resolve) => server.close(resolve)))
     for (const socket of this.#sockets) socket.destroy()
-    await closed
+    await Promise.all(closed)
   }
 }
 
@@ -99,6 +115,21 @@ describe.skipIf(!(await engineForTests()))('an engine that goes away', () => {
     await cuttable.open()
     expect(await task.wait()).toMatchObject({ exitCode: 0, reason: row.reason })
     await task.remove()
+  })
+})
+
+describe.skipIf(!(await engineForTests()))('an engine elsewhere', () => {
+  it('is asked for usage, because its cgroups are not here', async () => {
+    const cuttable = new CuttableEngine(directory)
+    await using sandbox = await SandboxForTests.open({ host: await cuttable.openTcp() })
+    const { task } = await sandbox.start(sh('while :; do :; done'))
+    await until(async () => (await task.stats()).cpuMs > 50, 'the engine tells of work')
+    const usage = await task.stats()
+    expect(usage.memoryBytes).toBeGreaterThan(0)
+    expect(usage.pids).toBeGreaterThan(0)
+    expect(cuttable.requests.some((line) => line.includes('/stats?'))).toBe(true)
+    await task.remove()
+    await cuttable.cut()
   })
 })
 

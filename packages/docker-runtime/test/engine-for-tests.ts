@@ -7,22 +7,22 @@ const HOW = 'no Docker engine answers: start one with scripts/ensure-docker.sh'
 export const engine = new Docker({ socketPath: '/var/run/docker.sock' })
 
 /**
- * Whether the tests that need an engine can run. On CI a missing engine is a failure; elsewhere it is
- * one visible line.
+ * Whether the tests that need an engine can run. On CI a missing engine is a failure; elsewhere one
+ * test file says so in one visible line.
  */
-export async function engineForTests(): Promise<boolean> {
+export async function engineForTests(options: { announce?: boolean } = {}): Promise<boolean> {
   try {
     await engine.ping()
   } catch (cause) {
     if (process.env['CI']) throw new Error(HOW, { cause })
-    process.stderr.write(`docker tests skipped: ${HOW}\n`)
+    if (options.announce) process.stderr.write(`docker tests skipped: ${HOW}\n`)
     return false
   }
   await ensureBusybox(engine)
   return true
 }
 
-/** Containers with this host instance's label, and volumes that no container owns. */
+/** Containers with this host instance's label. */
 export async function leftovers(hostInstance: string): Promise<string[]> {
   const label = [`manyhands.host=${hostInstance}`]
   const containers = await engine.listContainers({ all: true, filters: { label } })

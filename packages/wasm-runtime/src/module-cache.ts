@@ -11,20 +11,17 @@ export interface CompiledModule {
   memory: ModuleMemory | undefined
 }
 
-interface CachedModule {
-  /** What the file looked like: another file under the same path is another module. */
-  identity: string
-  compiled: Promise<CompiledModule>
-}
-
 const KNOWN = new Set<string>(PREVIEW1_FUNCTIONS)
 
 const invalid = (message: string, cause?: unknown) =>
   new ManyhandsError('IMAGE_INVALID', message, { cause })
 
-/** Compiles each module once, so that the second task on it starts in milliseconds. */
+/**
+ * Compiles each module once, so that the second task on it starts in milliseconds. A module is known
+ * by what its file is, not by its path: hosts stage the same file at a new path for each task.
+ */
 export class ModuleCache {
-  readonly #modules = new Map<string, CachedModule>()
+  readonly #modules = new Map<string, Promise<CompiledModule>>()
 
   /**
    * @throws IMAGE_NOT_FOUND when there is no such file, IMAGE_INVALID when it is not a WASI preview 1
@@ -33,22 +30,18 @@ export class ModuleCache {
   async get(image: string): Promise<CompiledModule> {
     const { identity, read, close } = await openImage(image)
     try {
-      const cached = this.#modules.get(image)
+      const compiled = this.#modules.get(identity) ?? read().then((bytes) => compile(bytes, image))
       // Taking it out and putting it back makes it the most recently used.
-      this.#modules.delete(image)
-      const entry =
-        cached?.identity === identity
-          ? cached
-          : { identity, compiled: read().then((bytes) => compile(bytes, image)) }
-      this.#modules.set(image, entry)
+      this.#modules.delete(identity)
+      this.#modules.set(identity, compiled)
       for (const oldest of this.#modules.keys()) {
         if (this.#modules.size <= WASM_LIMITS.modulesCached) break
         this.#modules.delete(oldest)
       }
       try {
-        return await entry.compiled
+        return await compiled
       } catch (error) {
-        if (this.#modules.get(image) === entry) this.#modules.delete(image)
+        if (this.#modules.get(identity) === compiled) this.#modules.delete(identity)
         throw error
       }
     } finally {

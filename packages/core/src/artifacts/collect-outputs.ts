@@ -1,3 +1,4 @@
+import type { BigIntStats } from 'node:fs'
 import { type FileHandle, lstat, open, rename, rm, unlink } from 'node:fs/promises'
 import { type ErrorCode, ManyhandsError, toManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
@@ -60,8 +61,7 @@ export async function collectOutputs(
 
 async function collectFile(entry: WalkedEntry, context: CollectContext): Promise<ManifestFile> {
   const { path, absolute, stat } = entry
-  // A second name outside of the directory would see, or change, what is taken.
-  if (stat.nlink > 1n) throw unsafe(absolute, 'has more than one name (hard link)')
+  assertOneName(absolute, stat)
   const handle = await openRegular(absolute, stat, REFUSAL)
   try {
     const size = Number(stat.size)
@@ -72,9 +72,10 @@ async function collectFile(entry: WalkedEntry, context: CollectContext): Promise
       throw error
     })
     const now = await handle.stat({ bigint: true })
-    if (now.size !== stat.size || now.mtimeNs !== stat.mtimeNs || now.nlink !== 1n) {
+    if (now.size !== stat.size || now.mtimeNs !== stat.mtimeNs) {
       throw unsafe(absolute, 'changed while it was collected')
     }
+    assertOneName(absolute, now)
     const id = contentId(size, chunks)
     context.need(id)
     await context.contents.settled()
@@ -123,9 +124,10 @@ async function moveOwned(
     throw error
   }
   const moved = await lstat(temporary, { bigint: true })
-  if (!moved.isFile() || moved.dev !== stat.dev || moved.ino !== stat.ino || moved.nlink !== 1n) {
+  if (!moved.isFile() || moved.dev !== stat.dev || moved.ino !== stat.ino) {
     throw unsafe(absolute, 'was replaced while it was collected')
   }
+  assertOneName(absolute, moved)
   return true
 }
 
@@ -149,6 +151,11 @@ async function copyVerified(
   } finally {
     await target.close()
   }
+}
+
+/** A second name, outside of the directory, would see or change what is taken. */
+function assertOneName(path: string, { nlink }: BigIntStats): void {
+  if (nlink !== 1n) throw unsafe(path, 'has more than one name (hard link)')
 }
 
 function unsafe(path: string, reason: string): ManyhandsError {

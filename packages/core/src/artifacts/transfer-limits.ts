@@ -1,7 +1,7 @@
 /** Bounds of one artifact transfer, with their reasons. None of them is on the wire. */
 export const TRANSFER = {
   /** Payload of one data frame: larger ones are no faster, smaller ones cost more per byte. */
-  frameBytes: 512 * 1024,
+  frameBytes: 256 * 1024,
   /** Frames that a sender reads ahead, so that the disk works while the network does. */
   framesAhead: 4,
   /** Chunks that a receiver writes at once when they lie side by side: 4 MiB. */

@@ -138,7 +138,11 @@ class CreditedFrameStream implements FrameStream {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#end()
+    if (this.#closing === undefined) {
+      this.#closing = this.#end()
+      // A cut ends the stream too: who closes without waiting for it is not to be told so by a crash.
+      this.#closing.catch(() => {})
+    }
     return this.#closing
   }
 

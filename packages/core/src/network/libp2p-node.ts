@@ -51,8 +51,9 @@ export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
     connectionEncrypters: [socketTls(), noise()],
     streamMuxers: [
       yamux({
-        maxInboundStreams: 1024,
-        maxOutboundStreams: 1024,
+        // Of all protocols together; each may buffer before its protocol is agreed.
+        maxInboundStreams: 4 * LIMITS.streamsPerPeer,
+        maxOutboundStreams: 4 * LIMITS.streamsPerPeer,
         streamOptions: {
           // The window must stay below the read buffer, or a slow reader is cut off.
           maxStreamWindowSize: LIMITS.streamCreditBytes,

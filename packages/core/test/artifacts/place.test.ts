@@ -1,8 +1,19 @@
-import { lstat, mkdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises'
+import {
+  lstat,
+  mkdir,
+  mkdtemp,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createArtifactStore } from '@manyhands/core'
 import { expect, onTestFinished, test } from 'vitest'
-import { codeOf, listFiles, scratch, writeTree } from './scratch.ts'
+import { bytesOf, codeOf, listFiles, MIB, scratch, writeTree } from './scratch.ts'
 
 async function setup() {
   const dir = await scratch()
@@ -119,4 +130,23 @@ test('addPath refuses links, and sees changes of what it hashed before', async (
   expect(await codeOf(store.addPath(tree))).toBe('PATH_UNSAFE')
   expect(await codeOf(store.addPath(join(tree, 'link')))).toBe('PATH_UNSAFE')
   expect(await codeOf(store.addPath(join(tree, 'nothing')))).toBe('INPUT_UNREADABLE')
+})
+
+const SHM = '/dev/shm'
+const shmDevice = await stat(SHM).catch(() => undefined)
+const isOther = shmDevice !== undefined && shmDevice.dev !== (await stat(tmpdir())).dev
+
+// Skipped where there is no second file system to write to.
+test.skipIf(!isOther)('collects from and places on another file system by copying', async () => {
+  const { store } = await setup()
+  const shm = await mkdtemp(join(SHM, 'manyhands-'))
+  onTestFinished(() => rm(shm, { recursive: true, force: true }))
+  const big = bytesOf(3.5 * MIB)
+  const out = await writeTree(join(shm, 'out'), { big, 'x.sh': 'x' })
+  const { root } = await store.collect(out, ['**'])
+  expect(Buffer.from(await store.read(root, 'big')).equals(big)).toBe(true)
+  await store.place(root, join(shm, 'placed'), 'link')
+  expect((await readFile(join(shm, 'placed/big'))).equals(big)).toBe(true)
+  expect(await mode(join(shm, 'placed/big'))).toBe(0o444)
+  expect(await mode(join(shm, 'placed/x.sh'))).toBe(0o555)
 })

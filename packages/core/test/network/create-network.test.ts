@@ -1,4 +1,10 @@
+import { noise } from '@libp2p/noise'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
 import { createIdentity, createNetwork, LIMITS, type Network } from '@manyhands/core'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p } from 'libp2p'
 import { expect, test } from 'vitest'
 import { eventually } from './eventually.ts'
 import { addressOf, Networks } from './networks.ts'
@@ -50,6 +56,24 @@ test.each([
   await client.disconnect(host.peerId)
   expect(await gone).toBe(client.peerId)
   expect(client.isConnected(host.peerId)).toBe(false)
+})
+
+test('a peer that speaks noise alone is welcome', async () => {
+  await using networks = new Networks()
+  const host = await networks.host()
+  const noisy = await createLibp2p({
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    services: { ping: ping() },
+  })
+  try {
+    const connection = await noisy.dial(multiaddr(addressOf(host)))
+    expect(connection.encryption).toBe('/noise')
+    expect(await noisy.services.ping.ping(connection.remotePeer)).toBeGreaterThanOrEqual(0)
+  } finally {
+    await noisy.stop()
+  }
 })
 
 test('the identity follows from the seed', async () => {

@@ -1,0 +1,112 @@
+import { readFile } from 'node:fs/promises'
+import {
+  attemptEventSchema,
+  createIdentity,
+  decodeDocument,
+  encodeDocument,
+  type Offer,
+  offerSchema,
+  RPC_METHODS,
+} from '@manyhands/core'
+import { equals } from 'uint8arrays/equals'
+import { fromString } from 'uint8arrays/from-string'
+import { toString as toText } from 'uint8arrays/to-string'
+import { expect, test } from 'vitest'
+import type { z } from 'zod'
+import { FrameAssembler, headerOf } from '../../src/network/frame-assembler.ts'
+import { FRAME_KIND } from '../../src/network/frame-stream.ts'
+import { signingKey } from '../../src/network/identity.ts'
+import { decodeAnnouncement, encodeAnnouncement } from '../../src/network/offer-announcement.ts'
+import {
+  decodeEnvelope,
+  encodeEnvelope,
+  type RpcAnswer,
+  type RpcRequest,
+} from '../../src/network/rpc-envelope.ts'
+
+interface Vector {
+  name: string
+  shape: string
+  value: unknown
+  hex: string
+}
+
+interface Vectors {
+  identity: { seed: string; peerId: string }
+  documents: Vector[]
+  envelopes: Vector[]
+  announcement: { value: { seq: number; offer: Offer }; hex: string }
+  rpcFrame: { length: number; header: string }
+  streamFrames: { kind: keyof typeof FRAME_KIND; count: number; header: string }[]
+}
+
+const path = new URL('../../../../docs/protocol/vectors.json', import.meta.url)
+const vectors: Vectors = JSON.parse(await readFile(path, 'utf8'), (_, value) =>
+  typeof value?.$hex === 'string' ? fromString(value.$hex, 'base16') : value,
+)
+const SHAPES: Record<string, z.ZodType> = { offer: offerSchema, attemptEvent: attemptEventSchema }
+
+const hex = (bytes: Uint8Array): string => toText(bytes, 'base16')
+const bytesOf = (text: string): Uint8Array => fromString(text, 'base16')
+
+test('there are vectors of everything', () => {
+  expect(vectors.documents.map(({ name }) => name)).toEqual([
+    'offer',
+    'attempt event, running',
+    'attempt event, end',
+  ])
+  expect(vectors.envelopes).toHaveLength(3)
+  expect(vectors.streamFrames.map(({ kind }) => kind)).toEqual(['data', 'data', 'credit', 'end'])
+})
+
+test('the peer id follows from the seed', () => {
+  const { seed, peerId } = vectors.identity
+  expect(createIdentity(bytesOf(seed)).peerId).toBe(peerId)
+})
+
+test.each(vectors.documents)('document: $name', ({ name, shape, value, hex: expected }) => {
+  expect(hex(encodeDocument(value))).toBe(expected)
+  const decoded = decodeDocument(SHAPES[shape] as z.ZodType, bytesOf(expected), name)
+  expect(decoded).toEqual(value)
+})
+
+test.each(vectors.envelopes)('envelope: $name', ({ value, hex: expected }) => {
+  const envelope = value as RpcRequest | RpcAnswer
+  expect(hex(encodeEnvelope(envelope))).toBe(expected)
+  expect(decodeEnvelope(bytesOf(expected))).toEqual(envelope)
+})
+
+test('the params and the result of the vectors are of their method', () => {
+  const [request, answer] = vectors.envelopes.map(({ value }) => value) as [
+    RpcRequest,
+    RpcAnswer & { ok: true },
+  ]
+  const method = RPC_METHODS['attempt.offer']
+  expect(method.params.parse(request.params)).toEqual(request.params)
+  expect(method.result.parse(answer.result)).toEqual(answer.result)
+})
+
+test('announcement: signature and all', () => {
+  const { value, hex: expected } = vectors.announcement
+  const key = signingKey(bytesOf(vectors.identity.seed))
+  expect(equals(encodeAnnouncement(value, key), bytesOf(expected))).toBe(true)
+  expect(decodeAnnouncement(bytesOf(expected))).toEqual(value)
+})
+
+test('frame headers', () => {
+  const { rpcFrame, streamFrames } = vectors
+  expect(hex(headerOf(rpcFrame.length))).toBe(rpcFrame.header)
+  for (const { kind, count, header } of streamFrames) {
+    const word = FRAME_KIND[kind] * 2 ** 24 + count
+    expect(hex(headerOf(word))).toBe(header)
+    const words: number[] = []
+    new FrameAssembler(
+      (found) => {
+        words.push(found)
+        return 0
+      },
+      () => {},
+    ).push(bytesOf(header))
+    expect(words).toEqual([word])
+  }
+})

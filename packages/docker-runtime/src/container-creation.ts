@@ -1,0 +1,61 @@
+import { ManyhandsError, type RuntimeSpec } from '@manyhands/core'
+import type Docker from 'dockerode'
+import { LABELS } from './container-template.ts'
+import type { Engine } from './engine.ts'
+import { engineError, engineStatus } from './engine-error.ts'
+
+export interface CreatedContainer {
+  container: Docker.Container
+  /** Set when it existed already: an earlier try of this very attempt made it. */
+  existing?: Docker.ContainerInspectInfo
+}
+
+/**
+ * Creates a container under its attempt's name, or finds the one that has it. Two can never exist.
+ *
+ * @throws RUNTIME_FAILED when the name belongs to a container that is not this attempt's
+ */
+export async function createContainer(
+  engine: Engine,
+  name: string,
+  template: Docker.ContainerCreateOptions,
+  spec: RuntimeSpec,
+): Promise<CreatedContainer> {
+  // Told apart, because the client library would also write the whole body into the URL.
+  const request = { _query: { name }, _body: template, abortSignal: engine.deadline() }
+  try {
+    const container = await engine.docker.createContainer(request as Docker.ContainerCreateOptions)
+    return { container }
+  } catch (error) {
+    if (engineStatus(error) === 409) return findOwn(engine, name, template)
+    const code = engineStatus(error) === 404 ? 'IMAGE_NOT_FOUND' : 'RUNTIME_FAILED'
+    throw engineError(error, `attempt ${spec.attemptId}`, code)
+  }
+}
+
+/** The name is taken: by an earlier try of this attempt, or by what we must not touch. */
+async function findOwn(
+  engine: Engine,
+  name: string,
+  template: Docker.ContainerCreateOptions,
+): Promise<CreatedContainer> {
+  const existing = await engine.docker
+    .getContainer(name)
+    .inspect({ abortSignal: engine.deadline() })
+    .catch((error: unknown) => {
+      throw engineError(error, `container ${name}`)
+    })
+  const ours = [LABELS.host, LABELS.client, LABELS.job, LABELS.attempt].every(
+    (label) => existing.Config.Labels[label] === template.Labels?.[label],
+  )
+  if (!ours) {
+    throw new ManyhandsError('RUNTIME_FAILED', `a container that is not ours is named ${name}`)
+  }
+  return { container: engine.docker.getContainer(existing.Id), existing }
+}
+
+/** Best effort: what stays because the engine is away carries our label and is found again. */
+export async function discardContainer(engine: Engine, container: Docker.Container): Promise<void> {
+  const options = { force: true, v: true, abortSignal: engine.deadline() }
+  await container.remove(options as Docker.ContainerRemoveOptions).catch(() => {})
+}
