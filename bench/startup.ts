@@ -87,7 +87,12 @@ try {
     })
   }
   print('import-client', "import '@manyhands/client' ≤ 400 ms", 'import', 400)
-  print('first-result', 'first result of a local network ≤ 2 s after process start', 'network', 2000)
+  print(
+    'first-result',
+    'first result of a local network ≤ 2 s after process start',
+    'network',
+    2000,
+  )
   print('run-command', 'manyhands run of one no-op wasm task ≤ 1.2 s', 'run', 1200)
 } finally {
   await rm(dir, { recursive: true })

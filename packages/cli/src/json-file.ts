@@ -7,7 +7,7 @@ const MAX_BYTES = 256 * 1024 * 1024
 /**
  * A JSON file that people write: comments and trailing commas are allowed.
  *
- * @throws the given codes, with path, line and column
+ * @throws the given codes, with the path and what the parser says
  */
 export async function readJsonFile(
   path: string,
@@ -26,10 +26,8 @@ export async function readJsonFile(
   try {
     return JSON.parse(plain)
   } catch (error) {
-    const message = (error as Error).message
-    const position = /position (\d+)/.exec(message)?.[1]
-    const place = position === undefined ? '' : `:${lineAndColumn(plain, Number(position))}`
-    throw new ManyhandsError(codes.invalid, `${path}${place}: not JSON: ${message}`, {
+    const message = `${path}: not JSON: ${(error as Error).message}`
+    throw new ManyhandsError(codes.invalid, message, {
       cause: error,
       hint: 'Correct the file; comments and trailing commas are allowed.',
     })
@@ -45,9 +43,4 @@ function blankComments(text: string): string {
   return withoutComments.replace(/"(?:\\.|[^"\\])*"|,(?=\s*[}\]])/g, (part) =>
     part === ',' ? ' ' : part,
   )
-}
-
-function lineAndColumn(text: string, position: number): string {
-  const before = text.slice(0, position).split('\n')
-  return `${before.length}:${before.at(-1)!.length + 1}`
 }

@@ -34,6 +34,7 @@ interface OutputStreams {
 export function createOutput(streams: OutputStreams, format: OutputFormat): Output {
   const { stdout, stderr, env } = streams
   const live = stderr.isTTY === true && env['TERM'] !== 'dumb'
+  const colors = live && (env['NO_COLOR'] ?? '') === ''
   let drawn = 0
   const erase = () => {
     // Up to the first drawn line, then clear to the end of the screen.
@@ -70,8 +71,7 @@ export function createOutput(streams: OutputStreams, format: OutputFormat): Outp
       stderr.write(text)
       drawn = text.split('\n').length
     },
-    style: (style, text) =>
-      styleText(style, text, { stream: stderr as NodeJS.WriteStream, validateStream: true }),
+    style: (style, text) => (colors ? styleText(style, text, { validateStream: false }) : text),
   }
 }
 

@@ -11,6 +11,7 @@ import {
   type RpcResult,
   type WireAttempt,
 } from '@manyhands/core'
+import { pipe } from 'it-pipe'
 import { z } from 'zod'
 
 /** A host is suspect after this many heartbeats without a renewal, lost after the lease. */
@@ -21,6 +22,10 @@ const ACKNOWLEDGE_MS = 5
 const RECONNECT_MS = { first: 50, most: 2_000 }
 
 const eventsSchema = z.array(attemptEventSchema).max(LIMITS.attemptsPerClient)
+
+async function* decodedEvents(frames: AsyncIterable<Uint8Array>): AsyncGenerator<AttemptEvent> {
+  for await (const frame of frames) yield* decodeDocument(eventsSchema, frame, 'attempt events')
+}
 
 export interface HostLinkEvents {
   event(host: string, job: string, event: AttemptEvent): void
@@ -165,12 +170,12 @@ export class HostLink {
         try {
           await stream.send(new TextEncoder().encode(job))
           if (round > 0) await this.#takeStock(signal)
-          for await (const frame of stream) {
-            waitMs = RECONNECT_MS.first
-            for (const event of decodeDocument(eventsSchema, frame, 'attempt events')) {
+          await pipe(stream, decodedEvents, async (events) => {
+            for await (const event of events) {
+              waitMs = RECONNECT_MS.first
               this.#events.event(this.peer, job, event)
             }
-          }
+          })
         } finally {
           signal.removeEventListener('abort', stop)
           stream.abort()

@@ -7,8 +7,8 @@ export const LIMITS = {
   rpcFrameBytes: 4 * 1024 * 1024,
   /** Requests that one peer may have open on us at once; the next one is answered LIMIT. */
   rpcPendingPerPeer: 1024,
-  /** Streams of one protocol that one peer may open to us at once. */
-  streamsPerPeer: 64,
+  /** Streams of one protocol that one peer may open to us at once: one per job, and some to spare. */
+  streamsPerPeer: 288,
   /** Bytes of one frame on an event or bulk stream. */
   streamFrameBytes: 1024 * 1024,
   /** Bytes in flight on one stream before the receiver has to grant more. */

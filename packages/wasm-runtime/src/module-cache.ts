@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises'
 import { formatByteSize, ManyhandsError } from '@manyhands/core'
 import { MEMORY_IMPORT } from './memory-import.ts'
-import { type ModuleMemory, redirectMemory } from './module-memory.ts'
+import { type ModuleMemory, rewriteModule } from './module-rewrite.ts'
 import { PREVIEW1, PREVIEW1_FUNCTIONS } from './wasi/preview1-functions.ts'
 import { WASM_LIMITS } from './wasm-limits.ts'
 
@@ -93,7 +93,7 @@ async function openImage(image: string) {
 }
 
 async function compile(bytes: Uint8Array<ArrayBuffer>, image: string): Promise<CompiledModule> {
-  const rewritten = redirectMemory(bytes, image)
+  const rewritten = rewriteModule(bytes, image)
   const module = await WebAssembly.compile(rewritten.bytes).catch((error: Error) => {
     throw invalid(`${image} does not compile: ${error.message}`, error)
   })

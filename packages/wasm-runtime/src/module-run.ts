@@ -57,6 +57,13 @@ function runIn(
     control.diskBytes = bytes
   })
   const out = new DirectoryNode(quota, task.outDir)
+  try {
+    loadTree(out)
+  } catch (error) {
+    // What was there before is too much already; it stays as it is.
+    if (error instanceof DiskExceeded) return { ...BLANK_END, ...ended(error) }
+    throw error
+  }
   const descriptors = new Descriptors()
   descriptors.add({ kind: 'input' })
   descriptors.add({ kind: 'output', write: (bytes) => stdout.write(bytes) })
@@ -81,7 +88,6 @@ function runIn(
   const end = { ...BLANK_END }
   let refused: unknown
   try {
-    loadTree(out)
     const imports = {
       [PREVIEW1]: preview1(system),
       ...(memory === undefined ? {} : { [MEMORY_IMPORT]: { memory } }),

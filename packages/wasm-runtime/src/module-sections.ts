@@ -14,7 +14,9 @@ export const SECTION = {
   memory: 5,
   global: 6,
   export: 7,
+  element: 9,
   code: 10,
+  data: 11,
   tag: 13,
 } as const
 

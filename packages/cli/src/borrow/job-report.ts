@@ -1,5 +1,5 @@
 import type { Job, JobSummary } from '@manyhands/client'
-import { isTerminal, type TaskResult } from '@manyhands/core'
+import { type AttemptPhase, isTerminal, type TaskResult } from '@manyhands/core'
 import type { Output } from '../output.ts'
 import { type AttemptEvent, attemptLine, jobLine, progressLine, taskLine } from './job-lines.ts'
 import { KEPT_FAILURES, progressText, summaryText } from './progress-bar.ts'
@@ -16,8 +16,8 @@ export class JobReport {
   readonly #output: Output
   readonly #timer: NodeJS.Timeout
   readonly #failures: TaskResult[] = []
-  /** Attempts that run now, and where. */
-  readonly #attempts = new Map<string, string>()
+  /** Attempts that are not over. */
+  readonly #attempts = new Map<string, { host: string; phase: AttemptPhase }>()
   readonly #tasks: object[] = []
   readonly tally: FailureTally = { failed: 0, timedOut: 0 }
   #last = ''
@@ -32,8 +32,11 @@ export class JobReport {
   }
 
   attempt(event: AttemptEvent): void {
-    if (isTerminal(event.phase)) this.#attempts.delete(event.attempt)
-    else this.#attempts.set(event.attempt, event.host)
+    const { attempt, host, phase } = event
+    // Every second an attempt tells its usage; a line is written when its phase has changed.
+    if (this.#attempts.get(attempt)?.phase === phase) return
+    if (isTerminal(phase)) this.#attempts.delete(attempt)
+    else this.#attempts.set(attempt, { host, phase })
     this.#output.event('attempt', attemptLine(event))
   }
 
@@ -71,7 +74,7 @@ export class JobReport {
   }
 
   get #hosts(): number {
-    return new Set(this.#attempts.values()).size
+    return new Set([...this.#attempts.values()].map(({ host }) => host)).size
   }
 
   #progress(): void {

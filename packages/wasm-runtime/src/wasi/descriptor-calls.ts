@@ -140,11 +140,10 @@ export function descriptorCalls(system: System) {
     fd_readdir: (fd: number, buffer: number, length: number, cookie: bigint, result: number) => {
       const directory = descriptors.directory(fd)
       const target = memory.bytes(buffer, length)
-      // The listing is taken once, so that a program may remove entries while it walks them.
-      if (cookie === 0n) directory.listing = ['.', '..', ...directory.node.entries.keys()]
+      const names = descriptors.listing(directory.node, cookie === 0n)
       let used = 0
       for (let index = safeNumber(cookie); used < target.length; index += 1) {
-        const name = directory.listing[index]
+        const name = names[index]
         if (name === undefined) break
         const node: TreeNode = directory.node.get(name) ?? directory.node
         const bytes = Buffer.from(name)

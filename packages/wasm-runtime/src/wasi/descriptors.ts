@@ -29,8 +29,6 @@ export interface OpenDirectory {
   depth: number
   /** Name under which the module was given this directory. */
   preopen: string | undefined
-  /** The listing that a walk with cookies goes through. */
-  listing: string[]
 }
 
 export type Descriptor = StandardInput | StandardOutput | OpenFile | OpenDirectory
@@ -38,6 +36,8 @@ export type Descriptor = StandardInput | StandardOutput | OpenFile | OpenDirecto
 /** What a module has open; the lowest free number is given out, as programs expect. */
 export class Descriptors {
   readonly #open: (Descriptor | undefined)[] = []
+  /** The listing that a walk with cookies goes through: one for all, since it may be large. */
+  #listing: { node: DirectoryNode; names: string[] } | undefined
 
   add(descriptor: Descriptor): number {
     let fd = this.#open.indexOf(undefined)
@@ -57,7 +57,7 @@ export class Descriptors {
   }
 
   openDirectory(node: DirectoryNode, depth: number, preopen?: string): number {
-    return this.add({ kind: 'directory', node, depth, preopen, listing: [] })
+    return this.add({ kind: 'directory', node, depth, preopen })
   }
 
   get(fd: number): Descriptor {
@@ -76,6 +76,17 @@ export class Descriptors {
     const descriptor = this.get(fd)
     if (descriptor.kind !== 'directory') throw new WasiError('NOTDIR')
     return descriptor
+  }
+
+  /**
+   * Names in a directory, `.` and `..` first. Taken anew when a walk begins, so that a program may remove
+   * entries while it walks them.
+   */
+  listing(node: DirectoryNode, anew: boolean): readonly string[] {
+    if (anew || this.#listing?.node !== node) {
+      this.#listing = { node, names: ['.', '..', ...node.entries.keys()] }
+    }
+    return this.#listing.names
   }
 
   close(fd: number): void {

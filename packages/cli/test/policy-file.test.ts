@@ -1,0 +1,85 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { hostOptions } from '../src/lend/host-options.ts'
+import { readPolicyFile } from '../src/lend/policy-file.ts'
+import { hostStateDirectory, stateHome } from '../src/state-home.ts'
+
+let directory: string
+let path: string
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'manyhands-policy-'))
+  path = join(directory, 'policy.json')
+})
+afterEach(() => rm(directory, { recursive: true }))
+
+const policy = {
+  clients: ['12D3KooA'],
+  images: ['blender:*', 'sha256:abc'],
+  networkProfiles: ['none'],
+  maxRuntime: '2h',
+  maxAttempts: 4,
+}
+const context = () => ({ env: { MANYHANDS_HOME: '/home' }, cwd: directory })
+const logger = { debug: () => {}, warn: () => {} }
+
+it('reads a policy with comments', async () => {
+  await writeFile(path, `// mine\n${JSON.stringify({ ...policy, share: { cpus: 2 } })}`)
+  expect(await readPolicyFile(path)).toEqual({ ...policy, share: { cpus: 2 } })
+})
+
+it('understands the shape of createHost', async () => {
+  await writeFile(path, JSON.stringify({ policy, labels: { room: '7' } }))
+  expect(await readPolicyFile(path)).toEqual({ ...policy, labels: { room: '7' } })
+})
+
+it.each([
+  [{ client: [] }, /unknown field 'client'/],
+  [{ share: { cpu: 1 } }, /share: unknown field 'cpu'/],
+  [{ share: { memory: 'much' } }, /share\.memory: .*512MiB/],
+  [{ maxRuntime: '5 weeks' }, /maxRuntime: .*30s/],
+  [{ networkProfiles: ['all'] }, /networkProfiles\.0/],
+  [{ maxAttempts: 0 }, /maxAttempts/],
+  [[], /policy/],
+])('names the field that is wrong: %j', async (value, message) => {
+  await writeFile(path, JSON.stringify(value))
+  await expect(readPolicyFile(path)).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    exitCode: 7,
+    message: expect.stringMatching(message),
+  })
+})
+
+it('lets the command line win over the file', async () => {
+  await writeFile(
+    path,
+    JSON.stringify({
+      ...policy,
+      share: { cpus: 8, memory: '1GiB' },
+      labels: { name: 'a', b: 'c' },
+    }),
+  )
+  const flags = { policy: 'policy.json', cpus: 2, maxAttempts: 1, name: 'z', state: 'state' }
+  expect(await hostOptions(flags, [], context(), logger)).toMatchObject({
+    share: { cpus: 2, memory: '1GiB' },
+    policy: { ...policy, maxAttempts: 1 },
+    labels: { name: 'z', b: 'c' },
+    state: join(directory, 'state'),
+  })
+})
+
+it('refuses what does not exist yet instead of ignoring it', async () => {
+  await expect(hostOptions({ network: 'lab' }, [], context(), logger)).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+  })
+})
+
+it('keeps state where the user says, else where XDG says', () => {
+  expect(stateHome({ MANYHANDS_HOME: '/m', XDG_STATE_HOME: '/x' })).toBe('/m')
+  expect(stateHome({ XDG_STATE_HOME: '/x' })).toBe('/x/manyhands')
+  expect(stateHome({ XDG_STATE_HOME: 'relative' })).toMatch(/\/\.local\/state\/manyhands$/)
+  expect(stateHome({ MANYHANDS_HOME: '' })).toMatch(/\/\.local\/state\/manyhands$/)
+  expect(hostStateDirectory({ MANYHANDS_HOME: '/m' }, '/cwd')).toBe('/m/host')
+  expect(hostStateDirectory({}, '/cwd', 's')).toBe('/cwd/s')
+})
