@@ -4,7 +4,7 @@
  *   npm run demo                  frames, an animation and a contact sheet in out/demo
  *   npm run demo -- --kill        the same, with one host killed half-way
  *
- * Options: --frames 48 --width 320 --height 180 --samples 32 --out out/demo
+ * Options: --frames 48 --width 320 --height 180 --samples 40 --out out/demo
  * Exit code 0 when every frame came.
  */
 import { mkdir, rm } from 'node:fs/promises'
@@ -26,7 +26,7 @@ const { values } = parseArgs({
     frames: { type: 'string', default: '48' },
     width: { type: 'string', default: '320' },
     height: { type: 'string', default: '180' },
-    samples: { type: 'string', default: '32' },
+    samples: { type: 'string', default: '40' },
     out: { type: 'string', default: 'out/demo' },
     kill: { type: 'boolean', default: false },
   },
@@ -34,6 +34,7 @@ const { values } = parseArgs({
 
 async function main(signal: AbortSignal): Promise<boolean> {
   const frames = Number(values.frames)
+  if (!Number.isSafeInteger(frames) || frames < 1) throw new Error('--frames wants a whole number')
   const outDir = resolve(values.out)
   const framesDir = join(outDir, 'frames')
   await rm(framesDir, { recursive: true, force: true })

@@ -23,7 +23,7 @@ export interface ProgressView {
   end(): void
 }
 
-const BAR = 32
+const BAR = 26
 const COLOURS = ['cyan', 'magenta', 'yellow', 'green', 'blue'] as const
 
 /** A live bar on a terminal, a line every few frames elsewhere. */

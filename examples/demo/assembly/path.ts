@@ -170,7 +170,7 @@ export function follow(pixel: u32, sample: u32): void {
     let plain: f32 = 0.045
     if (at == 0) {
       // Far floor fades into the sky above the horizon.
-      const far = t * (1.0 / 26.0)
+      const far = t * (1.0 / 30.0)
       mist = 1.0 - 1.0 / (1.0 + far * far * far * far)
       if (mist > 0.004) {
         const down = dy

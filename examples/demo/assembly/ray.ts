@@ -115,9 +115,9 @@ export function sky(withSun: bool): void {
   const mid = height * height
   const low4 = mid * mid
   const low = low4 * low4
-  red = 0.022 + 0.1 * mid + 0.18 * low4 + 0.62 * low
-  green = 0.05 + 0.13 * mid + 0.035 * low4 + 0.11 * low
-  blue = 0.17 + 0.22 * mid + 0.02 * low4 - 0.13 * low
+  red = 0.012 + 0.07 * mid + 0.13 * low4 + 0.58 * low
+  green = 0.03 + 0.1 * mid + 0.02 * low4 + 0.12 * low
+  blue = 0.12 + 0.2 * mid - 0.1 * low
   const glow2 = towards * towards
   const glow4 = glow2 * glow2
   const glow16 = glow4 * glow4 * glow4 * glow4

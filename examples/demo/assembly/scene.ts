@@ -24,9 +24,9 @@ export const SUN_X: f32 = -0.7548
 export const SUN_Y: f32 = 0.3774
 export const SUN_Z: f32 = -0.5365
 export const SUN_SIZE: f32 = 0.055
-export const SUN_RED: f32 = 3.4
-export const SUN_GREEN: f32 = 2.2
-export const SUN_BLUE: f32 = 1.2
+export const SUN_RED: f32 = 4.2
+export const SUN_GREEN: f32 = 2.6
+export const SUN_BLUE: f32 = 1.3
 
 function put(index: i32, x: f32, y: f32, z: f32, radius: f32, kind: i32, roughness: f32, red: f32, green: f32, blue: f32): void {
   const at = spheres + STRIDE * index

@@ -88,7 +88,7 @@ for (let y = 0; y < height; y++) {
   }
   const percent = (100 * (y + 1)) / height
   if (percent >= told + 25) {
-    told = percent
+    told = percent - (percent % 25)
     print("frame " + frame.toString() + ": " + percent.toString() + " %")
   }
 }

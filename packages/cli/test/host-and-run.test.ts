@@ -32,6 +32,9 @@ const scripted = (options: string[], ...tokens: string[]) =>
     ...tokens,
   ])
 const attempts = async () => JSON.parse((await room.run('ps', '--json')).stdout) as Line[]
+/** Attempts that are not over; what a client has not heard of yet is listed longer. */
+const living = async () =>
+  (await attempts()).filter(({ phase }) => !['canceled', 'evicted', 'failed'].includes(phase))
 
 it('says first how the host is reached', async () => {
   expect(host.lines()[0]).toEqual(ready)
@@ -88,7 +91,7 @@ describe('run', () => {
       bytesUp: expect.any(Number),
       bytesDown: expect.any(Number),
     })
-    expect(lines.at(-1)!['bytesUp']).toBeGreaterThan(0)
+    expect(lines.at(-1)!['bytesDown']).toBeGreaterThan(0)
     const tasks = lines.filter((line) => line['event'] === 'task')
     expect(tasks.map((task) => task['key']).sort()).toEqual(['1', '2', '3'])
     for (const task of tasks) {
@@ -133,7 +136,7 @@ describe('run', () => {
         runtime: 'wasm',
         image: 'program.wasm',
         tasks: ['a', 'b/c'],
-        command: ['program', 'write', '/out/item.txt', 'got {{item}}'],
+        command: ['program', 'write', 'item.txt', 'got {{item}}'],
       }),
     )
     const ended = await room.run(
@@ -309,8 +312,6 @@ describe("the owner's rights", () => {
       by: 'host',
       reason: expect.stringContaining('need my machine'),
     })
-    const host = await import('../src/running-host.ts')
-    expect(host).toBeDefined()
     expect(run.lines().filter((line) => line['event'] === 'task')).toEqual([])
     await run.line((line) => line['phase'] === 'running' && line['attempt'] !== id)
   })
@@ -318,7 +319,7 @@ describe("the owner's rights", () => {
   it('blocks a client, whose attempts end', async () => {
     const [{ client }] = (await attempts()) as [Line]
     expect((await room.run('block', client)).code).toBe(0)
-    await expect.poll(attempts, { timeout: 20_000, interval: 500 }).toEqual([])
+    await expect.poll(living, { timeout: 20_000, interval: 500 }).toEqual([])
   })
 })
 

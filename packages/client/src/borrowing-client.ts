@@ -11,6 +11,7 @@ import {
 import type { Client, HostChange, Job, JobSummary } from './client.ts'
 import { type ClientJournal, newJobId } from './client-journal.ts'
 import type { HostDirectory } from './host-directory.ts'
+import { JobFailedError } from './job-failed-error.ts'
 import { JobHandle } from './job-handle.ts'
 import { JobRun } from './job-run.ts'
 import { prepareJob } from './prepare-job.ts'
@@ -156,11 +157,9 @@ export class BorrowingClient implements Client {
     const job = await this.submit(withWait(spec), options)
     const summary = await this.#toEnd(job, options.signal)
     if (summary.phase === 'completed') return summary
-    const error = summary.error ?? { code: 'JOB_FAILED', message: `job ${job.id} ${summary.phase}` }
-    throw ManyhandsError.fromJSON({
-      ...error,
-      details: { ...summary.error?.details, job: job.id, counts: summary.counts },
-    })
+    const error =
+      summary.error ?? new ManyhandsError('CANCELED', `job ${job.id} was ${summary.phase}`)
+    throw new JobFailedError(error, summary)
   }
 
   async *map<Item>(

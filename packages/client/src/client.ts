@@ -47,7 +47,7 @@ export interface Client extends AsyncDisposable {
   /**
    * Runs a job to its end. An abort of the signal cancels it.
    *
-   * @throws JOB_FAILED when a task failed (`details.counts`), NO_HOSTS when no host ever fits, CANCELED
+   * @throws JobFailedError: JOB_FAILED when a task failed, NO_HOSTS when no host ever fits; CANCELED
    */
   run<Item>(spec: JobSpec<Item>, options?: { signal?: AbortSignal }): Promise<JobSummary>
   /** Runs one task per item and yields the results in input order; a failed task is a result, not a throw. */
@@ -74,6 +74,11 @@ export interface Job<Item = unknown> {
   results(options?: { ordered?: boolean; signal?: AbortSignal }): AsyncIterable<TaskResult<Item>>
   /** What happened, from `since` (an event's `seq`) on. A reader that is too late gets a `gap` event. */
   events(options?: { since?: number; signal?: AbortSignal }): AsyncIterable<JobEvent>
+  /**
+   * What tasks wrote, as it arrives: of one task or of all. With `follow` until the job ends, else what
+   * is known now. Old output of a long job may be gone; the last bytes are in the task's result.
+   */
+  logs(options?: { task?: string; follow?: boolean; signal?: AbortSignal }): AsyncIterable<LogLine>
   /** Resolves when the job has ended, however it ended. */
   wait(options?: { signal?: AbortSignal }): Promise<JobSummary>
   /** Sends out no more tasks; what runs goes on. */
@@ -83,6 +88,14 @@ export interface Job<Item = unknown> {
   cancel(reason?: string): Promise<void>
   /** Every known host, with the rule that excludes it for this task, or why it waits. */
   why(taskKey: string): Promise<HostVerdict[]>
+}
+
+/** A piece of what a task wrote. */
+export interface LogLine {
+  task: string
+  attempt: string
+  stream: 'stdout' | 'stderr'
+  text: string
 }
 
 export interface JobCounts {

@@ -17,6 +17,11 @@ export class EventLog<Event extends { seq: number }> {
     this.#gap = gap
   }
 
+  /** Number of the newest event; 0 before the first. */
+  get last(): number {
+    return this.#next - 1
+  }
+
   append(make: (seq: number) => Event): void {
     this.#events.push(make(this.#next))
     this.#next += 1

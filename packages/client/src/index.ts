@@ -8,5 +8,7 @@ export type {
   JobEvent,
   JobProgress,
   JobSummary,
+  LogLine,
 } from './client.ts'
 export { createClient } from './create-client.ts'
+export { JobFailedError } from './job-failed-error.ts'

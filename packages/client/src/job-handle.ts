@@ -1,5 +1,13 @@
 import { type ArtifactStore, ManyhandsError, type TaskResult } from '@manyhands/core'
-import type { HostVerdict, Job, JobCounts, JobEvent, JobProgress, JobSummary } from './client.ts'
+import type {
+  HostVerdict,
+  Job,
+  JobCounts,
+  JobEvent,
+  JobProgress,
+  JobSummary,
+  LogLine,
+} from './client.ts'
 import type { ClientJournal, JournaledResult } from './client-journal.ts'
 import type { HostDirectory } from './host-directory.ts'
 import type { JobRun } from './job-run.ts'
@@ -74,6 +82,21 @@ export class JobHandle<Item> implements Job<Item> {
 
   events(options: { since?: number; signal?: AbortSignal } = {}): AsyncIterable<JobEvent> {
     return this.#parts.run.log.read(options.since, options.signal)
+  }
+
+  async *logs(
+    options: { task?: string; follow?: boolean; signal?: AbortSignal } = {},
+  ): AsyncGenerator<LogLine> {
+    const { log } = this.#parts.run
+    const last = options.follow ? Number.POSITIVE_INFINITY : log.last
+    if (last === 0) return
+    for await (const event of log.read(0, options.signal)) {
+      if (event.kind === 'log' && (options.task === undefined || event.task === options.task)) {
+        const { task, attempt, stream, text } = event
+        yield { task, attempt, stream, text }
+      }
+      if (event.seq >= last) return
+    }
   }
 
   async wait(options: { signal?: AbortSignal } = {}): Promise<JobSummary> {

@@ -23,9 +23,8 @@ export function createControlApp(options: {
   token: string
   version: string
   port: () => number
-  signal: AbortSignal
 }): Hono {
-  const { host, version, signal } = options
+  const { host, version } = options
   const app = new Hono()
   let streams = 0
 
@@ -83,11 +82,11 @@ export function createControlApp(options: {
   app.get('/v1/attempts', (c) => c.json(host.attempts()))
   app.get('/v1/attempts/:id', (c) => c.json(attempt(c.req.param('id'))))
   app.get('/v1/usage', (c) =>
-    streaming((onEnd) => eventStream(c, 'usage', usage(undefined), { signal, onEnd })),
+    streaming((onEnd) => eventStream(c, 'usage', usage(undefined), onEnd)),
   )
   app.get('/v1/attempts/:id/usage', (c) => {
     const { id } = attempt(c.req.param('id'))
-    return streaming((onEnd) => eventStream(c, 'usage', usage(id), { signal, onEnd }))
+    return streaming((onEnd) => eventStream(c, 'usage', usage(id), onEnd))
   })
   app.post('/v1/attempts/:id/kill', async (c) => {
     const { reason } = await readBody(c, killBody)

@@ -44,8 +44,6 @@ export async function* requestLines<Line>(
       hint: 'See whether the host still runs.',
       cause: error,
     })
-  } finally {
-    answer.destroy()
   }
 }
 

@@ -40,14 +40,12 @@ export interface ControlServerOptions {
  */
 export async function createControlServer(options: ControlServerOptions): Promise<ControlServer> {
   const token = options.token ?? randomBytes(32).toString('base64url')
-  const closing = new AbortController()
   let port = 0
   const app = createControlApp({
     host: options.host,
     token,
     version: VERSION,
     port: () => port,
-    signal: closing.signal,
   })
   const server = createAdaptorServer({
     fetch: app.fetch,
@@ -71,7 +69,6 @@ export async function createControlServer(options: ControlServerOptions): Promis
   let closed: Promise<void> | undefined
   const close = () => {
     closed ??= new Promise<void>((resolve) => {
-      closing.abort()
       server.close(() => resolve())
       server.closeAllConnections()
     })

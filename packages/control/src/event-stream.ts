@@ -9,23 +9,22 @@ export function eventStream(
   context: Context,
   event: string,
   open: (signal: AbortSignal) => AsyncIterable<unknown>,
-  options: { signal: AbortSignal; onEnd: () => void },
+  onEnd: () => void,
 ): Response {
   const lines = context.req.header('accept')?.includes('application/x-ndjson') === true
   const encoder = new TextEncoder()
   const abort = new AbortController()
-  const signal = AbortSignal.any([abort.signal, options.signal])
   let iterator: AsyncIterator<unknown> | undefined
   let ended = false
   const end = () => {
     if (ended) return
     ended = true
-    options.onEnd()
+    onEnd()
   }
   const body = new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        iterator = open(signal)[Symbol.asyncIterator]()
+        iterator = open(abort.signal)[Symbol.asyncIterator]()
         // Something has to be written before the first sample, or the caller sees no headers until then.
         controller.enqueue(encoder.encode(lines ? '\n' : ': open\n\n'))
       },
@@ -42,8 +41,7 @@ export function eventStream(
           controller.enqueue(encoder.encode(text))
         } catch (error) {
           end()
-          if (signal.aborted) controller.close()
-          else controller.error(error)
+          controller.error(error)
         }
       },
       cancel() {

@@ -58,6 +58,11 @@ describe('the guard', () => {
     expect(other.token).not.toBe(control.token)
   })
 
+  it('cannot be reached by any other address of this computer', async () => {
+    const other = fetch(`http://127.0.0.2:${control.port}/v1/version`)
+    await expect(other).rejects.toThrow('fetch failed')
+  })
+
   it.each([
     ['none', ''],
     ['another', 'Bearer nonsense'],

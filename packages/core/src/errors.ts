@@ -322,7 +322,7 @@ export interface ErrorDocument {
  * catch (error) { if (error instanceof ManyhandsError && error.retryable) … }
  */
 export class ManyhandsError extends Error {
-  override readonly name = 'ManyhandsError'
+  override readonly name: string = 'ManyhandsError'
   readonly code: ErrorCode
   readonly hint: string
   readonly details: Record<string, unknown> | undefined

@@ -11,7 +11,8 @@ export function resolveShare(options: ShareOptions = {}): Resources {
         ? Math.floor(totalmem() / 2)
         : parseByteSize(options.memory, 'share.memory'),
     diskBytes: parseByteSize(options.disk ?? '50GiB', 'share.disk'),
-    gpus: options.gpus ?? 0,
+    // No runtime of this release answers for a GPU, so all of them are none.
+    gpus: options.gpus === 'all' ? 0 : (options.gpus ?? 0),
     pids: options.pids ?? 65_536,
   }
 }

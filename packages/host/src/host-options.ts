@@ -1,6 +1,32 @@
 import { ManyhandsError, parseByteSize, parseDuration } from '@manyhands/core'
 import type { HostOptions } from './host.ts'
 
+const HOST_KEYS = [
+  'runtimes',
+  'share',
+  'policy',
+  'network',
+  'state',
+  'labels',
+  'orphanTime',
+  'holdResults',
+  'logger',
+]
+const SHARE_KEYS = ['cpus', 'memory', 'disk', 'gpus', 'pids']
+const POLICY_KEYS = ['clients', 'images', 'networkProfiles', 'maxRuntime', 'maxAttempts', 'admit']
+const NETWORK_KEYS = ['listen', 'bootstrap', 'mdns', 'gossip']
+
+/** A rule that is written but not understood must not be taken for one that is obeyed. */
+function refuseUnknown(prefix: string, value: object | undefined, known: string[]): void {
+  const unknown = Object.keys(value ?? {}).find((key) => !known.includes(key))
+  if (unknown === undefined) return
+  throw new ManyhandsError(
+    'CONFIG_INVALID',
+    `${prefix}${unknown}: unknown setting; expected one of ${known.join(', ')}`,
+    { details: { field: `${prefix}${unknown}` } },
+  )
+}
+
 /**
  * Checks what the owner wrote before anything starts.
  *
@@ -17,6 +43,10 @@ export function checkHostOptions(options: HostOptions): void {
   if (!Array.isArray(options.runtimes) || options.runtimes.length === 0) {
     fail('runtimes', 'at least one runtime, such as [docker(), wasm()]', options.runtimes)
   }
+  refuseUnknown('', options, HOST_KEYS)
+  refuseUnknown('share.', options.share, SHARE_KEYS)
+  refuseUnknown('policy.', options.policy, POLICY_KEYS)
+  refuseUnknown('network.', options.network, NETWORK_KEYS)
   const names = options.runtimes.map((runtime) => runtime.name)
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) fail('runtimes', 'each runtime once', twice)
@@ -28,6 +58,10 @@ export function checkHostOptions(options: HostOptions): void {
     }
   }
   positive('share.cpus', share.cpus, false)
+  if (share.gpus !== undefined && share.gpus !== 'all') {
+    if (!Number.isInteger(share.gpus) || share.gpus < 0)
+      fail('share.gpus', "a count or 'all'", share.gpus)
+  }
   positive('share.pids', share.pids, true)
   positive('policy.maxAttempts', policy.maxAttempts, true)
   const parsed = (work: () => unknown) => {

@@ -117,7 +117,8 @@ export interface ShareOptions {
   cpus?: number
   memory?: ByteSize
   disk?: ByteSize
-  gpus?: number
+  /** How many, or all that a driver answers for; default 0. */
+  gpus?: number | 'all'
   pids?: number
 }
 

@@ -147,7 +147,11 @@ describe('failure', () => {
     expect(job.phase).toBe('failed')
     await expect(
       client.run({ ...scripted('run', '--exit', '1'), tasks: [1], retry: { attempts: 1 } }),
-    ).rejects.toMatchObject({ code: 'JOB_FAILED', details: { counts: { failed: 1 } } })
+    ).rejects.toMatchObject({
+      name: 'JobFailedError',
+      code: 'JOB_FAILED',
+      details: { counts: { failed: 1 } },
+    })
   })
 
   it('tells out-of-memory and time-outs apart', async () => {
@@ -229,6 +233,20 @@ describe('failure', () => {
     await expect(
       client.run({ ...scripted('run'), runtime: 'other', tasks: [1], hosts: { wait: '300ms' } }),
     ).rejects.toMatchObject({ code: 'NO_HOSTS', message: expect.stringContaining('runtime other') })
+  })
+})
+
+describe('logs', () => {
+  it('bring what tasks wrote, of one task or of all', async () => {
+    const { client } = await network()
+    const job = await client.submit({
+      ...scripted('run', '--stdout', 'I am {{item}}'),
+      tasks: '1-3',
+    })
+    const all = await Array.fromAsync(job.logs({ follow: true }))
+    expect(all.map(({ text }) => text).sort()).toEqual(['I am 1', 'I am 2', 'I am 3'])
+    const one = await Array.fromAsync(job.logs({ task: '2' }))
+    expect(one).toMatchObject([{ task: '2', stream: 'stdout', text: 'I am 2' }])
   })
 })
 

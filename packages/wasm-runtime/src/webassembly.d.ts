@@ -20,5 +20,7 @@ declare namespace WebAssembly {
     readonly exports: Record<string, unknown>
   }
 
+  function validate(bytes: Uint8Array<ArrayBuffer>): boolean
+
   function compile(bytes: Uint8Array<ArrayBuffer>): Promise<Module>
 }

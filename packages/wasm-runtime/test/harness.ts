@@ -91,3 +91,12 @@ export async function said(task: RuntimeTask, text: string): Promise<void> {
   }
   throw new Error(`the task ended without saying ${text}: ${seen}`)
 }
+
+/** Polls until it holds. */
+export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const deadline = performance.now() + 20_000
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`gave up waiting until ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}

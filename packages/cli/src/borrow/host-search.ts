@@ -37,7 +37,9 @@ export async function waitForRuntime(
 ): Promise<void> {
   const { spec, waitMs } = request
   const runtime = spec.runtime ?? 'docker'
+  // A host that is going away takes nothing any more.
   const chosen = (offer: Offer) =>
+    !offer.draining &&
     (spec.hosts?.only?.includes(offer.peerId) ?? true) &&
     spec.hosts?.deny?.includes(offer.peerId) !== true
   const offers = (offer: Offer) => offer.runtimes.some(({ name }) => name === runtime)

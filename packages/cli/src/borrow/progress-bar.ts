@@ -41,7 +41,7 @@ export function summaryText(
   const lines = failures.slice(0, SHOWN_FAILURES).flatMap((result) => failureLines(result, output))
   if (counts.failed > SHOWN_FAILURES)
     lines.push(`… and ${counts.failed - SHOWN_FAILURES} more failed`)
-  if (summary.error !== undefined && summary.error.code !== 'JOB_FAILED') {
+  if (summary.error !== undefined && !['JOB_FAILED', 'CANCELED'].includes(summary.error.code)) {
     lines.push(`${output.style('red', 'error')} ${summary.error.code}: ${summary.error.message}`)
     lines.push(`hint: ${summary.error.hint}`)
   }

@@ -19,7 +19,7 @@ const FORCED_MS = 5000
 /** Lends this computer until the first signal, then drains. Returns the exit code. */
 export async function runHost(flags: HostFlags, context: CommandContext): Promise<number> {
   const { output, interruption } = context
-  const runtimes = await loadRuntimes(flags.runtime ?? DEFAULT_RUNTIMES)
+  const runtimes = await loadRuntimes(flags.runtime ?? DEFAULT_RUNTIMES, context.env)
   const options = await hostOptions(flags, runtimes, context, logger(output))
   await makeStateDirectory(options.state)
   const host = await orInterrupted(createHost(options), interruption.signal)

@@ -1,8 +1,14 @@
 import { ManyhandsError, type Runtime } from '@manyhands/core'
 
+type Environment = Record<string, string | undefined>
+
 /** Runtimes by name, loaded when asked for: an engine's client library is nobody's business else. */
-const LOADERS: Record<string, () => Promise<Runtime>> = {
-  docker: async () => (await import('@manyhands/docker-runtime')).docker(),
+const LOADERS: Record<string, (env: Environment) => Promise<Runtime>> = {
+  docker: async (env) => {
+    const { docker } = await import('@manyhands/docker-runtime')
+    // What Docker's own command honours; the library itself reads no environment.
+    return docker({ host: env['DOCKER_HOST'] || undefined })
+  },
   wasm: async () => (await import('@manyhands/wasm-runtime')).wasm(),
   // For tests of the command: runs nothing, does what its arguments say.
   scripted: async () => (await import('@manyhands/testing')).scripted(),
@@ -12,7 +18,7 @@ const LOADERS: Record<string, () => Promise<Runtime>> = {
 export const DEFAULT_RUNTIMES = ['docker', 'wasm']
 
 /** @throws USAGE for a name that is not known */
-export async function loadRuntimes(names: string[]): Promise<Runtime[]> {
+export async function loadRuntimes(names: string[], env: Environment): Promise<Runtime[]> {
   const runtimes: Runtime[] = []
   for (const name of new Set(names)) {
     const load = Object.hasOwn(LOADERS, name) ? LOADERS[name] : undefined
@@ -21,7 +27,7 @@ export async function loadRuntimes(names: string[]): Promise<Runtime[]> {
         hint: `Known runtimes: ${DEFAULT_RUNTIMES.join(', ')}.`,
       })
     }
-    runtimes.push(await load())
+    runtimes.push(await load(env))
   }
   return runtimes
 }
