@@ -4,7 +4,7 @@ export default defineConfig({
   resolve: { conditions: ['@manyhands/source'] },
   ssr: { resolve: { conditions: ['@manyhands/source'] } },
   test: {
-    include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
+    include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts', 'examples/*/test/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',

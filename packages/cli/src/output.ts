@@ -49,7 +49,8 @@ export function createOutput(streams: OutputStreams, format: OutputFormat): Outp
     format,
     live,
     get columns() {
-      return stderr.columns ?? 80
+      // 0 on terminals that do not know their size.
+      return stderr.columns || 80
     },
     event(event, fields) {
       if (format === 'jsonl') toStdout(`${eventLine(event, fields)}\n`)

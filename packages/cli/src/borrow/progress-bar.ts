@@ -13,7 +13,7 @@ export function progressText(progress: JobProgress, hosts: number, columns: numb
     ...(failed === 0 ? [] : [`${failed} failed`]),
     ...(rate === 0 ? [] : [`${rate >= 10 ? Math.round(rate) : rate.toFixed(1)}/s`]),
     plural(`${hosts} host`, hosts),
-    ...(etaMs === undefined ? [] : [`${formatDuration(etaMs)} left`]),
+    ...(etaMs === undefined || etaMs === 0 ? [] : [`${formatDuration(etaMs)} left`]),
   ]
   const text = parts.join(' · ')
   const room = Math.min(30, columns - text.length - 4)
