@@ -20,6 +20,8 @@ export interface AdmissionState {
   readonly blocked: ReadonlySet<string>
   readonly runtimes: ReadonlyMap<string, { runtime: Runtime; fingerprint: RuntimeFingerprint }>
   draining(): boolean
+  /** Attempts that are not over. */
+  live(): number
 }
 
 interface Rule {
@@ -93,11 +95,16 @@ const RULES: Rule[] = [
     name: 'runtime',
     temporary: false,
     refuse: ({ runtime }, { runtimes }) => {
-      const found = runtimes.get(runtime)
-      if (found === undefined) return `runtime ${runtime} is not offered`
-      return found.fingerprint.available
-        ? undefined
-        : `runtime ${runtime} is not available: ${found.fingerprint.detail ?? 'no reason known'}`
+      return runtimes.has(runtime) ? undefined : `runtime ${runtime} is not offered`
+    },
+  },
+  {
+    name: 'runtime',
+    temporary: true,
+    refuse: ({ runtime }, { runtimes }) => {
+      const fingerprint = runtimes.get(runtime)?.fingerprint
+      if (fingerprint === undefined || fingerprint.available) return undefined
+      return `runtime ${runtime} is not available: ${fingerprint.detail ?? 'no reason known'}`
     },
   },
   {
@@ -113,8 +120,8 @@ const RULES: Rule[] = [
   {
     name: 'maxAttempts',
     temporary: true,
-    refuse: (_, { ledger, policy }) =>
-      ledger.size >= (policy.maxAttempts ?? 1024) ? 'no free slot' : undefined,
+    refuse: (_, { live, policy }) =>
+      live() >= (policy.maxAttempts ?? 1024) ? 'no free slot' : undefined,
   },
 ]
 

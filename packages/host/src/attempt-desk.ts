@@ -38,8 +38,8 @@ export interface AttemptDeskOptions {
   acknowledged(attempt: Attempt): Promise<void>
 }
 
-/** How long a closing host waits for clients to listen. */
-const FLUSH_TURNS = 50
+/** How long a host that goes away waits for clients to fetch what is sealed. */
+const FLUSH_TURNS = 250
 const FLUSH_TURN_MS = 20
 
 interface ClientRelation {
@@ -66,6 +66,18 @@ export class AttemptDesk {
     return this.#attempts
   }
 
+  /** How many are not over. */
+  get liveCount(): number {
+    let count = 0
+    for (const attempt of this.#attempts.values()) if (!attempt.over) count += 1
+    return count
+  }
+
+  /** Resolves when nothing runs and nothing is being cleaned up any more. */
+  async idle(): Promise<void> {
+    await Promise.all([...this.#attempts.values()].map((attempt) => attempt.done.promise))
+  }
+
   /** Attempts that are not over. */
   live(): Attempt[] {
     return [...this.#attempts.values()].filter((attempt) => !attempt.over)
@@ -85,10 +97,11 @@ export class AttemptDesk {
     }))
     network.handle('attempt.offer', (params, { peer }) => this.#offer(params, peer))
     network.handle('attempt.cancel', async ({ ids, reason }, { peer }) => {
-      for (const attempt of this.#ownedBy(peer, ids)) {
-        attempt.intend({ phase: 'canceled', by: 'client', reason })
-      }
-      return {}
+      const owned = this.#ownedBy(peer, ids)
+      for (const attempt of owned) attempt.intend({ phase: 'canceled', by: 'client', reason })
+      // Nobody will fetch what is sealed already.
+      const sealed = owned.filter((attempt) => attempt.over).map((attempt) => attempt.id)
+      return sealed.length === 0 ? {} : this.#acknowledge(sealed, peer)
     })
     network.handle('attempt.acknowledge', ({ ids }, { peer }) => this.#acknowledge(ids, peer))
     network.handle('attempt.inventory', async ({ job }, { peer }) => ({
@@ -102,11 +115,15 @@ export class AttemptDesk {
       const job = new TextDecoder().decode(header)
       const ofJob = this.live().filter((attempt) => attempt.client === peer && attempt.job === job)
       // A stream may come before the job's first offer, so unknown jobs are let in; but not any number.
-      if (this.#relation(peer).outboxes.size >= LIMITS.jobsPerClient) {
+      const { outboxes } = this.#relation(peer)
+      if (!outboxes.has(job) && outboxes.size >= LIMITS.jobsPerClient) {
         throw new ManyhandsError('LIMIT', `client ${peer} follows too many jobs`)
       }
-      await this.#outbox(peer, job).feed(stream, ofJob)
-      this.#forgetIdle(peer, job)
+      try {
+        await this.#outbox(peer, job).feed(stream, ofJob)
+      } finally {
+        this.#forgetIdle(peer, job)
+      }
     })
   }
 
@@ -115,7 +132,7 @@ export class AttemptDesk {
     this.#attempts.set(attempt.id, attempt)
     this.#options.ledger.reserve(attempt.id, attempt.limits)
     this.#relation(attempt.client).held += 1
-    if (attempt.over) this.#options.ledger.release(attempt.id)
+    if (attempt.over) this.#keepOutputs(attempt)
     if (attempt.end !== undefined) this.#outbox(attempt.client, attempt.job).end(attempt)
   }
 
@@ -127,13 +144,16 @@ export class AttemptDesk {
 
   /** The end is durable: the reservation goes, the client hears of it. */
   sealed(attempt: Attempt): void {
-    this.#options.ledger.release(attempt.id)
+    attempt.endedAt = performance.now()
+    this.#keepOutputs(attempt)
     this.#options.board.changed()
     this.#outbox(attempt.client, attempt.job).end(attempt)
     this.#options.changed(attempt)
     // Who ends its own attempt waits for no result: nothing is kept for it.
     if (attempt.intent?.by === 'client') {
-      void attempt.done.promise.then(() => this.#acknowledge([attempt.id], attempt.client))
+      void attempt.done.promise
+        .then(() => this.#acknowledge([attempt.id], attempt.client))
+        .catch((cause) => this.#warn('forgetting a canceled attempt failed', attempt, cause))
     }
   }
 
@@ -143,7 +163,7 @@ export class AttemptDesk {
     await Promise.all(attempts.map((attempt) => attempt.done.promise))
   }
 
-  /** Waits a moment until connected clients have been told what there is to tell. */
+  /** Waits a moment until clients that listen have acknowledged what there is to tell. */
   async flush(): Promise<void> {
     const waiting = () =>
       this.#clients
@@ -251,10 +271,29 @@ export class AttemptDesk {
     await this.#options.journal.forget(over.map((attempt) => attempt.id))
     for (const attempt of over) {
       this.#drop(attempt)
+      this.#options.ledger.release(attempt.id)
       this.#clients.get(client)?.outboxes.get(attempt.job)?.acknowledged(attempt.id)
       await this.#options.acknowledged(attempt)
     }
+    if (over.length > 0) this.#options.board.changed()
+    for (const job of new Set(over.map((attempt) => attempt.job))) this.#forgetIdle(client, job)
     return {}
+  }
+
+  /** What is sealed needs no processor any more, but its outputs keep their place on the disk. */
+  #keepOutputs(attempt: Attempt): void {
+    const diskBytes = Math.min(attempt.limits.diskBytes, attempt.end?.outputs?.bytes ?? 0)
+    this.#options.ledger.change(attempt.id, {
+      cpus: 0,
+      memoryBytes: 0,
+      diskBytes,
+      gpus: 0,
+      pids: 0,
+    })
+  }
+
+  #warn(message: string, attempt: Attempt, cause: unknown): void {
+    this.#options.logger.warn(message, { attempt: attempt.id, cause: String(cause) })
   }
 
   #drop(attempt: Attempt): void {
@@ -320,6 +359,7 @@ export class AttemptDesk {
 
   /** Forgets a job that has nothing left to tell. */
   #forgetIdle(client: string, job: string): void {
+    if (this.#clients.get(client)?.outboxes.get(job)?.listening) return
     const attempts = this.#attempts.values()
     if (attempts.some((attempt) => attempt.client === client && attempt.job === job)) return
     this.#clients.get(client)?.outboxes.delete(job)
@@ -340,9 +380,10 @@ export class AttemptDesk {
   async expire(olderThanMs: number): Promise<void> {
     const now = performance.now()
     const old = [...this.#attempts.values()].filter(
-      (attempt) => attempt.over && now - attempt.acceptedAt > olderThanMs,
+      (attempt) => attempt.over && now - (attempt.endedAt ?? attempt.acceptedAt) > olderThanMs,
     )
     for (const attempt of old) await this.#acknowledge([attempt.id], attempt.client)
+    for (const client of [...this.#clients.keys()]) this.forgetClient(client)
   }
 }
 

@@ -34,6 +34,8 @@ export interface AttemptRunnerOptions {
   sealed(attempt: Attempt): void
 }
 
+const ARTIFACT_IMAGE = /^artifact:sha256:[0-9a-f]{64}$/
+
 /** What gives back what an attempt holds, newest last. Never throws. */
 type Cleanup = () => Promise<unknown>
 
@@ -107,12 +109,7 @@ export class AttemptRunner {
     await this.#seal(attempt, end)
     // Behind the announcement: the client need not wait for our housekeeping.
     for (const cleanup of cleanups.reverse()) {
-      await cleanup().catch((cause: unknown) => {
-        this.#options.logger.warn('cleaning up after an attempt failed', {
-          attempt: attempt.id,
-          cause: String(cause),
-        })
-      })
+      await cleanup().catch((cause) => this.#warn('cleaning up failed', attempt, cause))
     }
     attempt.runtimeTask = undefined
     attempt.done.resolve()
@@ -127,7 +124,14 @@ export class AttemptRunner {
       onProgress: () => {},
     }
     let image = attempt.spec.image
-    if (runtime.capabilities.image === 'artifact' && image.startsWith('artifact:')) {
+    if (runtime.capabilities.image === 'artifact') {
+      // Never a path: the client would choose which of the owner's files is opened.
+      if (!ARTIFACT_IMAGE.test(image)) {
+        throw new ManyhandsError(
+          'IMAGE_INVALID',
+          `runtime ${runtime.name} takes images as artifacts, not by the name ${image.slice(0, 100)}`,
+        )
+      }
       const root = image.slice('artifact:'.length)
       const stage = await inputs.acquire([{ path: '/in/image', root }], source)
       cleanups.push(stage.release)
@@ -151,10 +155,14 @@ export class AttemptRunner {
     attempt.runtimeTask = task
     attempt.startedAt = performance.now()
     cleanups.push(() => task.remove())
-    const kill = () => void task.kill()
+    const kill = () =>
+      void task.kill().catch((cause) => this.#warn('killing an attempt failed', attempt, cause))
     attempt.ending.signal.addEventListener('abort', kill, { once: true })
     if (attempt.ending.signal.aborted) kill()
-    const journaled = this.#options.journal.started(attempt.id, task.handle)
+    // Without this row a restarted host cannot adopt the sandbox, but the attempt itself goes on.
+    const journaled = this.#options.journal
+      .started(attempt.id, task.handle)
+      .catch((cause) => this.#warn('journaling a start failed', attempt, cause))
     this.#move(attempt, 'running')
     const drained = this.#drain(attempt, task)
     const exit = await task.wait()
@@ -173,10 +181,7 @@ export class AttemptRunner {
         this.#options.changed(attempt, { stream, bytes })
       }
     } catch (cause) {
-      this.#options.logger.warn('output of an attempt broke off', {
-        attempt: attempt.id,
-        cause: String(cause),
-      })
+      this.#warn('output of an attempt broke off', attempt, cause)
     }
   }
 
@@ -224,10 +229,7 @@ export class AttemptRunner {
       await this.#options.journal.sealed(attempt.id, phase, end)
     } catch (cause) {
       // Not durable, but the client can still be told; after a restart the attempt counts as failed.
-      this.#options.logger.warn('sealing an attempt failed', {
-        attempt: attempt.id,
-        cause: String(cause),
-      })
+      this.#warn('sealing an attempt failed', attempt, cause)
     }
     attempt.move(phase)
     this.#options.sealed(attempt)
@@ -249,6 +251,10 @@ export class AttemptRunner {
       stderrTail: attempt.stderr.bytes(),
       error: (known.error ?? (exit && exitError(exit, attempt)))?.toJSON(),
     }
+  }
+
+  #warn(message: string, attempt: Attempt, cause: unknown): void {
+    this.#options.logger.warn(message, { attempt: attempt.id, cause: String(cause) })
   }
 
   #move(attempt: Attempt, phase: AttemptPhase): void {

@@ -48,6 +48,8 @@ export class Attempt {
   /** Set while the sandbox exists. */
   runtimeTask: RuntimeTask | undefined
   startedAt: number | undefined
+  /** When its end was sealed, monotonic ms. */
+  endedAt: number | undefined
   end: AttemptEnd | undefined
   /** Settles when nothing of it runs any more and its end is sealed. */
   readonly done = Promise.withResolvers<void>()

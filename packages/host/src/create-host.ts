@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   createArtifactStore,
@@ -44,7 +44,6 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const workDir = join(state.dir, 'attempts')
   const inputsDir = join(state.dir, 'inputs')
   await mkdir(workDir, { recursive: true, mode: 0o700 })
-  await rm(inputsDir, { recursive: true, force: true })
 
   const journal = openHostJournal(state.persistent ? join(state.dir, 'host.db') : undefined, () =>
     randomBytes(8).toString('hex'),
@@ -76,7 +75,14 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const ledger = new AdmissionLedger(resolveShare(options.share))
   const blocked = new Set<string>()
   let draining = false
-  const admission: AdmissionState = { ledger, policy, blocked, runtimes, draining: () => draining }
+  const admission: AdmissionState = {
+    ledger,
+    policy,
+    blocked,
+    runtimes,
+    draining: () => draining,
+    live: () => desk.liveCount,
+  }
   const board = new OfferBoard({
     network,
     ledger,
@@ -132,7 +138,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
       .values()
       .some((attempt) => attempt.client === peer && attempt.end?.outputs?.root === root),
   )
-  await recoverAttempts({ journal, runtimes, desk, runner, workDir })
+  await recoverAttempts({ journal, runtimes, store, desk, runner, workDir, inputsDir })
   await desk.open()
   network.addEventListener('peer:disconnect', (event) => {
     desk.forgetClient((event as CustomEvent<string>).detail)

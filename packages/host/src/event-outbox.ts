@@ -22,11 +22,15 @@ export class EventOutbox {
   #pending = new Map<string, AttemptEvent>()
   #stream: FrameStream | undefined
   #wake: (() => void) | undefined
-  #sending = false
 
-  /** Whether somebody listens and has not heard everything. */
+  /** Whether somebody listens now. */
+  get listening(): boolean {
+    return this.#stream !== undefined
+  }
+
+  /** Whether somebody listens and has not acknowledged everything. */
   get telling(): boolean {
-    return this.#stream !== undefined && (this.#pending.size > 0 || this.#sending)
+    return this.listening && this.#ends.size > 0
   }
 
   /** Says what an attempt is doing now. Output chunks are added to those that wait. */
@@ -88,23 +92,25 @@ export class EventOutbox {
       open = false
       this.#wake?.()
     })
-    while (open && this.#stream === stream) {
-      const batch = this.#take()
-      if (batch.length === 0) {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve
-        })
-        // Whatever else happens in this turn travels in the same frame.
-        await new Promise<void>((resolve) => setImmediate(resolve))
-        continue
-      }
-      this.#sending = true
-      await stream.send(encodeDocument(batch)).finally(() => {
-        this.#sending = false
-      })
+    try {
+      while (open && this.#stream === stream) await this.#tell(stream)
+    } finally {
+      if (this.#stream === stream) this.#stream = undefined
     }
-    if (this.#stream === stream) this.#stream = undefined
     await stream.close().catch(() => stream.abort())
+  }
+
+  async #tell(stream: FrameStream): Promise<void> {
+    const batch = this.#take()
+    if (batch.length > 0) {
+      await stream.send(encodeDocument(batch))
+      return
+    }
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve
+    })
+    // Whatever else happens in this turn travels in the same frame.
+    await new Promise<void>((resolve) => setImmediate(resolve))
   }
 
   close(): void {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ArtifactStore, Network, WireInput } from '@manyhands/core'
@@ -29,7 +30,6 @@ export class InputStage {
   readonly #stages = new Map<string, Stage>()
   /** Artifacts held for later, by root, least recently used first, with their sizes. */
   readonly #kept = new Map<string, number>()
-  #built = 0
 
   /** @param keepBytes - how much is kept in the store for later jobs */
   constructor(dir: string, store: ArtifactStore, network: Network, keepBytes: number) {
@@ -51,13 +51,8 @@ export class InputStage {
     const key = inputs.map((input) => `${input.path}\0${input.root}`).join('\n')
     let stage = this.#stages.get(key)
     if (stage === undefined) {
-      for (const { root } of inputs) await this.#fetch(root, source)
-      stage = this.#stages.get(key)
-    }
-    if (stage === undefined) {
-      this.#built += 1
-      const dir = join(this.#dir, String(this.#built))
-      stage = { dir, users: 0, ready: this.#place(dir, inputs) }
+      const dir = join(this.#dir, randomBytes(8).toString('hex'))
+      stage = { dir, users: 0, ready: this.#build(dir, inputs, source) }
       this.#stages.set(key, stage)
     }
     const held = stage
@@ -71,31 +66,43 @@ export class InputStage {
     try {
       await held.ready
     } catch (cause) {
+      if (this.#stages.get(key) === held) this.#stages.delete(key)
       await release()
       throw cause
     }
     return { dir: held.dir, release }
   }
 
-  async #fetch(root: string, source: StageSource): Promise<void> {
-    this.#store.retain(root, HOLDER)
-    this.#kept.set(root, this.#kept.get(root) ?? 0)
-    const artifact = await this.#store.fetch(
-      root,
-      { network: this.#network, peer: source.peer },
-      { signal: source.signal, maxBytes: source.maxBytes, onProgress: source.onProgress },
-    )
-    this.#kept.delete(root)
-    this.#kept.set(root, artifact.size)
-    await this.#trim()
+  /** Holds every artifact of the stage until all are placed, however full the store is. */
+  async #build(dir: string, inputs: WireInput[], source: StageSource): Promise<void> {
+    const roots = new Set(inputs.map((input) => input.root))
+    for (const root of roots) this.#store.retain(root, dir)
+    try {
+      let left = source.maxBytes
+      for (const root of roots) {
+        const artifact = await this.#store.fetch(
+          root,
+          { network: this.#network, peer: source.peer },
+          { signal: source.signal, maxBytes: left, onProgress: source.onProgress },
+        )
+        left -= artifact.size
+        await this.#keep(root, artifact.size)
+      }
+      await this.#place(dir, inputs)
+    } finally {
+      for (const root of roots) await this.#store.release(root, dir)
+    }
   }
 
-  /** Lets go of what was not used for longest. Placed files live on: they are links. */
-  async #trim(): Promise<void> {
+  /** Holds an artifact for later jobs, and lets go of what was not used for longest. */
+  async #keep(newest: string, bytes: number): Promise<void> {
+    this.#store.retain(newest, HOLDER)
+    this.#kept.delete(newest)
+    this.#kept.set(newest, bytes)
     let total = 0
     for (const size of this.#kept.values()) total += size
     for (const [root, size] of this.#kept) {
-      if (total <= this.#keepBytes || this.#kept.size === 1) return
+      if (total <= this.#keepBytes) return
       this.#kept.delete(root)
       total -= size
       await this.#store.release(root, HOLDER)

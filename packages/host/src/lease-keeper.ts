@@ -1,7 +1,5 @@
 import type { Attempt } from './attempt.ts'
 
-/** A lease ends this many heartbeats after the last renewal that was answered. */
-const LEASE_HEARTBEATS = 6
 /** A timer that is later than this many heartbeats means that this computer slept or stalled. */
 const STALL_HEARTBEATS = 3
 
@@ -33,11 +31,6 @@ export class LeaseKeeper {
     this.#options = options
     this.#heartbeatMs = options.heartbeatMs
     this.#schedule()
-  }
-
-  /** Whether the client was heard of within the lease. */
-  get held(): boolean {
-    return performance.now() - this.#renewedAt < LEASE_HEARTBEATS * this.#heartbeatMs
   }
 
   setHeartbeat(heartbeatMs: number): void {

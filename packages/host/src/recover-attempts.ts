@@ -1,6 +1,11 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ManyhandsError, type Runtime, type RuntimeFingerprint } from '@manyhands/core'
+import {
+  type ArtifactStore,
+  ManyhandsError,
+  type Runtime,
+  type RuntimeFingerprint,
+} from '@manyhands/core'
 import { Attempt } from './attempt.ts'
 import type { AttemptDesk } from './attempt-desk.ts'
 import type { AttemptRunner } from './attempt-runner.ts'
@@ -14,22 +19,30 @@ import type { HostJournal } from './host-journal.ts'
 export async function recoverAttempts(parts: {
   journal: HostJournal
   runtimes: ReadonlyMap<string, { runtime: Runtime; fingerprint: RuntimeFingerprint }>
+  store: ArtifactStore
   desk: AttemptDesk
   runner: AttemptRunner
   workDir: string
+  inputsDir: string
 }): Promise<void> {
-  const { journal, runtimes, desk, runner, workDir } = parts
+  const { journal, runtimes, store, desk, runner, workDir, inputsDir } = parts
   const adopted = new Set<string>()
   for (const row of journal.attempts()) {
     if (row.end !== undefined) {
       const sealed = new Attempt(row, row.phase)
       sealed.end = row.end
+      sealed.endedAt = performance.now()
       sealed.done.resolve()
+      if (row.end.outputs !== undefined) store.retain(row.end.outputs.root, row.id)
       desk.restore(sealed)
       continue
     }
     const runtime = runtimes.get(row.spec.runtime)?.runtime
-    const task = row.handle === undefined ? undefined : await runtime?.recover(row.handle)
+    // An engine that does not answer now has no sandbox that could be taken up.
+    const task =
+      row.handle === undefined
+        ? undefined
+        : await runtime?.recover(row.handle).catch(() => undefined)
     const attempt = new Attempt(row, task === undefined ? 'offered' : 'staging')
     desk.restore(attempt)
     if (task === undefined) {
@@ -46,6 +59,9 @@ export async function recoverAttempts(parts: {
       if (!adopted.has(handle.id)) await (await runtime.recover(handle))?.remove()
     }
   }
+  // Inputs of an adopted sandbox are mounted in it: then all of them stay until the next start.
+  if (adopted.size === 0) await rm(inputsDir, { recursive: true, force: true })
+  await store.sweep()
   const running = new Set(desk.live().map((attempt) => attempt.id))
   for (const name of await readdir(workDir)) {
     if (!running.has(name)) await rm(join(workDir, name), { recursive: true, force: true })

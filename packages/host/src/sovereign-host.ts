@@ -156,6 +156,7 @@ export class SovereignHost extends EventTarget implements Host {
       this.#parts.setDraining()
       await this.#parts.desk.end(this.#parts.desk.live(), evicted('the host is closing'))
       await this.#parts.desk.flush()
+      await this.#parts.desk.idle()
       await this.#parts.close()
     })()
     return this.#closing
@@ -168,6 +169,8 @@ export class SovereignHost extends EventTarget implements Host {
   async #drained(): Promise<DrainReport> {
     const before = this.#parts.desk.live()
     await Promise.all(before.map((attempt) => attempt.done.promise))
+    // What is sealed is handed over to those who are there to take it.
+    await this.#parts.desk.flush()
     const report: DrainReport = {
       completed: before.filter((attempt) => attempt.phase === 'completed').length,
       evicted: before.filter((attempt) => attempt.phase === 'evicted').length,

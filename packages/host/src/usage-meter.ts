@@ -13,6 +13,7 @@ export class UsageMeter {
   readonly #readers = new Set<(sample: UsageSample) => void>()
   readonly #closing = new AbortController()
   readonly #timer: NodeJS.Timeout
+  #sampling = false
 
   /** @param measured - called after each sample of an attempt */
   constructor(running: () => Iterable<Attempt>, measured: (attempt: Attempt) => void) {
@@ -75,6 +76,17 @@ export class UsageMeter {
   }
 
   async #sample(): Promise<void> {
+    // An engine that hangs delays the next round instead of piling up questions.
+    if (this.#sampling) return
+    this.#sampling = true
+    try {
+      await this.#sampleAll()
+    } finally {
+      this.#sampling = false
+    }
+  }
+
+  async #sampleAll(): Promise<void> {
     for (const attempt of this.#running()) {
       if (attempt.phase !== 'running' && attempt.phase !== 'paused') continue
       await this.measure(attempt)
