@@ -1,7 +1,9 @@
 import {
   type ArtifactStore,
   type Duration,
+  isTerminal,
   type JobSpec,
+  LIMITS,
   ManyhandsError,
   type Network,
   type Offer,
@@ -32,6 +34,7 @@ export interface BorrowingClientParts {
 /** The client as its users see it: turns specs into jobs, and waits for things. */
 export class BorrowingClient implements Client {
   readonly #parts: BorrowingClientParts
+  /** Handles by id, oldest first; of those that ended only the newest are kept. */
   readonly #jobs = new Map<string, JobHandle<unknown>>()
   #closing: Promise<void> | undefined
 
@@ -94,8 +97,16 @@ export class BorrowingClient implements Client {
     signal?.throwIfAborted()
     const { promise, resolve, reject } = Promise.withResolvers<Offer[]>()
     const look = () => {
-      const found = directory.offers().filter(where)
-      if (found.length >= min) resolve(found)
+      try {
+        const found = directory.offers().filter(where)
+        if (found.length >= min) resolve(found)
+      } catch (cause) {
+        reject(
+          new ManyhandsError('SPEC_INVALID', `where threw: ${(cause as Error)?.message}`, {
+            cause,
+          }),
+        )
+      }
     }
     const aborted = () => reject(signal?.reason)
     const timer = setTimeout(() => {
@@ -135,7 +146,7 @@ export class BorrowingClient implements Client {
       if (before !== undefined) return this.job<Item>(before.id)
     }
     const id = newJobId()
-    await journal.addJob({
+    const added = journal.addJob({
       id,
       key: spec.key,
       name: prepared.name,
@@ -143,9 +154,18 @@ export class BorrowingClient implements Client {
       phase: 'queued',
       submittedAt: new Date().toISOString(),
     })
+    try {
+      await added
+    } catch (cause) {
+      // Somebody submitted the same key in the same moment.
+      const winner = spec.key === undefined ? undefined : journal.jobByKey(spec.key)
+      if (winner?.specHash === prepared.specHash) return this.job<Item>(winner.id)
+      throw cause
+    }
     const run = new JobRun(id, prepared as never, journal)
     const handle = new JobHandle<Item>({ run, journal, store, scheduler, directory })
     this.#jobs.set(id, handle as JobHandle<unknown>)
+    this.#forgetOldJobs()
     scheduler.add(run)
     return handle
   }
@@ -187,7 +207,7 @@ export class BorrowingClient implements Client {
   }
 
   jobs(): JobSummary[] {
-    return [...this.#parts.scheduler.jobs.values()].map((run) => run.summary).reverse()
+    return [...this.#jobs.values()].map((job) => job.summary).reverse()
   }
 
   close(): Promise<void> {
@@ -215,11 +235,21 @@ export class BorrowingClient implements Client {
     }
   }
 
+  #forgetOldJobs(): void {
+    let over = this.#jobs.size - LIMITS.jobsRemembered
+    for (const [id, job] of this.#jobs) {
+      if (over <= 0) return
+      if (!isTerminal(job.phase)) continue
+      this.#jobs.delete(id)
+      over -= 1
+    }
+  }
+
   #throwIfClosed(): void {
     if (this.#closing !== undefined) throw new ManyhandsError('CLOSED', 'this client is closed')
   }
 }
 
 function withWait<Item>(spec: JobSpec<Item>): JobSpec<Item> {
-  return { ...spec, hosts: { wait: RUN_WAIT, ...spec.hosts } }
+  return { ...spec, hosts: { ...spec.hosts, wait: spec.hosts?.wait ?? RUN_WAIT } }
 }

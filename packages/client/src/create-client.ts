@@ -66,11 +66,10 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
     scheduler.poke()
   })
   network.handle('lease.renew', async ({ ids, offer }, { peer }) => {
-    directory.link(peer).heard()
-    if (offer.peerId === peer) directory.offered(offer)
-    return { unwanted: scheduler.unwanted(peer, ids) }
+    if (directory.record(peer) !== undefined && offer.peerId === peer) directory.offered(offer)
+    return { unwanted: scheduler.renewed(peer, ids) }
   })
-  // Inputs go to the hosts that were offered a task of a job with them.
+  // Inputs of running jobs go to hosts that this client knows, and to nobody else.
   await store.serve(network, (peer, root) =>
     directory.record(peer) === undefined
       ? false

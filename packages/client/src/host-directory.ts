@@ -1,10 +1,14 @@
 import { LIMITS, type Logger, type Network, type Offer } from '@manyhands/core'
+import PQueue from 'p-queue'
 import type { HostChange } from './client.ts'
 import { HostLink, type HostLinkEvents } from './host-link.ts'
 import { HostRecord } from './host-record.ts'
 
-/** Hosts heard of by hearsay that are dialed at once. */
+/** Hosts heard of by hearsay that are dialed at once, and that wait for it. */
 const DIALS = 16
+const WAITING_DIALS = 1000
+/** How often hosts that are connected but silent are asked again, ms. */
+const ASK_AGAIN_MS = 1_000
 
 export interface HostDirectoryOptions {
   network: Network
@@ -23,7 +27,9 @@ export class HostDirectory extends EventTarget {
   readonly #options: HostDirectoryOptions
   readonly #records = new Map<string, HostRecord>()
   readonly #links = new Map<string, HostLink>()
+  readonly #dials = new PQueue({ concurrency: DIALS })
   readonly #dialing = new Set<string>()
+  #keptAt = 0
   #closed = false
 
   constructor(options: HostDirectoryOptions) {
@@ -36,9 +42,12 @@ export class HostDirectory extends EventTarget {
     network.addEventListener('peer:disconnect', (event) => {
       this.unreachable((event as CustomEvent<string>).detail)
     })
-    network.addEventListener('offer', (event) =>
-      this.#heardOf((event as CustomEvent<Offer>).detail),
-    )
+    network.addEventListener('offer', (event) => {
+      const { detail: offer } = event as CustomEvent<Offer>
+      // Gossip is signed by the host itself.
+      if (this.#records.get(offer.peerId)?.present) this.offered(offer)
+      else this.#heardOf(offer)
+    })
     for (const peer of network.peers()) this.#greet(peer)
   }
 
@@ -91,7 +100,24 @@ export class HostDirectory extends EventTarget {
     const record = this.#records.get(peer)
     if (record === undefined || !record.present) return
     record.present = false
+    record.absentSince = performance.now()
     this.#changed({ kind: 'gone', peerId: peer })
+  }
+
+  /** Asks silent hosts again, and forgets those that are gone for long. */
+  keep(): void {
+    const now = performance.now()
+    if (now - this.#keptAt < ASK_AGAIN_MS) return
+    this.#keptAt = now
+    for (const [peer, record] of this.#records) {
+      if (record.present || record.inFlight.size > 0) continue
+      if (this.#options.network.isConnected(peer)) this.#greet(peer)
+      else if (now - record.absentSince > LIMITS.offerTtlMs) {
+        this.#records.delete(peer)
+        void this.#links.get(peer)?.close()
+        this.#links.delete(peer)
+      }
+    }
   }
 
   /**
@@ -117,6 +143,8 @@ export class HostDirectory extends EventTarget {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#dials.clear()
+    this.#changed({ kind: 'gone', peerId: '' })
     await Promise.all([...this.#links.values()].map((link) => link.close()))
   }
 
@@ -145,15 +173,14 @@ export class HostDirectory extends EventTarget {
     const { network } = this.#options
     const { peerId } = offer
     if (this.#closed || peerId === network.peerId) return
-    const known = this.#records.get(peerId)
-    if (known?.present) {
-      if (known.update(offer)) this.#changed({ kind: 'changed', offer })
-      return
-    }
-    if (network.isConnected(peerId) || this.#dialing.has(peerId) || this.#dialing.size >= DIALS)
-      return
+    // What others say of a host is believed only as a reason to ask it.
+    if (this.#records.get(peerId)?.present || network.isConnected(peerId)) return
+    if (this.#dialing.has(peerId) || this.#dialing.size >= WAITING_DIALS) return
     this.#dialing.add(peerId)
-    void this.#dial(offer).finally(() => this.#dialing.delete(peerId))
+    void this.#dials
+      .add(() => this.#dial(offer))
+      .catch(() => {})
+      .finally(() => this.#dialing.delete(peerId))
   }
 
   async #dial(offer: Offer): Promise<void> {

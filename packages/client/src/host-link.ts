@@ -19,6 +19,7 @@ const SUSPECT_HEARTBEATS = 3
 const LEASE_HEARTBEATS = 6 * 1.02
 /** How long acknowledgements wait for company, ms. */
 const ACKNOWLEDGE_MS = 5
+const HEARTBEAT_MS = { least: 100, most: 60_000 }
 const RECONNECT_MS = { first: 50, most: 2_000 }
 
 const eventsSchema = z.array(attemptEventSchema).max(LIMITS.attemptsPerClient)
@@ -64,9 +65,13 @@ export class HostLink {
     this.#heardAt = performance.now()
   }
 
+  get leaseMs(): number {
+    return LEASE_HEARTBEATS * this.#heartbeatMs
+  }
+
   get leaseState(): 'held' | 'suspect' | 'over' {
     const silentMs = performance.now() - this.#heardAt
-    if (silentMs > LEASE_HEARTBEATS * this.#heartbeatMs) return 'over'
+    if (silentMs > this.leaseMs) return 'over'
     return silentMs > SUSPECT_HEARTBEATS * this.#heartbeatMs ? 'suspect' : 'held'
   }
 
@@ -78,7 +83,11 @@ export class HostLink {
       { v: 1, agent: 'manyhands/0.1', heartbeatMs: this.#heartbeatMs },
       { signal: this.#closing.signal },
     )
-    this.#heartbeatMs = answer.heartbeatMs
+    // Within reason: a lease that never ends is none.
+    this.#heartbeatMs = Math.min(
+      HEARTBEAT_MS.most,
+      Math.max(HEARTBEAT_MS.least, answer.heartbeatMs),
+    )
     this.heard()
     return answer.offer
   }
@@ -100,6 +109,8 @@ export class HostLink {
 
   /** The host may forget this end. Sent soon, together with others; a lost one is repeated by the host. */
   acknowledge(id: string): void {
+    // A host that cannot be told repeats the end later; the newest are worth most.
+    if (this.#acknowledge.length >= LIMITS.attemptsPerClient) this.#acknowledge.shift()
     this.#acknowledge.push(id)
     this.#acknowledging ??= this.#flush().finally(() => {
       this.#acknowledging = undefined

@@ -7,6 +7,21 @@ import {
 } from '@manyhands/core'
 import { Throughput } from './throughput.ts'
 
+/** How long a host that refused is left alone, ms. */
+const REST_MS = { first: 50, most: 5_000 }
+/** A failure faster than this is suspicious, ms; this many distinct tasks make a black hole. */
+const QUICK_MS = 2_000
+const QUICK_FAILURES = 3
+/** A black hole gets one probe in this time, ms. */
+const PROBE_MS = 60_000
+/** Images remembered per host. */
+const IMAGES = 64
+
+interface ImageRecord {
+  failed: Set<string>
+  probeAt: number
+}
+
 /** What this client knows of one host: its word (the offer), what we hold there, how it did so far. */
 export class HostRecord {
   readonly peerId: string
@@ -19,13 +34,17 @@ export class HostRecord {
   suspect = false
   /** Connected, or believed to be reachable. */
   present = true
+  /** Since when it is not, monotonic ms. */
+  absentSince = 0
+  /** Asked again no sooner than this, monotonic ms: it refused lately although it seemed to have room. */
+  restUntil = 0
   readonly #rate = new Throughput()
+  readonly #images = new Map<string, ImageRecord>()
   #completed = 0
   #failed = 0
   #lost = 0
   #evicted = 0
-  #quickFailures = 0
-  #probeAt = 0
+  #refusals = 0
 
   constructor(offer: Offer) {
     this.peerId = offer.peerId
@@ -69,32 +88,56 @@ export class HostRecord {
     }
   }
 
-  /** Remembers how an attempt ended; `quickMs` says what counts as suspiciously fast. */
-  record(
-    end: 'completed' | 'failed' | 'lost' | 'evicted',
-    durationMs: number,
-    quickMs: number,
-  ): void {
-    if (end === 'completed') {
-      this.#completed += 1
-      this.#quickFailures = 0
-      this.#rate.add()
-    } else if (end === 'failed') {
-      this.#failed += 1
-      this.#quickFailures = durationMs < quickMs ? this.#quickFailures + 1 : 0
-    } else if (end === 'lost') this.#lost += 1
-    else this.#evicted += 1
+  /** It said no to an offer: the more often in a row, the longer it is left alone. */
+  refused(): void {
+    const waitMs = Math.min(REST_MS.most, REST_MS.first * 2 ** this.#refusals)
+    this.#refusals += 1
+    this.restUntil = performance.now() + waitMs * (0.5 + Math.random())
   }
 
-  /**
-   * Whether this host eats tasks: three quick failures in a row and nothing done well. Then it gets one
-   * probe a minute.
-   */
-  blackHole(probeMs: number): boolean {
-    if (this.#quickFailures < 3) return false
-    const now = performance.now()
-    if (now < this.#probeAt) return true
-    this.#probeAt = now + probeMs
-    return false
+  accepted(): void {
+    this.#refusals = 0
+    this.restUntil = 0
+  }
+
+  /** Remembers how an attempt ended. A quick failure of a task counts once against host and image. */
+  record(
+    end: 'completed' | 'failed' | 'lost' | 'evicted',
+    of: { image: string; task: string; durationMs: number },
+  ): void {
+    if (end === 'lost') this.#lost += 1
+    else if (end === 'evicted') this.#evicted += 1
+    else if (end === 'completed') {
+      this.#completed += 1
+      this.#rate.add()
+      this.#images.delete(of.image)
+    } else {
+      this.#failed += 1
+      if (of.durationMs < QUICK_MS) this.#imageRecord(of.image).failed.add(of.task)
+    }
+  }
+
+  /** Whether this host eats tasks of an image: quick failures of several, nothing done well since. */
+  isBlackHole(image: string): boolean {
+    const record = this.#images.get(image)
+    if (record === undefined || record.failed.size < QUICK_FAILURES) return false
+    return performance.now() < record.probeAt
+  }
+
+  /** A task of the image goes there: if it eats tasks, it is the only one for a while. */
+  probed(image: string): void {
+    const record = this.#images.get(image)
+    if (record !== undefined) record.probeAt = performance.now() + PROBE_MS
+  }
+
+  #imageRecord(image: string): ImageRecord {
+    let record = this.#images.get(image)
+    if (record === undefined) {
+      if (this.#images.size >= IMAGES) this.#images.clear()
+      record = { failed: new Set(), probeAt: 0 }
+      this.#images.set(image, record)
+    }
+    if (record.failed.size < QUICK_FAILURES) record.probeAt = performance.now() + PROBE_MS
+    return record
   }
 }

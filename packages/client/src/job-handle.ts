@@ -56,6 +56,10 @@ export class JobHandle<Item> implements Job<Item> {
     return this.#parts.run.counts
   }
 
+  get summary(): JobSummary {
+    return this.#parts.run.summary
+  }
+
   get progress(): JobProgress {
     return this.#parts.run.progress
   }

@@ -14,7 +14,7 @@ import type { JobCounts, JobEvent, JobProgress, JobSummary } from './client.ts'
 import type { ClientJournal } from './client-journal.ts'
 import { EventLog } from './event-log.ts'
 import type { PreparedJob } from './prepare-job.ts'
-import { Task } from './task.ts'
+import { type LiveAttempt, Task } from './task.ts'
 import { NO_OUTPUTS } from './task-outputs.ts'
 import { Throughput } from './throughput.ts'
 
@@ -38,6 +38,8 @@ export class JobRun {
   readonly running = new Map<string, Task>()
   /** Tasks that were ever out and are not over, by fingerprint: a late result still finds its task. */
   readonly sent = new Map<string, Task>()
+  /** How many attempts that count are at which host. */
+  readonly attemptsAt = new Map<string, number>()
   /** Hosts that are not asked again for this job, with what they said. */
   readonly excluded = new Map<string, ErrorDocument>()
   readonly log: EventLog<JobEvent>
@@ -48,6 +50,8 @@ export class JobRun {
   bytesDown = 0
   /** What the scheduler wants to be told: there is something to send out. */
   onReady: () => void = () => {}
+  /** The source or the cutting of tasks is broken: the job has to end. */
+  onBroken: (error: ManyhandsError) => void = () => {}
   readonly #journal: ClientJournal
   readonly #startedAt = performance.now()
   readonly #throughput = new Throughput()
@@ -55,6 +59,8 @@ export class JobRun {
   readonly #source: AsyncIterator<unknown> | Iterator<unknown>
   #phase: JobPhase = 'queued'
   #read = 0
+  /** An item that was asked for and has not come yet. */
+  #pending: Promise<IteratorResult<unknown>> | undefined
   #sourceDone = false
   #filling = false
   #error: ErrorDocument | undefined
@@ -151,12 +157,21 @@ export class JobRun {
     if (this.ready.length >= READY_WINDOW / 2) return
     this.#filling = true
     void this.#fill()
-      .catch((cause) => this.abort('failed', toManyhandsError(cause, 'SPEC_INVALID')))
+      .catch((cause) => this.onBroken(toManyhandsError(cause, 'SPEC_INVALID')))
       .finally(() => {
         this.#filling = false
         this.onReady()
         this.finishIfDone()
       })
+  }
+
+  /** Whether an attempt counts for its host's share of this job. */
+  count(attempt: LiveAttempt, counts: boolean): void {
+    if (attempt.counted === counts) return
+    attempt.counted = counts
+    const count = (this.attemptsAt.get(attempt.host) ?? 0) + (counts ? 1 : -1)
+    if (count > 0) this.attemptsAt.set(attempt.host, count)
+    else this.attemptsAt.delete(attempt.host)
   }
 
   /** Takes a waiting task out of the queue: it goes to a host. */
@@ -289,15 +304,20 @@ export class JobRun {
   async #fill(): Promise<void> {
     while (this.ready.length < READY_WINDOW && !this.#sourceDone && !this.#finishing) {
       const batch: Task[] = []
-      while (batch.length < INTAKE && !this.#sourceDone) {
-        const { done, value } = await this.#source.next()
-        if (done) {
+      while (batch.length < INTAKE) {
+        this.#pending ??= Promise.resolve(this.#source.next())
+        // What was read is not kept waiting for a source that is slow with the next item.
+        const next =
+          batch.length === 0 ? await this.#pending : await Promise.race([this.#pending, turn()])
+        if (next === undefined) break
+        this.#pending = undefined
+        if (next.done) {
           this.#sourceDone = true
           break
         }
         const index = this.#read
         this.#read += 1
-        batch.push(await this.#taskOf(value, index, batch))
+        batch.push(await this.#taskOf(next.value, index, batch))
       }
       if (batch.length === 0) return
       await this.#journal.addTasks(
@@ -323,6 +343,11 @@ export class JobRun {
     }
     return new Task(this.id, index, `${key}~${index}`, item, overrides)
   }
+}
+
+/** Undefined, after everything that is already due has happened. */
+function turn(): Promise<undefined> {
+  return new Promise((resolve) => setImmediate(() => resolve(undefined)))
 }
 
 function itemText(task: Task): string {

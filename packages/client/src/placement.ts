@@ -3,9 +3,6 @@ import type { HostRecord } from './host-record.ts'
 import type { JobRun } from './job-run.ts'
 import type { Task } from './task.ts'
 
-/** A black hole gets one probe in this time, ms. */
-const PROBE_MS = 60_000
-
 /**
  * Why this host never gets tasks of this job, or undefined when it may. The words are those that
  * `job.why` shows.
@@ -44,17 +41,24 @@ export function passingRefusal(job: JobRun, host: HostRecord): string | undefine
   if (!host.present) return 'not connected'
   if (host.suspect) return 'suspect: no renewal of its leases lately'
   if (host.offer.draining) return 'draining'
+  if (performance.now() < host.restUntil) return 'refused lately, is asked again soon'
+  if (host.isBlackHole(base.image)) return 'failed several tasks of this image at once'
   if (!host.fits(base.resources)) {
     const short = firstShortage(base.resources, host.free)!
     return `busy: ${host.free[short]} ${short} free, the job asks for ${base.resources[short]}`
   }
-  const here = attemptsAt(job, host.peerId)
+  const here = job.attemptsAt.get(host.peerId) ?? 0
   if (here >= (spec.hosts?.perHost ?? Number.POSITIVE_INFINITY)) return 'hosts.perHost reached'
   if (host.inFlight.size >= LIMITS.attemptsPerClient) return 'too many attempts of ours there'
-  if (here === 0 && spec.hosts?.max !== undefined && hostsInUse(job) >= spec.hosts.max) {
+  if (here === 0 && spec.hosts?.max !== undefined && job.attemptsAt.size >= spec.hosts.max) {
     return 'hosts.max reached'
   }
   return undefined
+}
+
+/** Whether a host will take work at all, now or when something ends. */
+export function mayWork(host: HostRecord): boolean {
+  return host.present && !host.offer.draining
 }
 
 /** The best host for a task among the candidates, or undefined when it has to wait. */
@@ -66,13 +70,13 @@ export function chooseHost(
   const open = candidates.filter((host) => passingRefusal(job, host) === undefined)
   // A host that failed this task is asked again only when there is no other candidate at all.
   const fresh = open.filter((host) => !task.avoid.has(host.peerId))
-  const others = candidates.some((host) => host.present && !task.avoid.has(host.peerId))
+  const others = candidates.some((host) => mayWork(host) && !task.avoid.has(host.peerId))
   const pool = fresh.length > 0 || others ? fresh : open
   let best: HostRecord | undefined
   let bestScore = Number.NEGATIVE_INFINITY
   for (const host of pool) {
     const score = scoreOf(job, host)
-    if (score <= bestScore || host.blackHole(PROBE_MS)) continue
+    if (score <= bestScore) continue
     best = host
     bestScore = score
   }
@@ -92,26 +96,4 @@ function scoreOf(job: JobRun, host: HostRecord): number {
       cause,
     })
   }
-}
-
-function attemptsAt(job: JobRun, host: string): number {
-  if (
-    job.prepared.spec.hosts?.perHost === undefined &&
-    job.prepared.spec.hosts?.max === undefined
-  ) {
-    return 0
-  }
-  let count = 0
-  for (const task of job.running.values()) {
-    for (const attempt of task.running) if (attempt.host === host) count += 1
-  }
-  return count
-}
-
-function hostsInUse(job: JobRun): number {
-  const hosts = new Set<string>()
-  for (const task of job.running.values()) {
-    for (const attempt of task.running) hosts.add(attempt.host)
-  }
-  return hosts.size
 }

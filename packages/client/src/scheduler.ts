@@ -12,7 +12,7 @@ import type { HostDirectory } from './host-directory.ts'
 import type { HostRecord } from './host-record.ts'
 import type { JobRun } from './job-run.ts'
 import { judgeError } from './judge-end.ts'
-import { chooseHost, standingRefusal } from './placement.ts'
+import { chooseHost, mayWork, passingRefusal, standingRefusal } from './placement.ts'
 import type { Settlement } from './settlement.ts'
 import type { LiveAttempt, Task } from './task.ts'
 
@@ -65,8 +65,10 @@ export class Scheduler {
   add(job: JobRun): void {
     this.#jobs.set(job.id, job)
     job.onReady = () => this.poke()
+    job.onBroken = (error) => void this.abort(job, 'failed', error)
     job.fill()
     void job.ended.promise.then(() => {
+      this.#jobs.delete(job.id)
       for (const link of this.#options.directory.links()) link.unfollow(job.id)
       this.poke()
     })
@@ -101,10 +103,30 @@ export class Scheduler {
     this.poke()
   }
 
-  /** Ids among these that this client does not want any more. */
-  unwanted(host: string, ids: string[]): string[] {
+  /**
+   * A host renews leases. Answers the ids that are not wanted any more; attempts that it was given and
+   * does not name for a whole lease are lost, whatever else it says.
+   */
+  renewed(host: string, ids: string[]): string[] {
+    const now = performance.now()
+    const link = this.#options.directory.link(host)
+    link.heard()
+    const named = new Set(ids)
     const wanted = new Set<string>()
-    for (const { attempt } of this.#attemptsAt(host)) if (!attempt.canceled) wanted.add(attempt.id)
+    for (const { job, task, attempt } of this.#attemptsAt(host)) {
+      if (attempt.canceled) continue
+      if (named.has(attempt.id)) {
+        wanted.add(attempt.id)
+        attempt.renewedAt = now
+        this.#options.settlement.back(job, task, attempt)
+      } else if (
+        attempt.acceptedAt !== undefined &&
+        now - Math.max(attempt.acceptedAt, attempt.renewedAt) > link.leaseMs &&
+        !this.#options.settlement.settling(attempt)
+      ) {
+        this.#options.settlement.lost(job, task, attempt)
+      }
+    }
     return ids.filter((id) => !wanted.has(id))
   }
 
@@ -116,7 +138,7 @@ export class Scheduler {
   /** Ends a job before its time. Resolves when the hosts were told. */
   async abort(job: JobRun, phase: 'failed' | 'canceled', error: ManyhandsError): Promise<void> {
     const tasks = job.abort(phase, error)
-    await this.#options.settlement.cancelAttempts(tasks, error.message)
+    await this.#options.settlement.cancelAttempts(job, tasks, error.message)
     await job.ended.promise
   }
 
@@ -159,6 +181,10 @@ export class Scheduler {
       }
       job.take(task)
       const attempt = task.nextAttempt(host.peerId)
+      // Where nothing of ours ran, nothing was renewed: the lease begins now.
+      if (host.inFlight.size === 0) this.#options.directory.link(host.peerId).heard()
+      job.count(attempt, true)
+      host.probed(job.prepared.base.image)
       host.hold(attempt.id, job.prepared.base.resources)
       inFlight += 1
       const entry = outgoing.get(host) ?? { host, job, sends: [] }
@@ -170,7 +196,7 @@ export class Scheduler {
         void this.#send({ host, job, sends: sends.slice(at, at + LIMITS.attemptsPerOffer) })
       }
     }
-    const stalled = candidates.length === 0 && job.running.size === 0
+    const stalled = !candidates.some(mayWork) && job.running.size === 0
     job.stalledSince = stalled ? (job.stalledSince ?? performance.now()) : undefined
     if (job.ready.length > 0) this.#askBusy(candidates)
   }
@@ -196,9 +222,11 @@ export class Scheduler {
       for (const { id, accepted, error } of answer.answers) {
         const send = byId.get(id)
         if (send === undefined) continue
+        byId.delete(id)
         if (accepted) {
           send.attempt.acceptedAt = performance.now()
           send.task.dispatches += 1
+          host.accepted()
           this.#tellAttempt(job, send.task, send.attempt, 'offered')
         } else {
           const refusal = ManyhandsError.fromJSON(
@@ -207,13 +235,20 @@ export class Scheduler {
           settlement.refused(job, send.task, send.attempt, refusal, judgeError(refusal.code))
         }
       }
-      directory.offered(answer.offer)
+      const silent = new ManyhandsError(
+        'HOST_FAILED',
+        `host ${host.peerId} did not answer an offer`,
+      )
+      for (const { task, attempt } of byId.values()) {
+        settlement.refused(job, task, attempt, silent, 'move')
+      }
+      if (answer.offer.peerId === host.peerId) directory.offered(answer.offer)
     } catch (cause) {
       const error = toManyhandsError(cause, 'PEER_GONE')
       for (const { task, attempt } of sends) {
         if (attempt.acceptedAt === undefined) settlement.refused(job, task, attempt, error, 'move')
       }
-      if (error.blame === 'network') directory.unreachable(host.peerId)
+      if (!this.#options.network.isConnected(host.peerId)) directory.unreachable(host.peerId)
     } finally {
       this.poke()
     }
@@ -233,6 +268,7 @@ export class Scheduler {
     const now = performance.now()
     const late = now - this.#tickAt - TICK_MS
     this.#tickAt = now
+    this.#options.directory.keep()
     this.#options.directory.watchLeases(late, (host) => {
       for (const { job, task, attempt } of this.#attemptsAt(host)) {
         this.#options.settlement.lost(job, task, attempt)
@@ -248,10 +284,8 @@ export class Scheduler {
   /** A job for which no host fits waits as long as it was told to; an image that nobody has is told soon. */
   #giveUpStalled(job: JobRun, now: number): void {
     const waitedMs = now - job.stalledSince!
-    const said = [...job.excluded.values()]
-    const noImage = said.find(({ code }) => code === 'IMAGE_NOT_FOUND')
-    const everyoneSaid = said.length > 0 && said.length >= this.#options.directory.records().length
-    if (noImage !== undefined && everyoneSaid && waitedMs > NO_IMAGE_GRACE_MS) {
+    const noImage = [...job.excluded.values()].find(({ code }) => code === 'IMAGE_NOT_FOUND')
+    if (noImage !== undefined && waitedMs > NO_IMAGE_GRACE_MS) {
       void this.abort(job, 'failed', ManyhandsError.fromJSON(noImage))
       return
     }
@@ -263,7 +297,10 @@ export class Scheduler {
     const seen = this.#options.directory.records()
     const reasons = seen
       .slice(0, 5)
-      .map((host) => `${host.peerId.slice(-8)}: ${standingRefusal(job, host) ?? 'not connected'}`)
+      .map(
+        (host) =>
+          `${host.peerId.slice(-8)}: ${standingRefusal(job, host) ?? passingRefusal(job, host) ?? 'not connected'}`,
+      )
     return new ManyhandsError(
       'NO_HOSTS',
       seen.length === 0
@@ -282,8 +319,12 @@ export class Scheduler {
       if (host.inFlight.size > 0 || !host.present) continue
       void this.#options.network
         .call(host.peerId, 'offer.get', {})
-        .then(({ offer }) => this.#options.directory.offered(offer))
-        .catch(() => this.#options.directory.unreachable(host.peerId))
+        .then(({ offer }) => {
+          if (offer.peerId === host.peerId) this.#options.directory.offered(offer)
+        })
+        .catch(() => {
+          // A host that is gone is noticed by its connection.
+        })
     }
   }
 
@@ -291,7 +332,7 @@ export class Scheduler {
     for (const job of this.#jobs.values()) {
       for (const task of [...job.sent.values()]) {
         for (const attempt of task.attempts.values()) {
-          if (attempt.host === host && !attempt.lost) yield { job, task, attempt }
+          if (attempt.host === host) yield { job, task, attempt }
         }
       }
     }

@@ -12,20 +12,17 @@ import {
   type TaskResult,
   toManyhandsError,
 } from '@manyhands/core'
-import PQueue from 'p-queue'
+import { resultOf, validated } from './attempt-result.ts'
 import type { HostDirectory } from './host-directory.ts'
 import type { JobRun } from './job-run.ts'
 import { judgeEnd, type Verdict } from './judge-end.ts'
+import { OutputFetcher } from './output-fetcher.ts'
+import { mayWork, standingRefusal } from './placement.ts'
 import type { LiveAttempt, Task } from './task.ts'
-import { NO_OUTPUTS, storedOutputs } from './task-outputs.ts'
+import { NO_OUTPUTS } from './task-outputs.ts'
 
-/** Outputs that are fetched at once, over all hosts. */
-const FETCHES = 16
-const FETCH_TRIES = 3
-/** How long a full disk is waited for before the same outputs are tried again, ms. */
+/** How long a full disk of ours is waited for before a result is written again, ms. */
 const DISK_FULL_WAIT_MS = 10_000
-/** A failure faster than this counts towards calling a host a black hole, ms. */
-const QUICK_MS = 2_000
 
 export interface SettlementOptions {
   network: Network
@@ -40,13 +37,15 @@ export interface SettlementOptions {
  */
 export class Settlement {
   readonly #options: SettlementOptions
-  readonly #fetches = new PQueue({ concurrency: FETCHES })
+  readonly #outputs: OutputFetcher
   readonly #closing = new AbortController()
   /** Ends that are being worked on: a host repeats what was not acknowledged. */
   readonly #working = new Set<string>()
 
   constructor(options: SettlementOptions) {
     this.#options = options
+    const { network, store } = options
+    this.#outputs = new OutputFetcher({ network, store, closing: this.#closing.signal })
   }
 
   async event(host: string, job: JobRun | undefined, event: AttemptEvent): Promise<void> {
@@ -54,15 +53,17 @@ export class Settlement {
     const task = job?.sent.get(event.attempt.slice(0, event.attempt.lastIndexOf('.')))
     const attempt = task?.attempts.get(event.attempt)
     if (job === undefined || task === undefined || attempt === undefined || attempt.host !== host) {
-      if (event.end !== undefined) this.#forget(host, event.attempt)
+      if (event.end === undefined) return
+      record?.letGo(event.attempt)
+      this.#forget(host, event.attempt)
       return
     }
+    if (this.#working.has(event.attempt)) return
     this.#tell(job, task, attempt, event)
     if (event.end === undefined || !isTerminal(event.phase)) return
-    if (this.#working.has(event.attempt)) return
     this.#working.add(event.attempt)
     try {
-      record?.letGo(event.attempt)
+      this.#leave(job, attempt)
       await this.#settle(job, task, attempt, event, event.end)
     } finally {
       this.#working.delete(event.attempt)
@@ -77,19 +78,36 @@ export class Settlement {
     error: ManyhandsError,
     verdict: Exclude<Verdict, 'accept'>,
   ): void {
-    this.#drop(task, attempt)
+    this.#drop(job, task, attempt)
+    this.#options.directory.record(attempt.host)?.refused()
+    // Being full or leaving is no fault; what is refused for other reasons must end some time.
+    if (error.code !== 'HOST_BUSY' && error.code !== 'HOST_DRAINING') task.dispatches += 1
     if (verdict === 'move-and-exclude') job.excluded.set(attempt.host, error.toJSON())
-    if (verdict === 'give-up') void this.#fail(job, task, attempt.host, error)
-    else this.#goOn(job, task)
+    if (verdict === 'give-up' && !this.#elsewhere(job, task, attempt.host)) {
+      this.#fail(job, task, attempt.host, error)
+    } else this.#goOn(job, task, error)
+  }
+
+  /** Whether an attempt's end is being worked on. */
+  settling(attempt: LiveAttempt): boolean {
+    return this.#working.has(attempt.id)
+  }
+
+  /** A host that was given up names an attempt again: it goes on where it is, if nobody else took it. */
+  back(job: JobRun, task: Task, attempt: LiveAttempt): void {
+    if (!attempt.lost || attempt.canceled || task.phase !== 'queued') return
+    attempt.lost = false
+    job.take(task)
+    job.count(attempt, true)
+    this.#options.directory.record(attempt.host)?.hold(attempt.id, job.prepared.base.resources)
   }
 
   /** The host vanished under it. A late result may still win. */
   lost(job: JobRun, task: Task, attempt: LiveAttempt): void {
     if (attempt.lost || attempt.canceled) return
     attempt.lost = true
-    const record = this.#options.directory.record(attempt.host)
-    record?.letGo(attempt.id)
-    record?.record('lost', 0, QUICK_MS)
+    this.#leave(job, attempt)
+    this.#record(job, task, attempt, 'lost', 0)
     task.deaths.add(attempt.host)
     const error = new ManyhandsError('HOST_LOST', `host ${attempt.host} vanished under the task`)
     job.tell({
@@ -105,20 +123,20 @@ export class Settlement {
         'TASK_POISON',
         `task ${task.key} coincided with the deaths of ${task.deaths.size} hosts`,
       )
-      void this.#fail(job, task, attempt.host, poison)
+      this.#fail(job, task, attempt.host, poison)
       return
     }
     this.#goOn(job, task)
   }
 
   /** Ends what runs of these tasks. Resolves when the hosts were told, or cannot be. */
-  async cancelAttempts(tasks: Task[], reason: string, except?: string): Promise<void> {
+  async cancelAttempts(job: JobRun, tasks: Task[], reason: string, except?: string): Promise<void> {
     const byHost = new Map<string, string[]>()
     for (const task of tasks) {
       for (const attempt of task.attempts.values()) {
         if (attempt.canceled || attempt.id === except) continue
         attempt.canceled = true
-        this.#options.directory.record(attempt.host)?.letGo(attempt.id)
+        this.#leave(job, attempt)
         byHost.set(attempt.host, [...(byHost.get(attempt.host) ?? []), attempt.id])
       }
     }
@@ -129,8 +147,7 @@ export class Settlement {
 
   async close(): Promise<void> {
     this.#closing.abort()
-    this.#fetches.clear()
-    await this.#fetches.onIdle()
+    await this.#outputs.close()
   }
 
   async #settle(
@@ -140,14 +157,13 @@ export class Settlement {
     event: AttemptEvent,
     end: AttemptEnd,
   ): Promise<void> {
-    const record = this.#options.directory.record(attempt.host)
     const verdict = judgeEnd(event.phase, end)
     if (attempt.canceled || task.phase === 'completed' || task.phase === 'failed') {
       this.#forget(attempt.host, attempt.id)
       return
     }
     if (verdict === 'accept') {
-      record?.record('completed', end.durationMs, QUICK_MS)
+      this.#record(job, task, attempt, 'completed', end.durationMs)
       await this.#accept(job, task, attempt, end)
       return
     }
@@ -157,51 +173,55 @@ export class Settlement {
         message: end.reason ?? `the attempt ended as ${event.phase}`,
       },
     )
-    const evicted = event.phase === 'evicted'
-    // A task that fails everywhere says nothing about a host; one that fails here alone does.
-    const hostsFault = error.blame === 'host' || job.counts.completed > 0
-    if (evicted) record?.record('evicted', end.durationMs, QUICK_MS)
-    else if (hostsFault) record?.record('failed', end.durationMs, QUICK_MS)
-    this.#drop(task, attempt)
-    if (verdict === 'move-and-exclude') job.excluded.set(attempt.host, error.toJSON())
-    if (verdict === 'task-failure') {
-      task.failures += 1
-      task.avoid.add(attempt.host)
+    const others = this.#elsewhere(job, task, attempt.host)
+    // Where nobody else could do better, a task's failure says nothing about its host.
+    if (event.phase === 'lost') task.deaths.add(attempt.host)
+    if (event.phase === 'evicted' || event.phase === 'lost') {
+      this.#record(job, task, attempt, event.phase, end.durationMs)
+    } else if (error.blame === 'host' || others) {
+      this.#record(job, task, attempt, 'failed', end.durationMs)
     }
-    const over = verdict === 'give-up' || task.failures >= job.prepared.failures
+    this.#drop(job, task, attempt)
+    if (verdict === 'move-and-exclude') job.excluded.set(attempt.host, error.toJSON())
+    if (verdict === 'task-failure') task.failures += 1
+    if (verdict === 'task-failure' || verdict === 'give-up') task.avoid.add(attempt.host)
+    // One host's word that nobody can run it is not enough where another can be asked.
+    const hopeless = verdict === 'give-up' && !others
+    const over = hopeless || task.failures >= job.prepared.failures
     if (over) {
-      const outputs = await this.#outputs(job, attempt, end).catch(() => NO_OUTPUTS)
+      const outputs = await this.#outputs.fetch(job, attempt, end).catch(() => NO_OUTPUTS)
       await this.#finish(
         job,
         task,
         'failed',
         resultOf(job, task, attempt.host, end, outputs, error),
       )
-    } else this.#goOn(job, task)
+    } else this.#goOn(job, task, error)
     this.#forget(attempt.host, attempt.id)
   }
 
   async #accept(job: JobRun, task: Task, attempt: LiveAttempt, end: AttemptEnd): Promise<void> {
     let outputs: TaskOutputs
     try {
-      outputs = await this.#outputs(job, attempt, end)
+      outputs = await this.#outputs.fetch(job, attempt, end)
     } catch (cause) {
       if (this.#closing.signal.aborted) return
       this.#options.logger.warn('outputs could not be fetched', {
         attempt: attempt.id,
         cause: String(cause),
       })
-      this.#drop(task, attempt)
-      this.#goOn(job, task)
+      this.#drop(job, task, attempt)
+      task.avoid.add(attempt.host)
+      this.#goOn(job, task, toManyhandsError(cause))
       this.#forget(attempt.host, attempt.id)
       return
     }
     const result = resultOf(job, task, attempt.host, end, outputs)
     const refusal = await validated(job, result)
     if (refusal !== undefined) {
-      this.#options.directory.record(attempt.host)?.record('failed', end.durationMs, QUICK_MS)
+      this.#record(job, task, attempt, 'failed', end.durationMs)
       task.avoid.add(attempt.host)
-      this.#drop(task, attempt)
+      this.#drop(job, task, attempt)
       this.#goOn(job, task, refusal)
     } else {
       await this.#finish(job, task, 'completed', result, attempt.id)
@@ -216,13 +236,56 @@ export class Settlement {
     result: TaskResult,
     winner?: string,
   ): Promise<void> {
-    const accepted = await job.settle(task, phase, result)
-    if (accepted) void this.cancelAttempts([task], 'another attempt has won', winner)
+    const accepted = await this.#settleOnce(job, task, phase, result)
+    if (accepted) void this.cancelAttempts(job, [task], 'another attempt has won', winner)
   }
 
-  async #fail(job: JobRun, task: Task, host: string, error: ManyhandsError): Promise<void> {
+  /** A full disk of ours is no reason to lose a result: it is waited for. */
+  async #settleOnce(
+    job: JobRun,
+    task: Task,
+    phase: 'completed' | 'failed',
+    result: TaskResult,
+  ): Promise<boolean> {
+    while (true) {
+      try {
+        return await job.settle(task, phase, result)
+      } catch (cause) {
+        if (toManyhandsError(cause).code !== 'DISK_FULL' || job.over) throw cause
+        await delay(DISK_FULL_WAIT_MS, undefined, { signal: this.#closing.signal, ref: false })
+      }
+    }
+  }
+
+  #fail(job: JobRun, task: Task, host: string, error: ManyhandsError): void {
     const result = { ...job.resultWithout(task, 'failed', error), host }
-    await this.#finish(job, task, 'failed', result)
+    this.#finish(job, task, 'failed', result).catch((cause) => {
+      this.#options.logger.warn('a failed task could not be settled', { cause: String(cause) })
+    })
+  }
+
+  /** Whether a host that did not fail this task yet may take it. */
+  #elsewhere(job: JobRun, task: Task, here: string): boolean {
+    return this.#options.directory
+      .records()
+      .some(
+        (host) =>
+          host.peerId !== here &&
+          mayWork(host) &&
+          !task.avoid.has(host.peerId) &&
+          standingRefusal(job, host) === undefined,
+      )
+  }
+
+  #record(
+    job: JobRun,
+    task: Task,
+    attempt: LiveAttempt,
+    end: 'completed' | 'failed' | 'lost' | 'evicted',
+    durationMs: number,
+  ): void {
+    const of = { image: job.prepared.base.image, task: task.fingerprint, durationMs }
+    this.#options.directory.record(attempt.host)?.record(end, of)
   }
 
   /** The task goes elsewhere, unless another attempt of it still runs or it was sent out too often. */
@@ -234,51 +297,21 @@ export class Settlement {
         'DISPATCH_EXHAUSTED',
         `task ${task.key} was sent out ${task.dispatches} times without an outcome${error ? `: ${error.message}` : ''}`,
       )
-      void this.#fail(job, task, [...task.avoid].at(-1) ?? '', exhausted)
+      this.#fail(job, task, [...task.avoid].at(-1) ?? '', exhausted)
       return
     }
     job.requeue(task)
   }
 
-  #drop(task: Task, attempt: LiveAttempt): void {
+  #drop(job: JobRun, task: Task, attempt: LiveAttempt): void {
     task.attempts.delete(attempt.id)
-    this.#options.directory.record(attempt.host)?.letGo(attempt.id)
+    this.#leave(job, attempt)
   }
 
-  async #outputs(job: JobRun, attempt: LiveAttempt, end: AttemptEnd): Promise<TaskOutputs> {
-    if (end.outputs === undefined) return NO_OUTPUTS
-    const { root } = end.outputs
-    const { network, store, directory } = this.#options
-    // Held for the job before it is there: nothing may sweep it up in between.
-    store.retain(root, job.id)
-    for (let tries = 1; ; tries += 1) {
-      try {
-        let before = 0
-        await this.#fetches.add(() =>
-          store.fetch(
-            root,
-            { network, peer: attempt.host },
-            {
-              signal: this.#closing.signal,
-              onProgress: (bytes) => {
-                job.bytesDown += bytes - before
-                before = bytes
-              },
-            },
-          ),
-        )
-        return await storedOutputs(store, root)
-      } catch (cause) {
-        const error = toManyhandsError(cause)
-        if (this.#closing.signal.aborted || job.over) throw error
-        // The result stays sealed at the host: our own full disk is no reason to compute it again.
-        if (error.code === 'DISK_FULL') tries = 0
-        else if (tries >= FETCH_TRIES || attempt.lost) throw error
-        const waitMs =
-          error.code === 'DISK_FULL' ? DISK_FULL_WAIT_MS : directory.link(attempt.host).heartbeatMs
-        await delay(waitMs, undefined, { signal: this.#closing.signal, ref: false })
-      }
-    }
+  /** It holds nothing at its host any more. */
+  #leave(job: JobRun, attempt: LiveAttempt): void {
+    job.count(attempt, false)
+    this.#options.directory.record(attempt.host)?.letGo(attempt.id)
   }
 
   #tell(job: JobRun, task: Task, attempt: LiveAttempt, event: AttemptEvent): void {
@@ -305,50 +338,5 @@ export class Settlement {
 
   #forget(host: string, attempt: string): void {
     this.#options.directory.link(host).acknowledge(attempt)
-  }
-}
-
-async function validated(job: JobRun, result: TaskResult): Promise<ManyhandsError | undefined> {
-  try {
-    await job.prepared.spec.validate?.(result)
-    return undefined
-  } catch (cause) {
-    return new ManyhandsError(
-      'VALIDATION_FAILED',
-      `validate: ${(cause as Error)?.message ?? cause}`,
-      { cause },
-    )
-  }
-}
-
-function resultOf(
-  job: JobRun,
-  task: Task,
-  host: string,
-  end: AttemptEnd,
-  outputs: TaskOutputs,
-  error?: ManyhandsError,
-): TaskResult {
-  const decoder = new TextDecoder()
-  return {
-    job: job.id,
-    key: task.key,
-    index: task.index,
-    item: task.item,
-    ok: error === undefined,
-    phase: error === undefined ? 'completed' : 'failed',
-    exitCode: end.exitCode,
-    signal: end.signal,
-    timedOut: end.timedOut,
-    canceled: false,
-    oom: end.oom,
-    host,
-    attempts: Math.max(1, task.dispatches),
-    durationMs: end.durationMs,
-    usage: end.usage,
-    outputs,
-    stdoutTail: decoder.decode(end.stdoutTail),
-    stderrTail: decoder.decode(end.stderrTail),
-    ...(error === undefined ? {} : { error: error.toJSON() }),
   }
 }

@@ -20,6 +20,10 @@ export interface LiveAttempt {
   canceled: boolean
   /** When the host's yes arrived, monotonic ms. */
   acceptedAt: number | undefined
+  /** When the host last named it in a renewal, monotonic ms. */
+  renewedAt: number
+  /** Whether it counts in its job's attempts per host. */
+  counted: boolean
   readonly sentAt: number
 }
 
@@ -74,6 +78,8 @@ export class Task {
       lost: false,
       canceled: false,
       acceptedAt: undefined,
+      renewedAt: performance.now(),
+      counted: false,
       sentAt: performance.now(),
     }
     this.attempts.set(attempt.id, attempt)

@@ -55,6 +55,8 @@ export const LIMITS = {
   logBytes: 1024 * 1024,
   /** Events that a log keeps for a reader that is late; then it gets a gap marker. */
   eventsBuffered: 10_000,
+  /** Jobs that a client still answers about after they ended; their results stay in its journal. */
+  jobsRemembered: 256,
   /** Attempts that one client may hold at one host. */
   attemptsPerClient: 4096,
   /** Jobs of one client that a host tells about at once. */

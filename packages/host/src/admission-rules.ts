@@ -194,6 +194,9 @@ export async function explainRequest(
 /** The error that a client gets for a refusal. */
 export function refusalError(verdict: RuleVerdict): ManyhandsError {
   const details = { rule: verdict.rule }
+  if (verdict.rule === 'runtime' && verdict.temporary) {
+    return new ManyhandsError('RUNTIME_UNAVAILABLE', verdict.detail, { details })
+  }
   if (verdict.rule === 'draining')
     return new ManyhandsError('HOST_DRAINING', verdict.detail, { details })
   return new ManyhandsError(

@@ -376,6 +376,17 @@ export class AttemptDesk {
     this.#clients.delete(client)
   }
 
+  /** Lets go of everything that is kept for a client. */
+  async abandon(client: string): Promise<void> {
+    const over = [...this.#attempts.values()].filter(
+      (attempt) => attempt.client === client && attempt.over,
+    )
+    await this.#acknowledge(
+      over.map((attempt) => attempt.id),
+      client,
+    )
+  }
+
   /** Lets go of sealed ends that nobody fetched for too long. */
   async expire(olderThanMs: number): Promise<void> {
     const now = performance.now()

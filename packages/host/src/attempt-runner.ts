@@ -214,7 +214,7 @@ export class AttemptRunner {
   }
 
   async #seal(attempt: Attempt, end: AttemptEnd): Promise<void> {
-    const phase: AttemptPhase = attempt.intent?.phase ?? (end.error ? 'failed' : 'completed')
+    const phase = attempt.intent?.phase ?? phaseOf(end)
     if (attempt.intent !== undefined) {
       end.by = attempt.intent.by
       end.reason = attempt.intent.reason
@@ -281,6 +281,11 @@ export class AttemptRunner {
   #dirOf(attempt: Attempt): string {
     return join(this.#options.workDir, attempt.id)
   }
+}
+
+function phaseOf(end: AttemptEnd): AttemptPhase {
+  if (end.error === undefined) return 'completed'
+  return end.error.code === 'HOST_LOST' ? 'lost' : 'failed'
 }
 
 /** What an exit means; undefined is success. Exit code 0 alone is not: it must have ended by itself. */

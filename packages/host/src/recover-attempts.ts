@@ -46,7 +46,7 @@ export async function recoverAttempts(parts: {
     const attempt = new Attempt(row, task === undefined ? 'offered' : 'staging')
     desk.restore(attempt)
     if (task === undefined) {
-      const error = new ManyhandsError('HOST_FAILED', 'the host was restarted under the task')
+      const error = new ManyhandsError('HOST_LOST', 'the host was restarted under the task')
       await runner.refuse(attempt, error)
     } else {
       adopted.add(task.handle.id)

@@ -149,6 +149,8 @@ export class SovereignHost extends EventTarget implements Host {
     const mine = this.#parts.desk.live().filter((attempt) => attempt.client === peerId)
     const ended = this.#parts.desk.end(mine, evicted('the client was blocked'))
     await Promise.all([ended, this.#parts.block(peerId)])
+    // It will never come to acknowledge.
+    await this.#parts.desk.abandon(peerId)
   }
 
   close(): Promise<void> {

@@ -82,7 +82,19 @@ function openError(cause: unknown, path: string | undefined): ManyhandsError {
     }
     return new ManyhandsError('STATE_LOCKED', `${path} is in use by ${holder}`, { cause })
   }
-  return new ManyhandsError('STATE_CORRUPT', `journal ${path} cannot be opened: ${message}`, { cause })
+  return new ManyhandsError('STATE_CORRUPT', `journal ${path} cannot be opened: ${message}`, {
+    cause,
+  })
+}
+
+/** SQLite's codes for an I/O error and for a full disk. */
+const IO_ERROR = 10
+const FULL = 13
+
+function journalError(cause: unknown): ManyhandsError {
+  const code = (cause as { errcode?: number }).errcode
+  const full = code !== undefined && [IO_ERROR, FULL].includes(code & 0xff)
+  return toManyhandsError(cause, full ? 'DISK_FULL' : 'INTERNAL')
 }
 
 interface Pending {
@@ -163,7 +175,7 @@ class Journal implements JournalDatabase {
       this.#database.exec('COMMIT')
     } catch (cause) {
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
-      throw toManyhandsError(cause, 'DISK_FULL')
+      throw journalError(cause)
     }
   }
 }

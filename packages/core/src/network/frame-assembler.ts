@@ -14,15 +14,21 @@ export class FrameAssembler {
   #word = 0
   #body: Uint8Array | undefined
   #bodyFilled = 0
+  readonly #memory: ((length: number) => Uint8Array) | undefined
   #stopped = false
 
-  /** @param bodyLength may call {@link stop}; what it returns then does not matter */
+  /**
+   * @param bodyLength may call {@link stop}; what it returns then does not matter
+   * @param memory where bodies go; with it no body is a view of a chunk, so chunks may be used again
+   */
   constructor(
     bodyLength: (word: number) => number,
     onFrame: (word: number, body: Uint8Array) => void,
+    memory?: (length: number) => Uint8Array,
   ) {
     this.#bodyLength = bodyLength
     this.#onFrame = onFrame
+    this.#memory = memory
   }
 
   /** Whether the last chunk ended inside a frame. */
@@ -53,12 +59,16 @@ export class FrameAssembler {
     const word = readWord(this.#header)
     const length = this.#bodyLength(word)
     if (this.#stopped) return offset
-    if (chunk.length - offset >= length) {
-      this.#onFrame(word, length === 0 ? EMPTY : cut(chunk, offset, length))
+    if (length === 0) {
+      this.#onFrame(word, EMPTY)
+      return offset
+    }
+    if (this.#memory === undefined && chunk.length - offset >= length) {
+      this.#onFrame(word, cut(chunk, offset, length))
       return offset + length
     }
     this.#word = word
-    this.#body = allocate(length)
+    this.#body = (this.#memory ?? allocate)(length)
     this.#bodyFilled = 0
     return offset
   }
@@ -93,6 +103,6 @@ function cut(chunk: Uint8Array, offset: number, length: number): Uint8Array {
   return copy
 }
 
-function allocate(length: number): Uint8Array {
+export function allocate(length: number): Uint8Array {
   return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
 }

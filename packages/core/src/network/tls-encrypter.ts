@@ -13,6 +13,7 @@ import { type TLSComponents, tls } from '@libp2p/tls'
 import type { Uint8ArrayList } from 'uint8arraylist'
 import { ManyhandsError } from '../errors.ts'
 import { type Certificate, createCertificate, verifyCertificate } from './certificate.ts'
+import { handshake } from './tls-handshake.ts'
 import { TlsMessageStream } from './tls-message-stream.ts'
 
 /** What libp2p says when the muxer is to be negotiated after the handshake. */
@@ -171,27 +172,4 @@ function takeSocket(connection: SocketConnection): Socket {
     readBuffer.consume(readBuffer.byteLength)
   }
   return socket
-}
-
-function handshake(socket: TLSSocket, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const settle = (error?: Error): void => {
-      signal?.removeEventListener('abort', onAbort)
-      socket.removeListener('secure', onSecure)
-      socket.removeListener('error', settle)
-      socket.removeListener('close', onClose)
-      if (error === undefined) resolve()
-      else reject(error)
-    }
-    const onSecure = (): void => settle()
-    const onClose = (): void => {
-      settle(new ManyhandsError('PEER_GONE', 'the peer closed the connection in the handshake'))
-    }
-    const onAbort = (): void => settle(signal?.reason as Error)
-    socket.once('secure', onSecure)
-    socket.once('error', settle)
-    socket.once('close', onClose)
-    if (signal?.aborted) return onAbort()
-    signal?.addEventListener('abort', onAbort)
-  })
 }

@@ -1,0 +1,82 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import {
+  type ArtifactStore,
+  type AttemptEnd,
+  type Network,
+  type TaskOutputs,
+  toManyhandsError,
+} from '@manyhands/core'
+import PQueue from 'p-queue'
+import type { JobRun } from './job-run.ts'
+import type { LiveAttempt } from './task.ts'
+import { NO_OUTPUTS, storedOutputs } from './task-outputs.ts'
+
+/** Outputs that are fetched at once, over all hosts. */
+const FETCHES = 16
+const FETCH_TRIES = 3
+/** Pause before outputs are asked for again, ms; a full disk of ours takes longer to change. */
+const RETRY_MS = 500
+const DISK_FULL_WAIT_MS = 10_000
+
+export interface OutputFetcherOptions {
+  network: Network
+  store: ArtifactStore
+  closing: AbortSignal
+}
+
+/** Brings outputs home, verified, and holds them for their job. */
+export class OutputFetcher {
+  readonly #options: OutputFetcherOptions
+  readonly #queue = new PQueue({ concurrency: FETCHES })
+
+  constructor(options: OutputFetcherOptions) {
+    this.#options = options
+  }
+
+  /** @throws as ArtifactStore.fetch, after several tries */
+  async fetch(job: JobRun, attempt: LiveAttempt, end: AttemptEnd): Promise<TaskOutputs> {
+    if (end.outputs === undefined) return NO_OUTPUTS
+    const { root } = end.outputs
+    const { store, closing } = this.#options
+    // Held for the job before it is there: nothing may sweep it up in between.
+    store.retain(root, job.id)
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await this.#queue.add(() => this.#fetchOnce(job, attempt.host, root))
+        return await storedOutputs(store, root)
+      } catch (cause) {
+        const error = toManyhandsError(cause)
+        if (closing.aborted || job.over) throw error
+        // The result stays sealed at the host: our own full disk is no reason to compute it again.
+        const full = error.code === 'DISK_FULL'
+        if (full) tries = 0
+        else if (tries >= FETCH_TRIES || attempt.lost) throw error
+        const waitMs = full ? DISK_FULL_WAIT_MS : RETRY_MS * tries
+        await delay(waitMs, undefined, { signal: closing, ref: false })
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#queue.clear()
+    await this.#queue.onIdle()
+  }
+
+  async #fetchOnce(job: JobRun, peer: string, root: string): Promise<void> {
+    const { network, store, closing } = this.#options
+    let before = 0
+    await store.fetch(
+      root,
+      { network, peer },
+      {
+        signal: closing,
+        // A host that was given so much disk cannot have written more.
+        maxBytes: job.prepared.base.resources.diskBytes,
+        onProgress: (bytes) => {
+          job.bytesDown += bytes - before
+          before = bytes
+        },
+      },
+    )
+  }
+}

@@ -1,0 +1,24 @@
+/** Bounds of the sockets that bulk data goes over, with their reasons. None of them is on the wire. */
+export const BULK = {
+  /** From the wish to a socket that speaks, ms; after that the ordinary stream is used. */
+  setupMs: 2000,
+  /** How long a ticket is good, ms: a little longer than its holder tries. */
+  ticketMs: 3000,
+  /** Tickets that nobody has come with yet, of all peers and of one. */
+  tickets: 64,
+  ticketsPerPeer: 16,
+  /** Connections that have not shown a ticket yet; a flood of strangers ends here. */
+  handshakes: 32,
+  /** How long the listening socket outlives its last ticket, ms. */
+  idleMs: 10_000,
+  /** How long a connection beside which no socket could be made is not tried again, ms. */
+  retryMs: 600_000,
+  /** Bytes of frames that came and were not taken, beyond which reading stops. */
+  queueBytes: 2 * 1024 * 1024,
+  /** One read of a socket. */
+  readBytes: 64 * 1024,
+  /** What a socket takes before send() waits; less than one frame, so that none is copied to wait. */
+  writeBytes: 128 * 1024,
+  /** Frames whose memory is kept for the next ones. */
+  spareFrames: 8,
+} as const
