@@ -1,6 +1,7 @@
 /**
  * Artifact transfer between two processes on loopback, disk to disk and verified, beside scp in the
- * same run: one large file, and a tree of many small ones. Prints one JSON object; MB are 10^6 bytes.
+ * same run: one large file, and a tree of many small ones. Two results, sender before receiver in what
+ * is told of both; MB are 10^6 bytes.
  *
  *   node --conditions=@manyhands/source bench/artifact-transfer.ts [--mib 1024] [--rounds 3]
  *
@@ -17,6 +18,11 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { createArtifactStore, createNetwork } from '@manyhands/core'
+import { median, printResult } from './result.ts'
+
+const NO_SCP =
+  'There is no sshd or scp here, so there is nothing to compare with and the ratios are null.\n' +
+  'Get them with the package openssh-server (Debian: apt-get install openssh-server).\n'
 
 const run = promisify(execFile)
 const { values } = parseArgs({
@@ -38,6 +44,11 @@ interface Request {
   store?: string
   target?: string
 }
+interface Spent {
+  /** Peak of the resident memory over what it was. */
+  growth: number
+  cpuSeconds: number
+}
 interface Fetched {
   ms: number
   placeMs: number
@@ -54,6 +65,7 @@ async function serveRole(dir: string): Promise<void> {
   await store.serve(network, () => true)
   let before = process.memoryUsage.rss()
   let peak = before
+  let cpu = process.cpuUsage()
   setInterval(() => {
     peak = Math.max(peak, process.memoryUsage.rss())
   }, 20)
@@ -73,12 +85,15 @@ async function serveRole(dir: string): Promise<void> {
     await own.place(request.root!, request.target!, 'link')
     return { ms, placeMs: performance.now() - placing } satisfies Fetched
   }
-  process.on('message', (request: Request | 'memory' | 'reset') => {
+  process.on('message', (request: Request | 'spent' | 'reset') => {
     if (request === 'reset') {
       before = process.memoryUsage.rss()
       peak = before
-    } else if (request === 'memory') {
-      process.send!({ id: -1, result: peak - before })
+      cpu = process.cpuUsage()
+    } else if (request === 'spent') {
+      const { user, system } = process.cpuUsage(cpu)
+      const result: Spent = { growth: peak - before, cpuSeconds: (user + system) / 1e6 }
+      process.send!({ id: -1, result })
     } else {
       answer(request).then(
         (result) => process.send!({ id: request.id, result }),
@@ -98,7 +113,7 @@ async function compare(): Promise<void> {
     const sender = await startRole(join(dir, 'sender'), children)
     const receiver = await startRole(join(dir, 'receiver'), children)
     scp = await startScp(dir)
-    if (scp === undefined) process.stderr.write('sshd or scp is missing: the ratios are null\n')
+    if (scp === undefined) process.stderr.write(NO_SCP)
     const large = join(dir, 'large')
     await writeRandom(large, Number(values.mib) * 1024 * 1024)
     const small = join(dir, 'small')
@@ -106,12 +121,9 @@ async function compare(): Promise<void> {
     for (let index = 0; index < Number(values.files); index++) {
       await writeRandom(join(small, `${index}.bin`), 64 * 1024)
     }
-    const report = {
-      bench: 'artifact-transfer',
-      large: await measure({ dir, path: large, sender, receiver, scp }),
-      small: await measure({ dir, path: small, sender, receiver, scp }),
-    }
-    process.stdout.write(`${JSON.stringify(report)}\n`)
+    const sides = { dir, sender, receiver, scp }
+    await measure({ ...sides, name: 'one large file from disk to disk', path: large })
+    await measure({ ...sides, name: 'many small files from disk to disk', path: small })
   } finally {
     scp?.server.kill()
     for (const child of children) child.kill()
@@ -120,6 +132,7 @@ async function compare(): Promise<void> {
 }
 
 interface Measured {
+  name: string
   dir: string
   path: string
   sender: Role
@@ -127,7 +140,7 @@ interface Measured {
   scp: Scp | undefined
 }
 
-async function measure({ dir, path, sender, receiver, scp }: Measured) {
+async function measure({ name, dir, path, sender, receiver, scp }: Measured): Promise<void> {
   const tree = (await stat(path)).isDirectory()
   const bytes = tree ? Number(values.files) * 64 * 1024 : (await stat(path)).size
   const added = (await sender.ask({ method: 'add', path })) as {
@@ -137,7 +150,7 @@ async function measure({ dir, path, sender, receiver, scp }: Measured) {
   }
   const digest = await digestOf(path)
   const times = { ours: [] as number[], scp: [] as number[], hashes: [] as number[] }
-  const growth = { sender: [] as number[], receiver: [] as number[] }
+  const spent = { sender: [] as Spent[], receiver: [] as Spent[] }
   for (let round = 0; round < Number(values.rounds); round++) {
     const store = join(dir, 'round')
     const target = join(dir, 'placed')
@@ -146,8 +159,8 @@ async function measure({ dir, path, sender, receiver, scp }: Measured) {
     const { root, address } = added
     const fetched = await receiver.ask({ method: 'fetch', address, root, store, target })
     times.ours.push((fetched as Fetched).ms)
-    growth.sender.push(await sender.memory())
-    growth.receiver.push(await receiver.memory())
+    spent.sender.push(await sender.spent())
+    spent.receiver.push(await receiver.spent())
     if ((await digestOf(target)) !== digest) throw new Error('the bytes differ')
     await rm(store, { recursive: true })
     await rm(target, { recursive: true })
@@ -164,36 +177,40 @@ async function measure({ dir, path, sender, receiver, scp }: Measured) {
     times.hashes.push(performance.now() - hashing)
     await rm(target, { recursive: true })
   }
-  const rate = (ms: number | undefined) =>
-    ms === undefined ? null : Math.round(bytes / ms / 100) / 10
-  const ours = median(times.ours)!
-  const theirs = median(times.scp)
-  const verified = theirs === undefined ? undefined : theirs + median(times.hashes)!
-  const ratio = (ms: number | undefined) =>
-    ms === undefined ? null : Math.round((ms / ours) * 100) / 100
-  return {
+  const rate = (ms: number | undefined) => (ms === undefined ? null : bytes / ms / 1000)
+  const ours = median(times.ours)
+  const theirs = times.scp.length > 0 ? median(times.scp) : undefined
+  const verified = theirs === undefined ? undefined : theirs + median(times.hashes)
+  const ratio = (ms: number | undefined) => (ms === undefined ? null : ms / ours)
+  const growth = (side: Spent[]) => Math.max(...side.map((each) => each.growth)) / 2 ** 20
+  const cpu = (side: Spent[]) => median(side.map((each) => each.cpuSeconds))
+  const rssGrowthMiB = { sender: growth(spent.sender), receiver: growth(spent.receiver) }
+  const grown = Math.max(rssGrowthMiB.sender, rssGrowthMiB.receiver)
+  printResult({
+    name,
+    promise: 'at least as fast as scp, and less than 128 MiB more memory on either side',
+    value: rate(ours)!,
+    unit: 'MB/s',
+    rounds: times.ours.map((ms) => rate(ms)!),
+    against: 'scp, which neither verifies nor syncs',
+    peer: rate(theirs),
+    ratio: ratio(theirs),
+    kept: (ratio(theirs) ?? 0) >= 1 && grown < 128,
+    peerRounds: times.scp.map((ms) => rate(ms)!),
+    scpWithSha256: rate(verified),
+    ratioWithSha256: ratio(verified),
     bytes,
     files: tree ? Number(values.files) : 1,
-    rounds: times.ours.length,
-    addMs: Math.round(added.ms),
-    mbPerSecond: rate(ours),
-    scpMbPerSecond: rate(theirs),
-    scpWithSha256MbPerSecond: rate(verified),
-    ratio: ratio(theirs),
-    ratioWithSha256: ratio(verified),
-    rssGrowthMiB: {
-      sender: Math.round(Math.max(...growth.sender) / 2 ** 20),
-      receiver: Math.round(Math.max(...growth.receiver) / 2 ** 20),
-    },
-    ms: times.ours.map(Math.round),
-    scpMs: times.scp.map(Math.round),
-  }
+    rssGrowthMiB: [rssGrowthMiB.sender, rssGrowthMiB.receiver],
+    cpuSeconds: [cpu(spent.sender), cpu(spent.receiver)],
+    addMs: added.ms,
+  })
 }
 
 interface Role {
   ask(request: Omit<Request, 'id'>): Promise<unknown>
   reset(): Promise<void>
-  memory(): Promise<number>
+  spent(): Promise<Spent>
 }
 
 async function startRole(dir: string, children: ChildProcess[]): Promise<Role> {
@@ -223,7 +240,7 @@ async function startRole(dir: string, children: ChildProcess[]): Promise<Role> {
     reset: async () => {
       child.send('reset')
     },
-    memory: async () => (await receive(-1, 'memory')) as number,
+    spent: async () => (await receive(-1, 'spent')) as Spent,
   }
 }
 
@@ -314,9 +331,4 @@ async function digestOf(path: string): Promise<string> {
     : [path]
   for (const file of files) for await (const piece of createReadStream(file)) hash.update(piece)
   return hash.digest('hex')
-}
-
-function median(numbers: number[]): number | undefined {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]
 }

@@ -34,7 +34,7 @@ for await (const result of client.map(['ada', 'grace', 'linus'], {
   const [user, bytes] = result.stdoutTail.trim().split('\n')
   const text = new TextDecoder().decode(await result.outputs.read('hello.txt'))
   console.log(
-    `${text.trim()} | ${user} | read ${bytes} bytes | peak ${result.usage.memoryPeakBytes} bytes`,
+    `${text.trim()} | ${user} | read ${bytes} bytes | peak ${result.usage.memoryPeak} bytes`,
   )
   assert.equal(text, `hello ${result.item}\n`)
   assert(!user!.includes('uid=0'))

@@ -13,9 +13,9 @@ const job = await network.client.submit({
 })
 
 const shown = setInterval(() => {
-  const { completed, total, unit, rate, etaMs } = job.progress
-  const eta = etaMs === undefined ? '' : `, ${formatDuration(etaMs)} left`
-  console.log(`${completed}/${total ?? '?'} ${unit}s, ${rate.toFixed(0)}/s${eta}`)
+  const { completed, total, unit, rate, eta } = job.progress
+  const left = eta === undefined ? '' : `, ${formatDuration(eta)} left`
+  console.log(`${completed}/${total ?? '?'} ${unit}s, ${rate.toFixed(0)}/s${left}`)
 }, 250)
 
 const kinds = new Map<string, number>()

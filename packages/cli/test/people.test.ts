@@ -32,7 +32,7 @@ const progress: JobProgress = {
   rate: 3.25,
   bytesUp: 0,
   bytesDown: 0,
-  etaMs: 61_000,
+  eta: 61_000,
 }
 
 it('draws progress within the terminal', () => {
@@ -45,7 +45,7 @@ it('draws progress within the terminal', () => {
 })
 
 it('does not invent a share or an end', () => {
-  const open = { ...progress, total: undefined, etaMs: undefined, rate: 0, failed: 0 }
+  const open = { ...progress, total: undefined, eta: undefined, rate: 0, failed: 0 }
   expect(progressText(open, 1, 100)).toBe('48 frames · 1 host')
 })
 

@@ -117,7 +117,7 @@ export interface JobProgress extends JobCounts {
   bytesUp: number
   bytesDown: number
   /** Milliseconds to the end, when it can be told. */
-  etaMs?: number
+  eta?: number
 }
 
 export interface JobSummary {

@@ -121,7 +121,7 @@ export class JobRun {
       bytesDown: this.bytesDown,
       ...(counts.total === undefined || rate === 0
         ? {}
-        : { etaMs: Math.round((left * 1000) / rate) }),
+        : { eta: Math.round((left * 1000) / rate) }),
     }
   }
 

@@ -37,10 +37,8 @@ export function prometheusText(host: Host, version: string): string {
     [...phases].map(([phase, count]) => [`{phase="${escapeLabel(phase)}"}`, count]),
   )
   gauge('used_cpus', 'Cores in use by attempts over the last second.', [['', sum((u) => u.cpu)]])
-  gauge('used_memory_bytes', 'Bytes of memory in use by attempts.', [
-    ['', sum((u) => u.memoryBytes)],
-  ])
-  gauge('used_disk_bytes', 'Bytes of disk in use by attempts.', [['', sum((u) => u.diskBytes)]])
+  gauge('used_memory_bytes', 'Bytes of memory in use by attempts.', [['', sum((u) => u.memory)]])
+  gauge('used_disk_bytes', 'Bytes of disk in use by attempts.', [['', sum((u) => u.disk)]])
   for (const [key, name, what] of RESOURCES) {
     gauge(`share_${name}`, `${what} lent at most.`, [['', offer.share[key]]])
     gauge(`free_${name}`, `${what} not reserved.`, [['', offer.free[key]]])

@@ -41,7 +41,7 @@ export function fakeHost(): FakeHost {
     phase: 'running',
     sinceMs: 1000,
     since: '2026-01-01T00:00:00.000Z',
-    usage: { ...NO_USAGE, cpu: 0.5, memoryBytes: 1024 },
+    usage: { ...NO_USAGE, cpu: 0.5, memory: 1024 },
     limits: { cpus: 1, memoryBytes: 512e6, diskBytes: 1e9, gpus: 0, pids: 256 },
   }
   const act =

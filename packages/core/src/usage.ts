@@ -7,15 +7,15 @@ export interface Usage {
   /** Core-milliseconds used in all. */
   cpuMs: number
   /** Bytes now, and the most there were. */
-  memoryBytes: number
-  memoryPeakBytes: number
+  memory: number
+  memoryPeak: number
   /** Processes and threads now. */
   pids: number
   /** Bytes below /out and in the sandbox's own writable places. */
-  diskBytes: number
+  disk: number
   /** Network bytes since the start. */
-  netInBytes: number
-  netOutBytes: number
+  netIn: number
+  netOut: number
   /** Share of the attempt's GPUs in use, 0…1; undefined where no driver answers. */
   gpu?: number
 }
@@ -24,10 +24,10 @@ export const NO_USAGE: Usage = {
   elapsedMs: 0,
   cpu: 0,
   cpuMs: 0,
-  memoryBytes: 0,
-  memoryPeakBytes: 0,
+  memory: 0,
+  memoryPeak: 0,
   pids: 0,
-  diskBytes: 0,
-  netInBytes: 0,
-  netOutBytes: 0,
+  disk: 0,
+  netIn: 0,
+  netOut: 0,
 }

@@ -37,19 +37,19 @@ export class UsageMeter {
     if (this.#endedAt !== undefined) return this.#afterEnd(this.#endedAt)
     const reading = await this.#read()
     if (this.#endedAt !== undefined) return this.#afterEnd(this.#endedAt)
-    const diskBytes = await this.#disk.recent()
-    if (reading === undefined) return { ...this.#last, cpu: 0, memoryBytes: 0, pids: 0, diskBytes }
+    const disk = await this.#disk.recent()
+    if (reading === undefined) return { ...this.#last, cpu: 0, memory: 0, pids: 0, disk }
     const elapsedMs = performance.now() - this.#startedAt
     this.#last = {
       elapsedMs,
       cpu: this.#rate(elapsedMs, reading.cpuMs),
       cpuMs: Math.max(this.#last.cpuMs, reading.cpuMs),
-      memoryBytes: reading.memoryBytes,
-      memoryPeakBytes: Math.max(this.#last.memoryPeakBytes, reading.memoryPeakBytes),
+      memory: reading.memoryBytes,
+      memoryPeak: Math.max(this.#last.memoryPeak, reading.memoryPeakBytes),
       pids: reading.pids,
-      diskBytes,
-      netInBytes: reading.netInBytes,
-      netOutBytes: reading.netOutBytes,
+      disk,
+      netIn: reading.netInBytes,
+      netOut: reading.netOutBytes,
     }
     return this.#last
   }
@@ -59,9 +59,9 @@ export class UsageMeter {
       ...this.#last,
       elapsedMs: endedAt - this.#startedAt,
       cpu: 0,
-      memoryBytes: 0,
+      memory: 0,
       pids: 0,
-      diskBytes: await this.#disk.recent(),
+      disk: await this.#disk.recent(),
     }
   }
 

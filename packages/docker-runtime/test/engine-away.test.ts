@@ -125,7 +125,7 @@ describe.skipIf(!(await engineForTests()))('an engine elsewhere', () => {
     const { task } = await sandbox.start(sh('while :; do :; done'))
     await until(async () => (await task.stats()).cpuMs > 50, 'the engine tells of work')
     const usage = await task.stats()
-    expect(usage.memoryBytes).toBeGreaterThan(0)
+    expect(usage.memory).toBeGreaterThan(0)
     expect(usage.pids).toBeGreaterThan(0)
     expect(cuttable.requests.some((line) => line.includes('/stats?'))).toBe(true)
     await task.remove()

@@ -63,7 +63,7 @@ export class UsageMeter {
       attempt.usage = {
         ...usage,
         elapsedMs: Math.round(attempt.runMs),
-        memoryPeakBytes: Math.max(usage.memoryPeakBytes, attempt.usage.memoryPeakBytes),
+        memoryPeak: Math.max(usage.memoryPeak, attempt.usage.memoryPeak),
       }
     } catch {
       // An engine that does not answer is the runtime's affair; the last sample stays.

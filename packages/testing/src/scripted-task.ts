@@ -82,12 +82,12 @@ export class ScriptedTask implements RuntimeTask {
       elapsedMs,
       cpu: this.#resumedAt === undefined ? 0 : cpu,
       cpuMs: cpu * this.#ranMs(),
-      memoryBytes: ended ? 0 : memory,
-      memoryPeakBytes: memory,
+      memory: ended ? 0 : memory,
+      memoryPeak: memory,
       pids: ended ? 0 : 1,
-      diskBytes: this.#diskBytes,
-      netInBytes: 0,
-      netOutBytes: 0,
+      disk: this.#diskBytes,
+      netIn: 0,
+      netOut: 0,
     })
   }
 

@@ -36,7 +36,14 @@ async function start(name: string, listen = '/ip4/127.0.0.1/tcp/0'): Promise<Hos
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   children.push(child)
-  const [line] = await once(createInterface({ input: child.stdout! }), 'line')
+  const failed = once(child, 'exit').then(([code]) => {
+    throw new Error(`host ${name} ended with ${code} before it was ready`)
+  })
+  const [line] = await Promise.race([
+    once(createInterface({ input: child.stdout! }), 'line'),
+    failed,
+  ])
+  failed.catch(() => {})
   const { peerId, addresses } = JSON.parse(line)
   return { child, peerId, address: addresses[0] }
 }
@@ -84,7 +91,9 @@ describe('a host process that is killed', () => {
   })
 
   it('is the same host when it comes back, and says what became of its attempts', async () => {
-    const a = await start('a')
+    // Outside of the range that systems take ports from by themselves: it must be free again later.
+    const listen = `/ip4/127.0.0.1/tcp/${20_000 + (process.pid % 10_000)}`
+    const a = await start('a', listen)
     const borrower = await connect(a)
     const job = await borrower.submit({
       runtime: 'scripted',
@@ -95,7 +104,7 @@ describe('a host process that is killed', () => {
     })
     await attemptRunning(job.events(), a.peerId)
     await kill(a)
-    const again = await start('a', a.address.replace(/\/p2p\/.*/, ''))
+    const again = await start('a', listen)
     expect(again.peerId).toBe(a.peerId)
     const summary = await job.wait()
     expect(summary.counts).toMatchObject({ completed: 4, failed: 0 })

@@ -371,7 +371,7 @@ describe('the owner', () => {
       tasks: ['x'],
     })
     for await (const sample of host.usage()) {
-      expect(sample).toMatchObject({ job: job.id, memoryBytes: 64 * 1024 ** 2 })
+      expect(sample).toMatchObject({ job: job.id, memory: 64 * 1024 ** 2 })
       break
     }
     await job.cancel()

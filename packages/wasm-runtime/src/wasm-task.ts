@@ -86,13 +86,13 @@ export class WasmTask implements RuntimeTask {
       elapsedMs,
       cpu: this.#ended ? 0 : this.#cpu.cores,
       cpuMs: this.#cpu.ms,
-      memoryBytes: this.#ended ? 0 : memoryBytes,
+      memory: this.#ended ? 0 : memoryBytes,
       // A module's memory never shrinks.
-      memoryPeakBytes: memoryBytes,
+      memoryPeak: memoryBytes,
       pids: this.#ended ? 0 : 1,
-      diskBytes: this.#control.diskBytes,
-      netInBytes: 0,
-      netOutBytes: 0,
+      disk: this.#control.diskBytes,
+      netIn: 0,
+      netOut: 0,
     }
   }
 

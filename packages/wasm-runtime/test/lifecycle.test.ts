@@ -94,9 +94,9 @@ describe('a task', () => {
     const task = await start(['allocate', 8 * MIB])
     await task.wait()
     const usage = await task.stats()
-    expect(usage.memoryPeakBytes).toBeGreaterThanOrEqual(8 * MIB)
+    expect(usage.memoryPeak).toBeGreaterThanOrEqual(8 * MIB)
     expect(usage.cpuMs).toBeGreaterThan(0)
-    expect(usage).toMatchObject({ memoryBytes: 0, pids: 0, cpu: 0 })
+    expect(usage).toMatchObject({ memory: 0, pids: 0, cpu: 0 })
   })
 })
 

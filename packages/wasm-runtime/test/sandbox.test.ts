@@ -169,9 +169,9 @@ describe('a greedy module', () => {
     const { start, run } = await openRuntime()
     const task = await start(['bomb'], { memoryBytes: 24 * MIB })
     expect(await task.wait()).toMatchObject({ exitCode: 134, oom: true, reason: 'exited' })
-    const { memoryPeakBytes } = await task.stats()
-    expect(memoryPeakBytes).toBeGreaterThan(20 * MIB)
-    expect(memoryPeakBytes).toBeLessThanOrEqual(24 * MIB)
+    const { memoryPeak } = await task.stats()
+    expect(memoryPeak).toBeGreaterThan(20 * MIB)
+    expect(memoryPeak).toBeLessThanOrEqual(24 * MIB)
     expect((await run(['trap'], { memoryBytes: 24 * MIB })).exit.oom).toBe(false)
   })
 

@@ -5,7 +5,7 @@ import { clean } from '../table.ts'
 
 /** Progress in one line, at most `columns` wide. */
 export function progressText(progress: JobProgress, hosts: number, columns: number): string {
-  const { unit, total, completed, failed, canceled, rate, etaMs } = progress
+  const { unit, total, completed, failed, canceled, rate, eta } = progress
   const over = completed + failed + canceled
   const parts = [
     `${over}${total === undefined ? '' : `/${total}`} ${plural(unit, total ?? over)}`,
@@ -13,7 +13,7 @@ export function progressText(progress: JobProgress, hosts: number, columns: numb
     ...(failed === 0 ? [] : [`${failed} failed`]),
     ...(rate === 0 ? [] : [`${rate >= 10 ? Math.round(rate) : rate.toFixed(1)}/s`]),
     plural(`${hosts} host`, hosts),
-    ...(etaMs === undefined || etaMs === 0 ? [] : [`${formatDuration(etaMs)} left`]),
+    ...(eta === undefined || eta === 0 ? [] : [`${formatDuration(eta)} left`]),
   ]
   const text = parts.join(' · ')
   const room = Math.min(30, columns - text.length - 4)

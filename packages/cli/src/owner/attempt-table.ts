@@ -11,7 +11,7 @@ export function attemptTable(attempts: HostAttempt[]): string {
       attempt.reason === undefined ? attempt.phase : `${attempt.phase} (${attempt.reason})`,
       formatDuration(attempt.sinceMs),
       `${attempt.usage.cpu.toFixed(2)}/${attempt.limits.cpus}`,
-      `${formatByteSize(attempt.usage.memoryBytes)}/${formatByteSize(attempt.limits.memoryBytes)}`,
+      `${formatByteSize(attempt.usage.memory)}/${formatByteSize(attempt.limits.memoryBytes)}`,
       shortPeer(attempt.client),
       attempt.jobName === '' ? attempt.job : attempt.jobName,
       attempt.task,

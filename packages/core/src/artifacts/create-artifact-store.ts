@@ -182,11 +182,11 @@ class LocalArtifactStore implements ArtifactStore {
       const other = this.#fetches.peerOf(root)
       try {
         return await this.#fetches.join(root, from.peer, options, async (events) => {
-          const stream = await from.network.openStream(from.peer, PROTOCOLS.artifacts, {
-            signal: events.signal,
-          })
-          return fetchArtifact(root, stream, {
+          const open = (bulk: boolean) =>
+            from.network.openStream(from.peer, PROTOCOLS.artifacts, { signal: events.signal, bulk })
+          return fetchArtifact(root, await open(false), {
             ...events,
+            openBulk: () => open(true),
             partDir: this.#part,
             contents: this.#contents,
             durable: this.#durable,

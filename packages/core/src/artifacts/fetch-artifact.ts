@@ -18,6 +18,8 @@ export interface FetchContext extends ReceivingContext {
   claims: FileClaims
   signal: AbortSignal
   stallMs?: number
+  /** Opens another stream to the same peer, the fastest there is. */
+  openBulk?: () => Promise<FrameStream>
   /** Called before any content is asked for; what it throws ends the fetch. */
   onManifest: (size: number) => void
   /** Bytes verified and written since the last call. */
@@ -34,7 +36,8 @@ export async function fetchArtifact(
   stream: FrameStream,
   context: FetchContext,
 ): Promise<Artifact> {
-  const guarded = new GuardedStream(stream, context.stallMs ?? TRANSFER.stallMs)
+  const stallMs = context.stallMs ?? TRANSFER.stallMs
+  let guarded = new GuardedStream(stream, stallMs)
   const onAbort = () => guarded.fail(context.signal.reason)
   context.signal.addEventListener('abort', onAbort, { once: true })
   try {
@@ -45,7 +48,17 @@ export async function fetchArtifact(
       throw new ManyhandsError('ARTIFACT_CORRUPT', `the peer sent another manifest than ${root}`)
     }
     const manifest = decodeManifest(encoded)
-    context.onManifest(manifestSize(manifest))
+    const size = manifestSize(manifest)
+    context.onManifest(size)
+    if (size > TRANSFER.bulkBytes && context.openBulk !== undefined) {
+      await guarded.close()
+      const bulk = new GuardedStream(await context.openBulk(), stallMs)
+      const first = guarded
+      guarded = bulk
+      context.signal.throwIfAborted()
+      await first.finish()
+      await guarded.send(openFrame(root, true))
+    }
     const ids = new Set(manifest.files.map(fileId))
     context.contents.acquire(ids)
     let kept = false
@@ -162,8 +175,10 @@ async function receiveFiles(
         }
       }
       if (asked === 0) break
-      const bytes = body(await guarded.expect(), FRAME.data)
+      const frame = await guarded.expect()
+      const bytes = body(frame, FRAME.data)
       await intake.take(bytes)
+      guarded.recycle(frame)
       asked -= bytes.length
     }
     await intake.settled()

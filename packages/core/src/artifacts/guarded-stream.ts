@@ -39,6 +39,11 @@ export class GuardedStream {
     return frame
   }
 
+  /** Gives the memory of a frame back that nobody looks at any more. */
+  recycle(frame: Uint8Array): void {
+    this.#stream.recycle?.(frame)
+  }
+
   /** The next frame. @throws PEER_GONE when the peer ended instead */
   async expect(): Promise<Uint8Array> {
     const frame = await this.next()

@@ -35,14 +35,14 @@ export async function serveArtifacts(stream: FrameStream, options: ServeOptions)
   const files = new OpenFiles()
   const ring = new FrameRing()
   try {
-    const root = readOpen(await guarded.expect())
+    const { root, bare } = readOpen(await guarded.expect())
     guarded.allow(stallMs)
     const content = await find(root)
     // One answer for what is unknown and for what is not allowed: a stranger learns nothing.
     if (content === undefined) {
       throw new ManyhandsError('ARTIFACT_MISSING', `${root} is not here`)
     }
-    await sendManifest(guarded, content)
+    if (!bare) await sendManifest(guarded, content)
     for (;;) {
       guarded.allow(Math.max(stallMs, TRANSFER.idleMs))
       const frame = await guarded.next()

@@ -2,6 +2,8 @@
 export const TRANSFER = {
   /** Payload of one data frame: larger ones are no faster, smaller ones cost more per byte. */
   frameBytes: 256 * 1024,
+  /** Artifacts beyond this get a stream for bulk data, which takes some milliseconds to open. */
+  bulkBytes: 8 * 1024 * 1024,
   /** Frames that a sender reads ahead, so that the disk works while the network does. */
   framesAhead: 4,
   /** Chunks that a receiver writes at once when they lie side by side: 4 MiB. */

@@ -26,20 +26,31 @@ export type FrameKind = (typeof FRAME)[keyof typeof FRAME]
 /** Chunks of one file: index in the manifest, first chunk, number of chunks. */
 export type WantedRange = [file: number, first: number, count: number]
 
+export interface OpenRequest {
+  v: 1
+  root: string
+  /** The receiver has the manifest, from another stream: wants are answered at once. */
+  bare?: boolean
+}
+
 const index = z.number().int().nonnegative()
-const openSchema = z.strictObject({ v: z.literal(1), root: digestSchema })
+const openSchema: z.ZodType<OpenRequest> = z.strictObject({
+  v: z.literal(1),
+  root: digestSchema,
+  bare: z.boolean().optional(),
+})
 const wantSchema: z.ZodType<WantedRange[]> = z
   .array(z.tuple([index, index, z.number().int().positive()]))
   .min(1)
   .max(TRANSFER.rangesPerWant)
 const foundSchema = z.strictObject({ bytes: z.number().int().positive() })
 
-export function openFrame(root: string): Uint8Array {
-  return documentFrame(FRAME.open, { v: 1, root })
+export function openFrame(root: string, bare?: true): Uint8Array {
+  return documentFrame(FRAME.open, { v: 1, root, bare } satisfies OpenRequest)
 }
 
-export function readOpen(frame: Uint8Array): string {
-  return decodeDocument(openSchema, body(frame, FRAME.open), 'artifact request').root
+export function readOpen(frame: Uint8Array): OpenRequest {
+  return decodeDocument(openSchema, body(frame, FRAME.open), 'artifact request')
 }
 
 export function wantFrame(ranges: WantedRange[]): Uint8Array {

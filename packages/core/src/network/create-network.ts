@@ -32,7 +32,7 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     gossip: options.gossip ?? true,
     blocked,
   })
-  const network = new Libp2pNetwork(node, { seed, blocked, logger: options.logger })
+  const network = new Libp2pNetwork(node, { seed, blocked, listen, logger: options.logger })
   try {
     await network.start()
     if (bootstrap.length > 0) network.onClose(await connectBootstrap(network, bootstrap))

@@ -1,12 +1,14 @@
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
-import type { Multiaddr } from '@multiformats/multiaddr'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import type { Offer } from '../offer.ts'
 import { PROTOCOLS } from '../wire/protocols.ts'
 import type { RpcMethod, RpcParams, RpcResult } from '../wire/rpc-methods.ts'
 import { parseAddresses, peerOfAddress } from './address.ts'
+import { plainTcpHost } from './bulk-route.ts'
+import { BulkStreams } from './bulk-streams.ts'
 import { createFrameStream } from './frame-stream.ts'
 import { signingKey } from './identity.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
@@ -14,11 +16,14 @@ import type { FrameStream, Logger, Network } from './network.ts'
 import { OfferGossip } from './offer-gossip.ts'
 import { connectFailed, streamRefused } from './peer-error.ts'
 import { RpcChannel, type RpcHandler } from './rpc-channel.ts'
+import { type StreamHandler, StreamService } from './stream-service.ts'
 
 export interface Libp2pNetworkOptions {
   seed: Uint8Array
   /** Shared with the node's connection gater. */
   blocked: Set<string>
+  /** Multiaddrs that the node listens on. */
+  listen: readonly string[]
   logger?: Logger
 }
 
@@ -30,8 +35,8 @@ export class Libp2pNetwork extends EventTarget implements Network {
   readonly #logger: Logger | undefined
   readonly #handlers = new Map<string, RpcHandler>()
   readonly #channels = new Map<string, RpcChannel>()
-  /** Streams of a protocol that a peer has open to us, by `peer protocol`. */
-  readonly #inbound = new Map<string, number>()
+  readonly #streams: StreamService
+  readonly #bulk: BulkStreams
   readonly #gossip: OfferGossip
   readonly #closers: (() => void)[] = []
   #closing: Promise<void> | undefined
@@ -42,6 +47,26 @@ export class Libp2pNetwork extends EventTarget implements Network {
     this.#blocked = options.blocked
     this.#logger = options.logger
     this.peerId = node.peerId.toString()
+    this.#streams = new StreamService(options.logger)
+    this.#bulk = new BulkStreams({
+      listening: options.listen.flatMap((address) => plainTcpHost(multiaddr(address)) ?? []),
+      openControl: async (connection, signal) => {
+        const peer = connection.remotePeer.toString()
+        const stream = await connection.newStream([PROTOCOLS.bulk], { signal })
+        return createFrameStream(stream, { peer, inbound: false })
+      },
+      serves: (protocol) => this.#streams.handles(protocol),
+      serve: (protocol, frames, socket) => {
+        void this.#streams.serve({
+          peer: frames.peer,
+          protocol,
+          frames: () => frames,
+          refuse: (error) => frames.abort(error),
+          onClose: (closed) => socket.once('close', closed),
+        })
+      },
+      logger: options.logger,
+    })
     this.#gossip = new OfferGossip({
       pubsub: node.services.gossip,
       peerId: this.peerId,
@@ -50,7 +75,10 @@ export class Libp2pNetwork extends EventTarget implements Network {
       onOffer: (offer) => this.dispatchEvent(new CustomEvent('offer', { detail: offer })),
     })
     node.addEventListener('peer:connect', ({ detail }) => this.#tell('peer:connect', detail))
-    node.addEventListener('peer:disconnect', ({ detail }) => this.#tell('peer:disconnect', detail))
+    node.addEventListener('peer:disconnect', ({ detail }) => {
+      this.#bulk.cut(detail.toString())
+      this.#tell('peer:disconnect', detail)
+    })
     node.addEventListener('peer:discovery', ({ detail: { id } }) => {
       // mDNS finds addresses; being connected is what makes a peer visible.
       node.dial(id).catch((error) => this.#logger?.debug('a found peer does not answer', { error }))
@@ -60,6 +88,14 @@ export class Libp2pNetwork extends EventTarget implements Network {
   async start(): Promise<void> {
     await this.#node.handle(PROTOCOLS.rpc, (stream, connection) => {
       this.#channel(connection.remotePeer.toString()).accept(stream)
+    })
+    await this.#node.handle(PROTOCOLS.bulk, (stream, connection) => {
+      const peer = connection.remotePeer.toString()
+      const control = createFrameStream(stream, { peer, inbound: true })
+      this.#bulk
+        .answer(control, connection)
+        .then(() => control.close())
+        .catch((error) => control.abort(error))
     })
     await this.#node.start()
     this.#gossip.start()
@@ -124,22 +160,32 @@ export class Libp2pNetwork extends EventTarget implements Network {
   async openStream(
     peer: string,
     protocol: string,
-    options: { signal?: AbortSignal } = {},
+    { signal, bulk = false }: { signal?: AbortSignal; bulk?: boolean } = {},
   ): Promise<FrameStream> {
-    return createFrameStream(await this.#open(peer, protocol, options.signal), {
-      peer,
-      inbound: false,
-    })
+    if (bulk) {
+      const stream = await this.#dial(peer, signal, async (bounded) =>
+        this.#bulk.open(await this.#connection(peer, bounded), protocol, bounded),
+      )
+      if (stream !== undefined) return stream
+    }
+    return createFrameStream(await this.#open(peer, protocol, signal), { peer, inbound: false })
   }
 
-  async handleStream(
-    protocol: string,
-    handler: (stream: FrameStream, context: { peer: string }) => Promise<void>,
-  ): Promise<void> {
+  async handleStream(protocol: string, handler: StreamHandler): Promise<void> {
+    this.#streams.handle(protocol, handler)
     await this.#node.unhandle(protocol)
     await this.#node.handle(
       protocol,
-      (stream, connection) => this.#serve(stream, connection, protocol, handler),
+      (stream, connection) => {
+        const peer = connection.remotePeer.toString()
+        return this.#streams.serve({
+          peer,
+          protocol,
+          frames: () => createFrameStream(stream, { peer, inbound: true }),
+          refuse: (error) => stream.abort(error),
+          onClose: (closed) => stream.addEventListener('close', closed),
+        })
+      },
       { maxInboundStreams: LIMITS.streamsPerPeer, maxOutboundStreams: LIMITS.streamsPerPeer },
     )
   }
@@ -175,6 +221,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     for (const closer of this.#closers) closer()
     this.#gossip.stop()
     for (const channel of this.#channels.values()) channel.abort(closed())
+    await this.#bulk.close()
     await this.#node.stop()
   }
 
@@ -194,16 +241,19 @@ export class Libp2pNetwork extends EventTarget implements Network {
   }
 
   #open(peer: string, protocol: string, signal?: AbortSignal): Promise<Stream> {
-    const id = this.#id(peer)
     return this.#dial(peer, signal, async (bounded) => {
-      const connection =
-        this.#node.getConnections(id).find(({ status }) => status === 'open') ??
-        (await this.#node.dial((await this.#offered(peer)) ?? id, { signal: bounded }))
+      const connection = await this.#connection(peer, bounded)
       const streams = { signal: bounded, maxOutboundStreams: LIMITS.streamsPerPeer }
       return connection.newStream([protocol], streams).catch((error) => {
         throw streamRefused(peer, protocol, error)
       })
     })
+  }
+
+  async #connection(peer: string, signal: AbortSignal): Promise<Connection> {
+    const id = this.#id(peer)
+    const open = this.#node.getConnections(id).find(({ status }) => status === 'open')
+    return open ?? (await this.#node.dial((await this.#offered(peer)) ?? id, { signal }))
   }
 
   /** Where a peer that is known by its offer alone can be reached. */
@@ -212,36 +262,6 @@ export class Libp2pNetwork extends EventTarget implements Network {
     const parsed = await parseAddresses(addresses).catch(() => [])
     const own = parsed.filter((address) => peerOfAddress(address) === peer)
     return own.length > 0 ? own : undefined
-  }
-
-  async #serve(
-    stream: Stream,
-    connection: Connection,
-    protocol: string,
-    handler: (stream: FrameStream, context: { peer: string }) => Promise<void>,
-  ): Promise<void> {
-    const peer = connection.remotePeer.toString()
-    const key = `${peer} ${protocol}`
-    const open = this.#inbound.get(key) ?? 0
-    if (open >= LIMITS.streamsPerPeer) {
-      stream.abort(new ManyhandsError('LIMIT', `too many ${protocol} streams of ${peer}`))
-      return
-    }
-    this.#inbound.set(key, open + 1)
-    stream.addEventListener('close', () => {
-      const left = (this.#inbound.get(key) ?? 1) - 1
-      if (left === 0) this.#inbound.delete(key)
-      else this.#inbound.set(key, left)
-    })
-    const frames = createFrameStream(stream, { peer, inbound: true })
-    try {
-      await handler(frames, { peer })
-      await frames.close()
-      await dropRest(frames)
-    } catch (error) {
-      this.#logger?.debug('a stream handler failed', { protocol, peer, error })
-      frames.abort(error)
-    }
   }
 
   async #dial<Result>(
@@ -272,18 +292,6 @@ export class Libp2pNetwork extends EventTarget implements Network {
 
   #tell(type: 'peer:connect' | 'peer:disconnect', peer: PeerId): void {
     this.dispatchEvent(new CustomEvent(type, { detail: peer.toString() }))
-  }
-}
-
-/** Waits for the peer's end when nobody reads any more, but not for long. */
-async function dropRest(frames: FrameStream): Promise<void> {
-  const timer = setTimeout(() => {
-    frames.abort(new ManyhandsError('TIMEOUT', `peer ${frames.peer} does not end its stream`))
-  }, LIMITS.streamHeaderMs).unref()
-  try {
-    for await (const _ of frames);
-  } finally {
-    clearTimeout(timer)
   }
 }
 

@@ -4,7 +4,7 @@ import { LIMITS } from '../limits.ts'
 import { BULK } from './bulk-limits.ts'
 import { allocate, FrameAssembler, headerOf } from './frame-assembler.ts'
 import { FrameQueue } from './frame-queue.ts'
-import { FRAME_KIND } from './frame-stream.ts'
+import { FRAME_COST, FRAME_KIND } from './frame-stream.ts'
 import type { FrameStream } from './network.ts'
 import { peerGone, plainCause } from './peer-error.ts'
 
@@ -80,7 +80,7 @@ export class SocketFrameStream implements FrameStream {
         `a frame of ${frame.length} bytes is beyond the limit of ${LIMITS.streamFrameBytes}`,
       )
     }
-    if (this.#failure !== undefined) throw this.#failure.error
+    this.#assertWhole()
     if (this.#closing !== undefined) {
       throw new ManyhandsError('CLOSED', 'this direction of the stream was closed')
     }
@@ -96,7 +96,7 @@ export class SocketFrameStream implements FrameStream {
   async next(): Promise<Uint8Array | undefined> {
     const frame = this.#received.shift()
     if (frame !== undefined) {
-      this.#receivedBytes -= frame.length
+      this.#receivedBytes -= frame.length + FRAME_COST
       if (this.#paused && this.#receivedBytes < BULK.queueBytes / 2) {
         this.#paused = false
         this.#socket.resume()
@@ -104,7 +104,7 @@ export class SocketFrameStream implements FrameStream {
       return frame
     }
     if (this.#endReceived) return undefined
-    if (this.#failure !== undefined) throw this.#failure.error
+    this.#assertWhole()
     if (this.#reader !== undefined) {
       throw new ManyhandsError('INTERNAL', 'a frame stream has one reader')
     }
@@ -139,14 +139,27 @@ export class SocketFrameStream implements FrameStream {
     this.#fail(reason ?? new ManyhandsError('CANCELED', 'the stream was aborted'))
   }
 
+  /** The peer is gone; what came whole can still be read. */
+  cut(what: string): void {
+    if (this.#failure !== undefined || (this.#endSent && this.#endReceived)) return
+    this.#fail(peerGone(this.peer, what))
+  }
+
   async #end(): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure.error
+    this.#assertWhole()
     this.#endSent = true
     await new Promise<void>((resolve) => {
-      this.#socket.write(headerOf(FRAME_KIND.end << 24), () => resolve())
+      this.#socket.write(headerOf(FRAME_KIND.end << 24), (error) => {
+        if (error) this.#onClose(error)
+        resolve()
+      })
     })
-    if (this.#failure !== undefined) throw this.#failure.error
+    this.#assertWhole()
     this.#finish()
+  }
+
+  #assertWhole(): void {
+    if (this.#failure !== undefined) throw this.#failure.error
   }
 
   #memory(length: number): Uint8Array {
@@ -178,8 +191,7 @@ export class SocketFrameStream implements FrameStream {
       this.#finish()
     } else if (this.#reader === undefined) {
       this.#received.push(body)
-      // An empty frame is not free.
-      this.#receivedBytes += body.length
+      this.#receivedBytes += body.length + FRAME_COST
     } else {
       this.#settleReader((reader) => reader.resolve(body))
     }

@@ -47,12 +47,12 @@ export const usageSchema: z.ZodType<Usage> = z.object({
   elapsedMs: n,
   cpu: n,
   cpuMs: n,
-  memoryBytes: n,
-  memoryPeakBytes: n,
+  memory: n,
+  memoryPeak: n,
   pids: n,
-  diskBytes: n,
-  netInBytes: n,
-  netOutBytes: n,
+  disk: n,
+  netIn: n,
+  netOut: n,
   gpu: n.optional(),
 })
 

@@ -4,6 +4,8 @@ export const PROTOCOLS = {
   rpc: '/manyhands/rpc/1',
   /** One per job and host, opened by the client: attempt events. */
   events: '/manyhands/events/1',
+  /** Asks for a socket for bulk data beside the connection. */
+  bulk: '/manyhands/bulk/1',
   /** One per transfer, opened by the receiver: artifacts. */
   artifacts: '/manyhands/artifacts/1',
   /** Topic of signed offers. */

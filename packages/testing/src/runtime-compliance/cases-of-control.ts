@@ -60,7 +60,7 @@ export const CASES_OF_CONTROL = {
   'limits of a running task can be changed': complianceCase(['spin'], async (t) => {
     const { task } = await t.fixture.start(t.programs.spin())
     await task.limit?.({ cpus: 0.5, memoryBytes: 96 * MIB, pids: 32 })
-    t.expect((await task.stats()).memoryBytes).toBeLessThanOrEqual(96 * MIB)
+    t.expect((await task.stats()).memory).toBeLessThanOrEqual(96 * MIB)
   }),
 
   'usage tells of a busy processor': complianceCase(['spin'], async (t) => {
@@ -74,15 +74,15 @@ export const CASES_OF_CONTROL = {
 
   'usage tells of memory': complianceCase(['hold'], async (t) => {
     const { task } = await t.fixture.start(t.programs.hold(24 * MIB))
-    await until(async () => (await task.stats()).memoryBytes >= 20 * MIB, 'memory is in use')
+    await until(async () => (await task.stats()).memory >= 20 * MIB, 'memory is in use')
     const usage = await task.stats()
-    t.expect(usage.memoryPeakBytes).toBeGreaterThan(20 * MIB)
-    t.expect(usage.memoryBytes).toBeLessThanOrEqual(128 * MIB)
+    t.expect(usage.memoryPeak).toBeGreaterThan(20 * MIB)
+    t.expect(usage.memory).toBeLessThanOrEqual(128 * MIB)
   }),
 
   'usage tells of the disk': complianceCase(['fill'], async (t) => {
     const { task } = await t.fixture.start(t.programs.fill(4 * MIB))
-    await until(async () => (await task.stats()).diskBytes >= 4 * MIB, 'the files are counted')
+    await until(async () => (await task.stats()).disk >= 4 * MIB, 'the files are counted')
   }),
 
   'a signal that has fired starts nothing': complianceCase(['exit'], async (t) => {
