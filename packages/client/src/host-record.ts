@@ -30,6 +30,7 @@ export class HostRecord {
   free: Resources
   /** Attempts of ours there, by id, with what they hold. */
   readonly inFlight = new Map<string, Resources>()
+  readonly #unanswered = new Map<string, Resources>()
   /** Heard of within the lease's first half; a suspect gets no new work. */
   suspect = false
   /** Connected, or believed to be reachable. */
@@ -57,7 +58,11 @@ export class HostRecord {
     const restarted = offer.instance !== this.offer.instance
     if (!restarted && offer.revision <= this.offer.revision) return false
     this.offer = offer
-    this.free = offer.free
+    // What is on its way there is not in the host's word yet.
+    this.free = [...this.#unanswered.values()].reduce(
+      (free, held) => addResources(free, held, -1),
+      offer.free,
+    )
     return true
   }
 
@@ -65,12 +70,20 @@ export class HostRecord {
     return firstShortage(wanted, this.free) === undefined
   }
 
+  /** An attempt goes there. */
   hold(attempt: string, wanted: Resources): void {
     this.inFlight.set(attempt, wanted)
+    this.#unanswered.set(attempt, wanted)
     this.free = addResources(this.free, wanted, -1)
   }
 
+  /** The host's word on an attempt is here: from now on its offers count it. */
+  answered(attempt: string): void {
+    this.#unanswered.delete(attempt)
+  }
+
   letGo(attempt: string): void {
+    this.#unanswered.delete(attempt)
     const held = this.inFlight.get(attempt)
     if (held === undefined) return
     this.inFlight.delete(attempt)

@@ -223,6 +223,7 @@ export class Scheduler {
         const send = byId.get(id)
         if (send === undefined) continue
         byId.delete(id)
+        host.answered(id)
         if (accepted) {
           send.attempt.acceptedAt = performance.now()
           send.task.dispatches += 1

@@ -79,7 +79,8 @@ export class Settlement {
     verdict: Exclude<Verdict, 'accept'>,
   ): void {
     this.#drop(job, task, attempt)
-    this.#options.directory.record(attempt.host)?.refused()
+    // What it has free comes with its answer; any other no would be repeated at once.
+    if (error.details?.['rule'] !== 'free') this.#options.directory.record(attempt.host)?.refused()
     // Being full or leaving is no fault; what is refused for other reasons must end some time.
     if (error.code !== 'HOST_BUSY' && error.code !== 'HOST_DRAINING') task.dispatches += 1
     if (verdict === 'move-and-exclude') job.excluded.set(attempt.host, error.toJSON())

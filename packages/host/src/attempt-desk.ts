@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import {
   type AttemptSpec,
   LIMITS,
@@ -9,27 +8,26 @@ import {
   type RpcParams,
   type RpcResult,
   toManyhandsError,
+  type WireAttempt,
 } from '@manyhands/core'
 import type { AdmissionLedger } from './admission-ledger.ts'
 import { type AdmissionState, askOwner, firstRefusal, refusalError } from './admission-rules.ts'
 import { Attempt, type EndIntent } from './attempt.ts'
+import type { AttemptRegistry } from './attempt-registry.ts'
 import type { AttemptRunner } from './attempt-runner.ts'
-import { EventOutbox } from './event-outbox.ts'
+import type { ClientRelations } from './client-relations.ts'
 import type { AdmissionRequest, RuleVerdict } from './host.ts'
 import type { HostJournal } from './host-journal.ts'
-import { LeaseKeeper } from './lease-keeper.ts'
 import type { OfferBoard } from './offer-board.ts'
-
-/** The shortest and longest heartbeat that a client may propose, ms. */
-const HEARTBEAT_MS = { least: 100, usual: 5_000, most: 60_000 }
 
 export interface AttemptDeskOptions {
   network: Network
+  attempts: AttemptRegistry
+  relations: ClientRelations
   ledger: AdmissionLedger
   journal: HostJournal
   board: OfferBoard
   admission: AdmissionState
-  orphanMs: number
   logger: Logger
   /** Late binding: the runner reports back to this desk. */
   runner(): AttemptRunner
@@ -38,16 +36,7 @@ export interface AttemptDeskOptions {
   acknowledged(attempt: Attempt): Promise<void>
 }
 
-/** How long a host that goes away waits for clients to fetch what is sealed. */
-const FLUSH_TURNS = 250
-const FLUSH_TURN_MS = 20
-
-interface ClientRelation {
-  lease: LeaseKeeper
-  outboxes: Map<string, EventOutbox>
-  /** Attempts that this host keeps for the client, sealed ones included. */
-  held: number
-}
+type Answer = RpcResult<'attempt.offer'>['answers'][number]
 
 /**
  * Where clients are served: offers are answered, attempts started, ends announced and acknowledged.
@@ -55,106 +44,80 @@ interface ClientRelation {
  */
 export class AttemptDesk {
   readonly #options: AttemptDeskOptions
-  readonly #attempts = new Map<string, Attempt>()
-  readonly #clients = new Map<string, ClientRelation>()
 
   constructor(options: AttemptDeskOptions) {
     this.#options = options
   }
 
-  get attempts(): ReadonlyMap<string, Attempt> {
-    return this.#attempts
-  }
-
-  /** How many are not over. */
-  get liveCount(): number {
-    let count = 0
-    for (const attempt of this.#attempts.values()) if (!attempt.over) count += 1
-    return count
-  }
-
-  /** Resolves when nothing runs and nothing is being cleaned up any more. */
-  async idle(): Promise<void> {
-    await Promise.all([...this.#attempts.values()].map((attempt) => attempt.done.promise))
-  }
-
-  /** Attempts that are not over. */
-  live(): Attempt[] {
-    return [...this.#attempts.values()].filter((attempt) => !attempt.over)
-  }
-
   /** Answers requests from now on. */
   async open(): Promise<void> {
-    const { network, board } = this.#options
-    network.handle('hello', async ({ heartbeatMs }, { peer }) => {
-      const agreed = Math.min(HEARTBEAT_MS.most, Math.max(HEARTBEAT_MS.least, heartbeatMs))
-      this.#relation(peer).lease.setHeartbeat(agreed)
-      return { offer: board.current(), heartbeatMs: agreed }
-    })
+    const { network, board, attempts, relations } = this.#options
+    network.handle('hello', async ({ heartbeatMs }, { peer }) => ({
+      offer: board.current(),
+      heartbeatMs: relations.greet(peer, heartbeatMs),
+    }))
     network.handle('offer.get', async () => ({ offer: board.current() }))
     network.handle('offer.list', async () => ({
       offers: [board.current(), ...network.offers()].slice(0, LIMITS.offersPerAnswer),
     }))
     network.handle('attempt.offer', (params, { peer }) => this.#offer(params, peer))
     network.handle('attempt.cancel', async ({ ids, reason }, { peer }) => {
-      const owned = this.#ownedBy(peer, ids)
+      const owned = attempts.ownedBy(peer, ids)
       for (const attempt of owned) attempt.intend({ phase: 'canceled', by: 'client', reason })
       // Nobody will fetch what is sealed already.
-      const sealed = owned.filter((attempt) => attempt.over).map((attempt) => attempt.id)
-      return sealed.length === 0 ? {} : this.#acknowledge(sealed, peer)
+      await this.#forget(owned)
+      return {}
     })
-    network.handle('attempt.acknowledge', ({ ids }, { peer }) => this.#acknowledge(ids, peer))
+    network.handle('attempt.acknowledge', async ({ ids }, { peer }) => {
+      await this.#forget(attempts.ownedBy(peer, ids))
+      return {}
+    })
     network.handle('attempt.inventory', async ({ job }, { peer }) => ({
-      attempts: [...this.#attempts.values()]
-        .filter((attempt) => attempt.client === peer && (job === undefined || attempt.job === job))
+      attempts: attempts
+        .ofClient(peer)
+        .filter((attempt) => job === undefined || attempt.job === job)
         .map(({ id, job: jobId, phase }) => ({ id, job: jobId, phase })),
     }))
     await network.handleStream(PROTOCOLS.events, async (stream, { peer }) => {
       const header = await stream.next()
-      if (header === undefined) return
-      const job = new TextDecoder().decode(header)
-      const ofJob = this.live().filter((attempt) => attempt.client === peer && attempt.job === job)
-      // A stream may come before the job's first offer, so unknown jobs are let in; but not any number.
-      const { outboxes } = this.#relation(peer)
-      if (!outboxes.has(job) && outboxes.size >= LIMITS.jobsPerClient) {
-        throw new ManyhandsError('LIMIT', `client ${peer} follows too many jobs`)
-      }
-      try {
-        await this.#outbox(peer, job).feed(stream, ofJob)
-      } finally {
-        this.#forgetIdle(peer, job)
-      }
+      if (header !== undefined) await relations.tell(peer, new TextDecoder().decode(header), stream)
     })
   }
 
   /** Takes up attempts of an earlier life. */
   restore(attempt: Attempt): void {
-    this.#attempts.set(attempt.id, attempt)
-    this.#options.ledger.reserve(attempt.id, attempt.limits)
-    this.#relation(attempt.client).held += 1
+    const { attempts, ledger, relations } = this.#options
+    attempts.add(attempt)
+    ledger.reserve(attempt.id, attempt.limits)
+    relations.touch(attempt.client)
     if (attempt.over) this.#keepOutputs(attempt)
-    if (attempt.end !== undefined) this.#outbox(attempt.client, attempt.job).end(attempt)
+    if (attempt.end !== undefined) relations.outbox(attempt.client, attempt.job).end(attempt)
   }
 
   /** The runner's news. */
   progressed(attempt: Attempt, output?: { stream: 'stdout' | 'stderr'; bytes: Uint8Array }): void {
-    this.#outbox(attempt.client, attempt.job).progress(attempt, output)
+    this.#options.relations.outbox(attempt.client, attempt.job).progress(attempt, output)
     if (output === undefined) this.#options.changed(attempt)
   }
 
   /** The end is durable: the reservation goes, the client hears of it. */
   sealed(attempt: Attempt): void {
+    const { board, relations, logger } = this.#options
     attempt.endedAt = performance.now()
     this.#keepOutputs(attempt)
-    this.#options.board.changed()
-    this.#outbox(attempt.client, attempt.job).end(attempt)
+    board.changed()
+    relations.outbox(attempt.client, attempt.job).end(attempt)
     this.#options.changed(attempt)
+    if (attempt.intent?.by !== 'client') return
     // Who ends its own attempt waits for no result: nothing is kept for it.
-    if (attempt.intent?.by === 'client') {
-      void attempt.done.promise
-        .then(() => this.#acknowledge([attempt.id], attempt.client))
-        .catch((cause) => this.#warn('forgetting a canceled attempt failed', attempt, cause))
-    }
+    void attempt.done.promise
+      .then(() => this.#forget([attempt]))
+      .catch((cause) => {
+        logger.warn('forgetting a canceled attempt failed', {
+          attempt: attempt.id,
+          cause: String(cause),
+        })
+      })
   }
 
   /** Ends attempts; resolves when nothing of them runs any more. */
@@ -163,87 +126,76 @@ export class AttemptDesk {
     await Promise.all(attempts.map((attempt) => attempt.done.promise))
   }
 
-  /** Waits a moment until clients that listen have acknowledged what there is to tell. */
-  async flush(): Promise<void> {
-    const waiting = () =>
-      this.#clients
-        .values()
-        .some(({ outboxes }) => outboxes.values().some((outbox) => outbox.telling))
-    for (let turn = 0; turn < FLUSH_TURNS && waiting(); turn += 1) await delay(FLUSH_TURN_MS)
+  /** Lets go of everything that is kept for a client. */
+  abandon(client: string): Promise<void> {
+    return this.#forget(this.#options.attempts.ofClient(client))
   }
 
-  close(): void {
-    for (const { lease, outboxes } of this.#clients.values()) {
-      lease.close()
-      for (const outbox of outboxes.values()) outbox.close()
-    }
+  /** Lets go of sealed ends that nobody fetched for too long. */
+  async expire(olderThanMs: number): Promise<void> {
+    const now = performance.now()
+    const old = this.#options.attempts
+      .all()
+      .filter((attempt) => now - (attempt.endedAt ?? now) > olderThanMs)
+      .toArray()
+    await this.#forget(old)
+    this.#options.relations.forgetAbsent()
   }
 
   async #offer(
     params: RpcParams<'attempt.offer'>,
     client: string,
   ): Promise<RpcResult<'attempt.offer'>> {
-    const relation = this.#relation(client)
-    relation.lease.touch()
-    const answers: RpcResult<'attempt.offer'>['answers'] = []
-    const accepted: Attempt[] = []
+    const { admission, board, relations } = this.#options
+    relations.touch(client)
     // The owner's function is asked once per call: all attempts of a call want the same.
-    const shared = requestOf(client, params.spec)
-    const refusedByOwner = await askOwner(shared, this.#options.admission.policy)
-    for (const wire of params.attempts) {
-      const known = this.#attempts.get(wire.id)
-      if (known !== undefined) {
-        answers.push(
-          known.client === client
-            ? { id: wire.id, accepted: true }
-            : no(
-                wire.id,
-                new ManyhandsError('HOST_REFUSED', 'this attempt belongs to another client'),
-              ),
-        )
-        continue
-      }
+    const request = requestOf(client, params.spec)
+    const refusedByOwner = await askOwner(request, admission.policy)
+    const held = this.#options.attempts.ofClient(client).length
+    const accepted: Attempt[] = []
+    const answers = params.attempts.flatMap((wire): Answer[] => {
+      const answered = this.#repeated(wire, client)
+      if (answered !== undefined) return [answered]
       const verdict =
-        refusedByOwner ?? firstRefusal(shared, this.#options.admission) ?? tooMany(relation)
-      if (verdict !== undefined) {
-        answers.push(no(wire.id, refusalError(verdict)))
-        continue
-      }
+        refusedByOwner ?? firstRefusal(request, admission) ?? tooMany(held + accepted.length)
+      if (verdict !== undefined) return [no(wire.id, refusalError(verdict))]
       // From the rules to here nothing was awaited: what they saw as free is what is reserved.
-      this.#options.ledger.reserve(wire.id, params.spec.resources)
-      const { command, args, env, inputs, outputs } = wire
-      const differs = command ?? args ?? env ?? inputs ?? outputs
-      const spec: AttemptSpec =
-        differs === undefined
-          ? params.spec
-          : {
-              ...params.spec,
-              command: command ?? (args === undefined ? params.spec.command : undefined),
-              args: args ?? (command === undefined ? params.spec.args : undefined),
-              env: env ?? params.spec.env,
-              inputs: inputs ?? params.spec.inputs,
-              outputs: outputs ?? params.spec.outputs,
-            }
-      const attempt = new Attempt({
-        id: wire.id,
-        client,
-        job: params.job,
-        jobName: params.jobName,
-        task: wire.task,
-        spec,
-      })
-      this.#attempts.set(wire.id, attempt)
-      relation.held += 1
-      accepted.push(attempt)
-    }
-    if (accepted.length > 0) await this.#start(accepted, answers)
-    this.#options.board.changed()
-    return { answers, offer: this.#options.board.current() }
+      accepted.push(this.#reserve(params, wire, client))
+      return []
+    })
+    if (accepted.length > 0) answers.push(...(await this.#start(accepted)))
+    board.changed()
+    return { answers, offer: board.current() }
   }
 
-  async #start(accepted: Attempt[], answers: RpcResult<'attempt.offer'>['answers']): Promise<void> {
+  /** A repeated offer gets the answer of the first. */
+  #repeated(wire: WireAttempt, client: string): Answer | undefined {
+    const known = this.#options.attempts.get(wire.id)
+    if (known === undefined) return undefined
+    if (known.client === client) return { id: wire.id, accepted: true }
+    const taken = new ManyhandsError('HOST_REFUSED', 'this attempt belongs to another client')
+    return no(wire.id, taken)
+  }
+
+  #reserve(params: RpcParams<'attempt.offer'>, wire: WireAttempt, client: string): Attempt {
+    const { attempts, ledger } = this.#options
+    const attempt = new Attempt({
+      id: wire.id,
+      client,
+      job: params.job,
+      jobName: params.jobName,
+      task: wire.task,
+      spec: specOf(params.spec, wire),
+    })
+    ledger.reserve(wire.id, params.spec.resources)
+    attempts.add(attempt)
+    return attempt
+  }
+
+  async #start(accepted: Attempt[]): Promise<Answer[]> {
+    const { attempts, journal, ledger } = this.#options
     try {
-      await this.#options.journal.reserve(
+      await journal.reserve(
         accepted.map((attempt) => ({
           ...attempt.describe(),
           spec: attempt.spec,
@@ -252,173 +204,75 @@ export class AttemptDesk {
         })),
       )
     } catch (cause) {
-      for (const attempt of accepted) {
-        this.#drop(attempt)
-        this.#options.ledger.release(attempt.id)
-        answers.push(no(attempt.id, toManyhandsError(cause, 'HOST_FAILED')))
-      }
-      return
+      const error = toManyhandsError(cause, 'HOST_FAILED')
+      return accepted.map((attempt) => {
+        attempts.remove(attempt)
+        ledger.release(attempt.id)
+        return no(attempt.id, error)
+      })
     }
-    for (const attempt of accepted) {
-      answers.push({ id: attempt.id, accepted: true })
+    return accepted.map((attempt) => {
       this.#options.changed(attempt)
       void this.#options.runner().run(attempt)
-    }
+      return { id: attempt.id, accepted: true }
+    })
   }
 
-  async #acknowledge(ids: string[], client: string): Promise<Record<string, never>> {
-    const over = this.#ownedBy(client, ids).filter((attempt) => attempt.over)
-    await this.#options.journal.forget(over.map((attempt) => attempt.id))
+  /** Ends that are kept no longer; attempts that still run are left alone. */
+  async #forget(candidates: Attempt[]): Promise<void> {
+    const { attempts, board, journal, ledger, relations } = this.#options
+    const over = candidates.filter((attempt) => attempt.over)
+    if (over.length === 0) return
+    await journal.forget(over.map((attempt) => attempt.id))
     for (const attempt of over) {
-      this.#drop(attempt)
-      this.#options.ledger.release(attempt.id)
-      this.#clients.get(client)?.outboxes.get(attempt.job)?.acknowledged(attempt.id)
+      if (!attempts.remove(attempt)) continue
+      ledger.release(attempt.id)
+      relations.acknowledged(attempt)
       await this.#options.acknowledged(attempt)
     }
-    if (over.length > 0) this.#options.board.changed()
-    for (const job of new Set(over.map((attempt) => attempt.job))) this.#forgetIdle(client, job)
-    return {}
+    const jobs = new Map(over.map(({ client, job }) => [`${client} ${job}`, { client, job }]))
+    for (const { client, job } of jobs.values()) relations.forgetJob(client, job)
+    board.changed()
   }
 
   /** What is sealed needs no processor any more, but its outputs keep their place on the disk. */
   #keepOutputs(attempt: Attempt): void {
     const diskBytes = Math.min(attempt.limits.diskBytes, attempt.end?.outputs?.bytes ?? 0)
-    this.#options.ledger.change(attempt.id, {
-      cpus: 0,
-      memoryBytes: 0,
-      diskBytes,
-      gpus: 0,
-      pids: 0,
-    })
-  }
-
-  #warn(message: string, attempt: Attempt, cause: unknown): void {
-    this.#options.logger.warn(message, { attempt: attempt.id, cause: String(cause) })
-  }
-
-  #drop(attempt: Attempt): void {
-    if (!this.#attempts.delete(attempt.id)) return
-    const relation = this.#clients.get(attempt.client)
-    if (relation !== undefined) relation.held -= 1
-  }
-
-  #ownedBy(client: string, ids: string[]): Attempt[] {
-    return ids
-      .map((id) => this.#attempts.get(id))
-      .filter((attempt) => attempt !== undefined && attempt.client === client) as Attempt[]
-  }
-
-  #relation(client: string): ClientRelation {
-    let relation = this.#clients.get(client)
-    if (relation === undefined) {
-      const live = () => this.live().filter((attempt) => attempt.client === client)
-      relation = {
-        outboxes: new Map(),
-        held: 0,
-        lease: new LeaseKeeper({
-          heartbeatMs: HEARTBEAT_MS.usual,
-          orphanMs: this.#options.orphanMs,
-          live,
-          renew: async (ids, timeoutMs) => {
-            const params = { ids, offer: this.#options.board.current() }
-            const { unwanted } = await this.#options.network.call(client, 'lease.renew', params, {
-              timeoutMs,
-            })
-            return unwanted
-          },
-          unwanted: (ids) => {
-            for (const attempt of this.#ownedBy(client, ids)) {
-              attempt.intend({ phase: 'canceled', by: 'client', reason: 'no longer wanted' })
-            }
-          },
-          orphaned: (attempts) => {
-            for (const attempt of attempts) {
-              attempt.intend({
-                phase: 'canceled',
-                by: 'host',
-                reason: 'the client did not come back',
-              })
-            }
-          },
-        }),
-      }
-      this.#clients.set(client, relation)
-    }
-    return relation
-  }
-
-  #outbox(client: string, job: string): EventOutbox {
-    const { outboxes } = this.#relation(client)
-    let outbox = outboxes.get(job)
-    if (outbox === undefined) {
-      outbox = new EventOutbox()
-      outboxes.set(job, outbox)
-    }
-    return outbox
-  }
-
-  /** Forgets a job that has nothing left to tell. */
-  #forgetIdle(client: string, job: string): void {
-    if (this.#clients.get(client)?.outboxes.get(job)?.listening) return
-    const attempts = this.#attempts.values()
-    if (attempts.some((attempt) => attempt.client === client && attempt.job === job)) return
-    this.#clients.get(client)?.outboxes.delete(job)
-    this.forgetClient(client)
-  }
-
-  /** Forgets a client for whom nothing is kept and who is not there. */
-  forgetClient(client: string): void {
-    const relation = this.#clients.get(client)
-    if (relation === undefined || relation.held > 0 || this.#options.network.isConnected(client))
-      return
-    relation.lease.close()
-    for (const outbox of relation.outboxes.values()) outbox.close()
-    this.#clients.delete(client)
-  }
-
-  /** Lets go of everything that is kept for a client. */
-  async abandon(client: string): Promise<void> {
-    const over = [...this.#attempts.values()].filter(
-      (attempt) => attempt.client === client && attempt.over,
-    )
-    await this.#acknowledge(
-      over.map((attempt) => attempt.id),
-      client,
-    )
-  }
-
-  /** Lets go of sealed ends that nobody fetched for too long. */
-  async expire(olderThanMs: number): Promise<void> {
-    const now = performance.now()
-    const old = [...this.#attempts.values()].filter(
-      (attempt) => attempt.over && now - (attempt.endedAt ?? attempt.acceptedAt) > olderThanMs,
-    )
-    for (const attempt of old) await this.#acknowledge([attempt.id], attempt.client)
-    for (const client of [...this.#clients.keys()]) this.forgetClient(client)
+    const kept = { cpus: 0, memoryBytes: 0, diskBytes, gpus: 0, pids: 0 }
+    this.#options.ledger.change(attempt.id, kept)
   }
 }
 
 function requestOf(client: string, spec: AttemptSpec): AdmissionRequest {
+  const { runtime, image, resources, timeoutMs, networkProfile } = spec
+  return { client, runtime, image, resources, timeoutMs, networkProfile }
+}
+
+/** The job's spec with what one attempt says differently. */
+function specOf(shared: AttemptSpec, wire: WireAttempt): AttemptSpec {
+  const { command, args, env, inputs, outputs } = wire
+  // Most attempts say nothing: they share one object, which is journaled once.
+  if ((command ?? args ?? env ?? inputs ?? outputs) === undefined) return shared
   return {
-    client,
-    runtime: spec.runtime,
-    image: spec.image,
-    resources: spec.resources,
-    timeoutMs: spec.timeoutMs,
-    networkProfile: spec.networkProfile,
+    ...shared,
+    command: command ?? (args === undefined ? shared.command : undefined),
+    args: args ?? (command === undefined ? shared.args : undefined),
+    env: env ?? shared.env,
+    inputs: inputs ?? shared.inputs,
+    outputs: outputs ?? shared.outputs,
   }
 }
 
-function tooMany(relation: ClientRelation): RuleVerdict | undefined {
-  if (relation.held < LIMITS.attemptsPerClient) return undefined
+function tooMany(held: number): RuleVerdict | undefined {
+  if (held < LIMITS.attemptsPerClient) return undefined
   return {
     rule: 'attemptsPerClient',
     allowed: false,
-    detail: `${relation.held} attempts of this client are kept here already`,
+    detail: `${held} attempts of this client are kept here already`,
     temporary: true,
   }
 }
 
-function no(id: string, error: ManyhandsError) {
+function no(id: string, error: ManyhandsError): Answer {
   return { id, accepted: false, error: error.toJSON() }
 }

@@ -13,7 +13,9 @@ import {
 import { AdmissionLedger, resolveShare } from './admission-ledger.ts'
 import { type AdmissionState, maxRuntimeMs } from './admission-rules.ts'
 import { AttemptDesk } from './attempt-desk.ts'
+import { AttemptRegistry } from './attempt-registry.ts'
 import { AttemptRunner } from './attempt-runner.ts'
+import { ClientRelations } from './client-relations.ts'
 import type { Host, HostOptions } from './host.ts'
 import { openHostJournal } from './host-journal.ts'
 import { checkHostOptions } from './host-options.ts'
@@ -72,6 +74,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   })
   opening.defer(() => network.close())
 
+  const attempts = new AttemptRegistry()
   const ledger = new AdmissionLedger(resolveShare(options.share))
   const blocked = new Set<string>()
   let draining = false
@@ -81,7 +84,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     blocked,
     runtimes,
     draining: () => draining,
-    live: () => desk.liveCount,
+    live: () => attempts.liveCount,
   }
   const board = new OfferBoard({
     network,
@@ -98,13 +101,20 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const changed = (attempt: { describe(): unknown }) => {
     events.dispatchEvent(new CustomEvent('attempt', { detail: attempt.describe() }))
   }
+  const relations = new ClientRelations({
+    network,
+    attempts,
+    orphanMs: parseDuration(options.orphanTime ?? '10m', 'orphanTime'),
+    offer: () => board.current(),
+  })
   const desk: AttemptDesk = new AttemptDesk({
     network,
+    attempts,
+    relations,
     ledger,
     journal,
     board,
     admission,
-    orphanMs: parseDuration(options.orphanTime ?? '10m', 'orphanTime'),
     logger,
     runner: () => runner,
     changed,
@@ -114,7 +124,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     },
   })
   const meter = new UsageMeter(
-    () => desk.attempts.values(),
+    () => attempts.all(),
     (attempt) => desk.progressed(attempt),
   )
   const runner = new AttemptRunner({
@@ -134,14 +144,14 @@ export async function createHost(options: HostOptions): Promise<Host> {
 
   // Outputs go to the client whose attempt wrote them, and to nobody else.
   await store.serve(network, (peer, root) =>
-    desk.attempts
-      .values()
+    attempts
+      .all()
       .some((attempt) => attempt.client === peer && attempt.end?.outputs?.root === root),
   )
-  await recoverAttempts({ journal, runtimes, store, desk, runner, workDir, inputsDir })
+  await recoverAttempts({ journal, runtimes, store, attempts, desk, runner, workDir, inputsDir })
   await desk.open()
   network.addEventListener('peer:disconnect', (event) => {
-    desk.forgetClient((event as CustomEvent<string>).detail)
+    relations.forgetClient((event as CustomEvent<string>).detail)
   })
   board.changed({ now: true })
 
@@ -165,6 +175,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
     instance: journal.instance,
     events,
     board,
+    attempts,
+    relations,
     desk,
     meter,
     ledger,
@@ -180,7 +192,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     close: async () => {
       clearInterval(housekeeping)
       meter.close()
-      desk.close()
+      relations.close()
       await resources.disposeAsync()
     },
   })

@@ -8,6 +8,7 @@ import {
 } from '@manyhands/core'
 import { Attempt } from './attempt.ts'
 import type { AttemptDesk } from './attempt-desk.ts'
+import type { AttemptRegistry } from './attempt-registry.ts'
 import type { AttemptRunner } from './attempt-runner.ts'
 import type { HostJournal } from './host-journal.ts'
 
@@ -20,12 +21,13 @@ export async function recoverAttempts(parts: {
   journal: HostJournal
   runtimes: ReadonlyMap<string, { runtime: Runtime; fingerprint: RuntimeFingerprint }>
   store: ArtifactStore
+  attempts: AttemptRegistry
   desk: AttemptDesk
   runner: AttemptRunner
   workDir: string
   inputsDir: string
 }): Promise<void> {
-  const { journal, runtimes, store, desk, runner, workDir, inputsDir } = parts
+  const { journal, runtimes, store, attempts, desk, runner, workDir, inputsDir } = parts
   const adopted = new Set<string>()
   for (const row of journal.attempts()) {
     if (row.end !== undefined) {
@@ -62,7 +64,7 @@ export async function recoverAttempts(parts: {
   // Inputs of an adopted sandbox are mounted in it: then all of them stay until the next start.
   if (adopted.size === 0) await rm(inputsDir, { recursive: true, force: true })
   await store.sweep()
-  const running = new Set(desk.live().map((attempt) => attempt.id))
+  const running = new Set(attempts.live().map((attempt) => attempt.id))
   for (const name of await readdir(workDir)) {
     if (!running.has(name)) await rm(join(workDir, name), { recursive: true, force: true })
   }

@@ -11,6 +11,8 @@ import type { AdmissionLedger } from './admission-ledger.ts'
 import { type AdmissionState, explainRequest } from './admission-rules.ts'
 import type { Attempt, EndIntent } from './attempt.ts'
 import type { AttemptDesk } from './attempt-desk.ts'
+import type { AttemptRegistry } from './attempt-registry.ts'
+import type { ClientRelations } from './client-relations.ts'
 import type {
   AdmissionRequest,
   DrainReport,
@@ -28,6 +30,8 @@ export interface SovereignHostParts {
   /** Where 'attempt' events come from. */
   events: EventTarget
   board: OfferBoard
+  attempts: AttemptRegistry
+  relations: ClientRelations
   desk: AttemptDesk
   meter: UsageMeter
   ledger: AdmissionLedger
@@ -68,7 +72,10 @@ export class SovereignHost extends EventTarget implements Host {
   }
 
   attempts(): HostAttempt[] {
-    return [...this.#parts.desk.attempts.values()].map((attempt) => attempt.describe())
+    return this.#parts.attempts
+      .all()
+      .map((attempt) => attempt.describe())
+      .toArray()
   }
 
   usage(options: { attempt?: string; signal?: AbortSignal } = {}): AsyncIterable<UsageSample> {
@@ -139,14 +146,14 @@ export class SovereignHost extends EventTarget implements Host {
     const reason = options.reason ?? 'the host is draining'
     this.#parts.setDraining()
     const evictLate = setTimeout(() => {
-      void this.#parts.desk.end(this.#parts.desk.live(), evicted(reason))
+      void this.#parts.desk.end(this.#parts.attempts.live(), evicted(reason))
     }, deadlineMs)
     this.#draining ??= this.#drained()
     return this.#draining.finally(() => clearTimeout(evictLate))
   }
 
   async block(peerId: string): Promise<void> {
-    const mine = this.#parts.desk.live().filter((attempt) => attempt.client === peerId)
+    const mine = this.#parts.attempts.live().filter((attempt) => attempt.client === peerId)
     const ended = this.#parts.desk.end(mine, evicted('the client was blocked'))
     await Promise.all([ended, this.#parts.block(peerId)])
     // It will never come to acknowledge.
@@ -156,9 +163,9 @@ export class SovereignHost extends EventTarget implements Host {
   close(): Promise<void> {
     this.#closing ??= (async () => {
       this.#parts.setDraining()
-      await this.#parts.desk.end(this.#parts.desk.live(), evicted('the host is closing'))
-      await this.#parts.desk.flush()
-      await this.#parts.desk.idle()
+      await this.#parts.desk.end(this.#parts.attempts.live(), evicted('the host is closing'))
+      await this.#parts.relations.flush()
+      await this.#parts.attempts.idle()
       await this.#parts.close()
     })()
     return this.#closing
@@ -169,10 +176,10 @@ export class SovereignHost extends EventTarget implements Host {
   }
 
   async #drained(): Promise<DrainReport> {
-    const before = this.#parts.desk.live()
+    const before = this.#parts.attempts.live()
     await Promise.all(before.map((attempt) => attempt.done.promise))
     // What is sealed is handed over to those who are there to take it.
-    await this.#parts.desk.flush()
+    await this.#parts.relations.flush()
     const report: DrainReport = {
       completed: before.filter((attempt) => attempt.phase === 'completed').length,
       evicted: before.filter((attempt) => attempt.phase === 'evicted').length,
@@ -182,7 +189,7 @@ export class SovereignHost extends EventTarget implements Host {
   }
 
   #find(id: string): Attempt {
-    const attempt = this.#parts.desk.attempts.get(id)
+    const attempt = this.#parts.attempts.get(id)
     if (attempt === undefined) {
       throw new ManyhandsError('NOT_FOUND', `there is no attempt ${id} on this host`)
     }
