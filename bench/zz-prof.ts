@@ -92,7 +92,12 @@ async function serveRole(dir: string): Promise<void> {
       cpu = process.cpuUsage()
     } else if (request === 'spent') {
       const { user, system } = process.cpuUsage(cpu)
-      const result: Spent = { growth: peak - before, cpuSeconds: (user + system) / 1e6, u: user/1e6, s: system/1e6 } as never
+      const result: Spent = {
+        growth: peak - before,
+        cpuSeconds: (user + system) / 1e6,
+        u: user / 1e6,
+        s: system / 1e6,
+      } as never
       process.send!({ id: -1, result })
     } else {
       answer(request).then(
@@ -126,7 +131,8 @@ async function compare(): Promise<void> {
     await measure({ ...sides, name: 'many small files from disk to disk', path: small })
   } finally {
     scp?.server.kill()
-    for (const child of children) child.disconnect(); await new Promise(r=>setTimeout(r,3000))
+    for (const child of children) child.disconnect()
+    await new Promise((r) => setTimeout(r, 3000))
     await rm(dir, { recursive: true, force: true })
   }
 }
@@ -202,7 +208,8 @@ async function measure({ name, dir, path, sender, receiver, scp }: Measured): Pr
     bytes,
     files: tree ? Number(values.files) : 1,
     rssGrowthMiB: [rssGrowthMiB.sender, rssGrowthMiB.receiver],
-    split: spent, cpuSeconds: [cpu(spent.sender), cpu(spent.receiver)],
+    split: spent,
+    cpuSeconds: [cpu(spent.sender), cpu(spent.receiver)],
     addMs: added.ms,
   })
 }

@@ -70,10 +70,16 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
     return { unwanted: scheduler.renewed(peer, ids) }
   })
   // Inputs of running jobs go to hosts that this client knows, and to nobody else.
-  await store.serve(network, (peer, root) =>
-    directory.record(peer) === undefined
-      ? false
-      : [...scheduler.jobs.values()].some((job) => job.prepared.roots.has(root)),
+  await store.serve(
+    network,
+    (peer, root) =>
+      directory.record(peer) === undefined
+        ? false
+        : [...scheduler.jobs.values()].some((job) => job.prepared.roots.has(root)),
+    (root, bytes) => {
+      const job = scheduler.jobs.values().find(({ prepared }) => prepared.roots.has(root))
+      if (job !== undefined) job.bytesUp += bytes
+    },
   )
 
   const resources = opening.move()

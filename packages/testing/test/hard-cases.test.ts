@@ -164,11 +164,9 @@ describe('a host', () => {
     await until(() => host.attempts().some(({ phase }) => phase === 'running'))
     const { id } = host.attempts()[0]!
     await using stranger = await createNetwork({ bootstrap: host.addresses, gossip: false })
-    const ask: (method: string, params: object) => Promise<any> = (method, params) =>
-      stranger.call(host.peerId, method as never, params as never)
-    expect(await ask('attempt.inventory', {})).toEqual({ attempts: [] })
-    await ask('attempt.cancel', { ids: [id], reason: 'mine now' })
-    await ask('attempt.acknowledge', { ids: [id] })
+    expect(await stranger.call(host.peerId, 'attempt.inventory', {})).toEqual({ attempts: [] })
+    await stranger.call(host.peerId, 'attempt.cancel', { ids: [id], reason: 'mine now' })
+    await stranger.call(host.peerId, 'attempt.acknowledge', { ids: [id] })
     const spec = {
       runtime: 'scripted',
       image: 'any',
@@ -180,7 +178,7 @@ describe('a host', () => {
       timeoutMs: 0,
       networkProfile: 'none' as const,
     }
-    const { answers } = await ask('attempt.offer', {
+    const { answers } = await stranger.call(host.peerId, 'attempt.offer', {
       job: 'j',
       jobName: '',
       spec,

@@ -106,6 +106,15 @@ describe('a job', () => {
       expect(result.error).toBeUndefined()
       expect(new TextDecoder().decode(await result.outputs.read('b.txt'))).toBe('hello')
     }
+    expect(job.progress).toMatchObject({ bytesUp: 5 })
+    // The same content again: nothing travels.
+    const again = await client.submit({
+      ...scripted('run', '--copy', 'in/other.txt=out/b.txt'),
+      inputs: { '/in/other.txt': { text: 'hello' } },
+      tasks: '1-3',
+    })
+    await again.wait()
+    expect(again.progress).toMatchObject({ bytesUp: 0, bytesDown: 0, completed: 3 })
   })
 
   it('gives each task its own command, environment and inputs', async () => {

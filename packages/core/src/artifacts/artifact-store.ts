@@ -95,8 +95,16 @@ export interface ArtifactStore extends AsyncDisposable {
   place(root: string, target: string, mode: 'link' | 'copy'): Promise<void>
   /** One file's bytes of a complete artifact. @throws NOT_FOUND, ARTIFACT_MISSING */
   read(root: string, path: string): Promise<Uint8Array>
-  /** Serves this store's artifacts to peers for which `allow` says yes. */
-  serve(network: Network, allow: (peer: string, root: string) => boolean): Promise<void>
+  /**
+   * Serves this store's artifacts to peers for which `allow` says yes.
+   *
+   * @param sent - hears of content as it leaves, in bytes
+   */
+  serve(
+    network: Network,
+    allow: (peer: string, root: string) => boolean,
+    sent?: (root: string, bytes: number, peer: string) => void,
+  ): Promise<void>
   /**
    * Keeps an artifact from being removed until {@link release}; counted by holder. Repeating it for the
    * same holder changes nothing. It may come before the artifact does, and should: between a fetch and

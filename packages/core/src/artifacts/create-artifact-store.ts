@@ -239,11 +239,16 @@ class LocalArtifactStore implements ArtifactStore {
     })
   }
 
-  async serve(network: Network, allow: (peer: string, root: string) => boolean): Promise<void> {
+  async serve(
+    network: Network,
+    allow: (peer: string, root: string) => boolean,
+    sent: (root: string, bytes: number, peer: string) => void = () => {},
+  ): Promise<void> {
     this.#assertOpen()
     await network.handleStream(PROTOCOLS.artifacts, async (stream, { peer }) => {
       await serveArtifacts(stream, {
         stallMs: this.#options.stallMs,
+        sent: (root, bytes) => sent(root, bytes, peer),
         find: async (root) =>
           !this.#closed && allow(peer, root) ? await this.#content(root) : undefined,
       })

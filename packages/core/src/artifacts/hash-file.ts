@@ -63,7 +63,10 @@ export async function readFully(
   }
 }
 
-/** Writes all of `bytes` at a position. */
+/**
+ * Writes all of `bytes` at a position, in pieces: for larger ones the kernel takes its cache in huge
+ * pages, which a virtual machine has given back to its host and must get again one by one.
+ */
 export async function writeFully(
   handle: FileHandle,
   bytes: Uint8Array,
@@ -71,7 +74,8 @@ export async function writeFully(
 ): Promise<void> {
   let done = 0
   while (done < bytes.length) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done)
+    const length = Math.min(TRANSFER.writeBytes, bytes.length - done)
+    const { bytesWritten } = await handle.write(bytes, done, length, position + done)
     done += bytesWritten
   }
 }

@@ -119,7 +119,7 @@ class PartialFile implements ReceivingFile {
     const record = Buffer.alloc(count * 4)
     for (let index = 0; index < count; index++) record.writeUInt32LE(first + index, index * 4)
     await have.write(record)
-    if (bytes.length < 0) this.#syncBehind(part, bytes.length)
+    this.#syncBehind(part, bytes.length)
     for (let index = first; index < first + count; index++) this.#done.add(index)
     if (this.#done.size === chunkCount(this.#file.size)) await this.#finish()
   }

@@ -22,6 +22,8 @@ import {
 export interface ServeOptions {
   /** The artifact if this peer may have it. */
   find: (root: string) => Promise<ArtifactContent | undefined>
+  /** Hears of content as it leaves. */
+  sent?: (root: string, bytes: number) => void
   stallMs?: number
 }
 
@@ -30,7 +32,7 @@ export interface ServeOptions {
  * told as a typed error, after which the receiver has to open a new stream.
  */
 export async function serveArtifacts(stream: FrameStream, options: ServeOptions): Promise<void> {
-  const { find, stallMs = TRANSFER.stallMs } = options
+  const { find, sent = () => {}, stallMs = TRANSFER.stallMs } = options
   const guarded = new GuardedStream(stream, LIMITS.streamHeaderMs)
   const files = new OpenFiles()
   const ring = new FrameRing()
@@ -48,7 +50,8 @@ export async function serveArtifacts(stream: FrameStream, options: ServeOptions)
       const frame = await guarded.next()
       if (frame === undefined) break
       guarded.allow(stallMs)
-      await sendRanges(guarded, content, { files, ring }, readWant(frame))
+      const told = (bytes: number) => sent(root, bytes)
+      await sendRanges(guarded, content, { files, ring, told }, readWant(frame))
     }
     await guarded.close()
   } catch (error) {
@@ -97,12 +100,14 @@ interface Piece {
 async function sendRanges(
   guarded: GuardedStream,
   content: ArtifactContent,
-  { files, ring }: { files: OpenFiles; ring: FrameRing },
+  { files, ring, told }: { files: OpenFiles; ring: FrameRing; told: (bytes: number) => void },
   ranges: WantedRange[],
 ): Promise<void> {
   const sendFirst = async () => {
     const frame = await ahead.shift()!
     await guarded.send(frame)
+    // The first byte says what kind of frame it is.
+    told(frame.length - 1)
     ring.give(frame)
   }
   const ahead: Promise<Uint8Array>[] = []
