@@ -17,11 +17,23 @@ await using client = await createClient({ network: { bootstrap: host.addresses }
 const job = await client.submit({
   runtime: 'wasm',
   image: tracer,
-  command: ['tracer', '--frame', '{{item}}', '--width', '96', '--height', '54', '--samples', '4'],
+  command: [
+    'tracer',
+    '--frame',
+    '{{item}}',
+    '--frames',
+    '4',
+    '--width',
+    '96',
+    '--height',
+    '54',
+    '--samples',
+    '4',
+  ],
   tasks: '1-4',
 })
 for await (const result of job.results()) {
-  assert(result.ok, result.error?.message)
+  assert(result.ok, `${result.error?.message}: ${result.stderrTail}`)
   const files = result.outputs.files.map(({ path, size }) => `${path} (${size} bytes)`)
   console.log(`frame ${result.key}: ${files.join(', ')} in ${result.durationMs} ms`)
   await result.outputs.saveTo('out/hello')

@@ -18,8 +18,8 @@ export const TRANSFER = {
   unwrittenBytes: 8 * 1024 * 1024,
   /** Batches received and not yet written; small files wait for the disk together. */
   unwrittenBatches: 64,
-  /** One write: at 4 MiB it can cost ten times the processor time of 1 MiB, see writeFully. */
-  writeBytes: 1024 * 1024,
+  /** One write: from 1 MiB on it can cost five times the processor time, see writeFully. */
+  writeBytes: 128 * 1024,
   /** Written bytes after which the disk is asked to begin: the sync at the end is short then. */
   syncBytes: 64 * 1024 * 1024,
   /** Without `progressBytes` in this time while it waits, a side gives up, ms. */
