@@ -1,10 +1,18 @@
+export interface EventLogLimits<Event> {
+  events: number
+  bytes: number
+  /** About how much memory an event takes. */
+  bytesOf(event: Event): number
+}
+
 /**
  * A bounded history that can be followed from any point. A reader that is too late learns how many it
  * missed; a slow reader costs nothing.
  */
 export class EventLog<Event extends { seq: number }> {
-  readonly #limit: number
+  readonly #limits: EventLogLimits<Event>
   readonly #events: Event[] = []
+  #bytes = 0
   readonly #gap: (seq: number, missed: number) => Event
   #first = 1
   #next = 1
@@ -12,8 +20,8 @@ export class EventLog<Event extends { seq: number }> {
   #waiting: (() => void)[] = []
 
   /** @param gap - makes the marker for events that are gone */
-  constructor(limit: number, gap: (seq: number, missed: number) => Event) {
-    this.#limit = limit
+  constructor(limits: EventLogLimits<Event>, gap: (seq: number, missed: number) => Event) {
+    this.#limits = limits
     this.#gap = gap
   }
 
@@ -23,11 +31,13 @@ export class EventLog<Event extends { seq: number }> {
   }
 
   append(make: (seq: number) => Event): void {
-    this.#events.push(make(this.#next))
+    const event = make(this.#next)
+    this.#events.push(event)
     this.#next += 1
-    if (this.#events.length > this.#limit * 2) {
-      this.#first += this.#events.length - this.#limit
-      this.#events.splice(0, this.#events.length - this.#limit)
+    this.#bytes += this.#limits.bytesOf(event)
+    // Half at a time, so that forgetting costs nothing per event.
+    if (this.#events.length > this.#limits.events || this.#bytes > this.#limits.bytes) {
+      this.#forgetHalf()
     }
     this.#wake()
   }
@@ -62,6 +72,12 @@ export class EventLog<Event extends { seq: number }> {
         signal?.addEventListener('abort', woken, { once: true })
       })
     }
+  }
+
+  #forgetHalf(): void {
+    const forgotten = this.#events.splice(0, Math.floor(this.#events.length / 2))
+    this.#first += forgotten.length
+    for (const event of forgotten) this.#bytes -= this.#limits.bytesOf(event)
   }
 
   #wake(): void {

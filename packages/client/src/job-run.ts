@@ -72,7 +72,8 @@ export class JobRun {
     this.prepared = prepared
     this.#journal = journal
     this.#source = prepared.items()
-    this.log = new EventLog(LIMITS.eventsBuffered, (seq, missed) => ({
+    const limits = { events: LIMITS.eventsBuffered, bytes: LIMITS.eventBytesBuffered, bytesOf }
+    this.log = new EventLog<JobEvent>(limits, (seq, missed) => ({
       seq,
       time: new Date().toISOString(),
       job: id,
@@ -348,6 +349,13 @@ export class JobRun {
 /** Undefined, after everything that is already due has happened. */
 function turn(): Promise<undefined> {
   return new Promise((resolve) => setImmediate(() => resolve(undefined)))
+}
+
+/** What an event keeps in memory: its texts, and something for the rest. */
+function bytesOf(event: JobEvent): number {
+  if (event.kind === 'log') return 256 + event.text.length
+  if (event.kind !== 'task' || event.result === undefined) return 256
+  return 1024 + event.result.stdoutTail.length + event.result.stderrTail.length
 }
 
 function itemText(task: Task): string {

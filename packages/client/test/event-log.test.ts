@@ -6,7 +6,8 @@ interface Numbered {
   missed?: number
 }
 
-const log = (limit: number) => new EventLog<Numbered>(limit, (seq, missed) => ({ seq, missed }))
+const log = (events: number, bytes = 1000) =>
+  new EventLog<Numbered>({ events, bytes, bytesOf: () => 10 }, (seq, missed) => ({ seq, missed }))
 
 it('can be followed from any point, to its end', async () => {
   const events = log(10)
@@ -19,13 +20,22 @@ it('can be followed from any point, to its end', async () => {
 })
 
 it('forgets the oldest and tells a late reader how many it missed', async () => {
-  const events = log(10)
+  const events = log(20)
   for (let n = 0; n < 21; n += 1) events.append((seq) => ({ seq }))
   events.end()
   const read = await Array.fromAsync(events.read(0))
-  expect(read[0]).toEqual({ seq: 11, missed: 11 })
-  expect(read).toHaveLength(11)
+  expect(read[0]).toEqual({ seq: 10, missed: 10 })
+  expect(read).toHaveLength(12)
   expect(read.at(-1)).toEqual({ seq: 21 })
+})
+
+it('forgets by bytes too', async () => {
+  const events = log(1000, 100)
+  for (let n = 0; n < 500; n += 1) events.append((seq) => ({ seq }))
+  events.end()
+  const read = await Array.fromAsync(events.read(0))
+  expect(read.length).toBeLessThanOrEqual(11)
+  expect(read.at(-1)).toEqual({ seq: 500 })
 })
 
 it('stops waiting when its reader gives up', async () => {

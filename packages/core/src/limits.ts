@@ -53,8 +53,9 @@ export const LIMITS = {
   outputTailBytes: 16 * 1024,
   /** Bytes of stdout and of stderr that a host keeps of one attempt. */
   logBytes: 1024 * 1024,
-  /** Events that a log keeps for a reader that is late; then it gets a gap marker. */
-  eventsBuffered: 10_000,
+  /** Events, and their bytes, that a log keeps for a reader that is late; then it gets a gap marker. */
+  eventsBuffered: 20_000,
+  eventBytesBuffered: 8 * 1024 * 1024,
   /** Jobs that a client still answers about after they ended; their results stay in its journal. */
   jobsRemembered: 256,
   /** Attempts that one client may hold at one host. */
