@@ -10,6 +10,7 @@ import {
   type JobSpec,
   ManyhandsError,
   parseDuration,
+  resolveGpuNeed,
   resolveResources,
   validateJobSpec,
   validateTaskSpec,
@@ -58,6 +59,7 @@ export async function prepareJob<Item>(
   const roots = new Set<string>()
   const source = sourceOf(spec)
   const resources = resolveResources(spec.resources)
+  const gpu = resolveGpuNeed(spec.resources)
   const timeoutMs = spec.timeout === undefined ? 0 : parseDuration(spec.timeout, 'spec.timeout')
   const waitMs =
     spec.hosts?.wait === undefined ? undefined : parseDuration(spec.hosts.wait, 'spec.hosts.wait')
@@ -74,6 +76,8 @@ export async function prepareJob<Item>(
     resources,
     timeoutMs,
     networkProfile: spec.networkProfile ?? 'none',
+    ...(gpu === undefined ? {} : { gpu }),
+    ...(spec.secrets === undefined ? {} : { secrets: Object.keys(spec.secrets) }),
   }
   const described = typeof spec.tasks === 'string' || Array.isArray(spec.tasks) ? spec.tasks : null
   return {

@@ -43,6 +43,7 @@ export function fakeHost(): FakeHost {
     since: '2026-01-01T00:00:00.000Z',
     usage: { ...NO_USAGE, cpu: 0.5, memory: 1024 },
     limits: { cpus: 1, memoryBytes: 512e6, diskBytes: 1e9, gpus: 0, pids: 256 },
+    gpuIds: [],
   }
   const act =
     (name: string) =>
@@ -92,6 +93,16 @@ export function fakeHost(): FakeHost {
     block: async (peer) => {
       calls.push(['block', peer])
     },
+    unblock: async (peer) => {
+      calls.push(['unblock', peer])
+    },
+    blocked: [],
+    policy: {},
+    setPolicy: async (change) => {
+      calls.push(['setPolicy', change])
+    },
+    history: () => [],
+    totals: () => ({ since: attempt.since, clients: [], jobs: [] }),
     close: async () => {},
     [Symbol.asyncDispose]: async () => {},
   }

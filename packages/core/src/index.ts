@@ -16,6 +16,7 @@ export {
   ManyhandsError,
   toManyhandsError,
 } from './errors.ts'
+export { type GpuDevice, type GpuNeed, type GpuRequest, gpuFits } from './gpu.ts'
 export { type ItemRange, itemRange } from './item-range.ts'
 export {
   type ArtifactRef,
@@ -48,6 +49,7 @@ export {
   firstShortage,
   type ResourceRequest,
   type Resources,
+  resolveGpuNeed,
   resolveResources,
 } from './resources.ts'
 export type {

@@ -75,6 +75,11 @@ export interface JobSpec<Item = unknown> {
   networkProfile?: 'none' | { egress: string[] }
   validate?: (result: TaskResult) => void | Promise<void>
   unit?: string
+  /**
+   * By name; each becomes the file /run/secrets/NAME of the task, on no disk. Never journaled, logged or
+   * put into argv or environment; the host that runs the task can read them all the same.
+   */
+  secrets?: Record<string, string | Uint8Array>
 }
 
 const duration = z.union([z.number(), z.string()]) as z.ZodType<Duration>
@@ -86,6 +91,24 @@ const func = z.custom<(...args: never[]) => unknown>((value) => typeof value ===
 
 const bounded = (values: string[] | undefined) =>
   values === undefined || values.reduce((sum, value) => sum + value.length, 0) <= LIMITS.argvBytes
+
+/** Names become file names: nothing that could leave the directory. */
+export const secretNameSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/, 'a secret name: letters, digits, _, . and -')
+
+const secrets = z
+  .record(secretNameSchema, z.union([z.string(), z.instanceof(Uint8Array)]))
+  .refine(
+    (value) => Object.keys(value).length <= LIMITS.secretsPerJob,
+    `at most ${LIMITS.secretsPerJob} secrets`,
+  )
+  .refine(
+    (value) =>
+      Object.values(value).reduce((sum, secret) => sum + Buffer.byteLength(secret), 0) <=
+      LIMITS.secretBytes,
+    `at most ${LIMITS.secretBytes} bytes together`,
+  )
 
 const argv = z
   .array(z.string().refine((value) => !value.includes('\0'), 'must not contain a NUL byte'))
@@ -190,7 +213,16 @@ const specSchema = z
         cpus: z.number().positive().max(4096).optional(),
         memory: byteSize.optional(),
         disk: byteSize.optional(),
-        gpus: z.number().int().nonnegative().max(64).optional(),
+        gpus: z
+          .union([
+            z.number().int().nonnegative().max(64),
+            z.strictObject({
+              count: z.number().int().positive().max(64),
+              model: text(128).optional(),
+              memory: byteSize.optional(),
+            }),
+          ])
+          .optional(),
         pids: z.number().int().positive().max(1_000_000).optional(),
       })
       .optional(),
@@ -210,6 +242,7 @@ const specSchema = z
     networkProfile: egress.optional(),
     validate: func.optional(),
     unit: text(40).optional(),
+    secrets: secrets.optional(),
   })
   .refine((spec) => !(spec.command && spec.args), 'command and args exclude each other')
 
@@ -241,6 +274,8 @@ function describe(issue: z.core.$ZodIssue, subject: string): string {
   if (issue.code === 'unrecognized_keys') {
     return `${field}: unknown field ${issue.keys.map((key) => `'${key}'`).join(', ')}`
   }
+  // What is wrong with a secret is said without its value.
+  if (issue.path[0] === 'secrets') return `${field}: ${issue.message}`
   return `${field}: ${issue.message}, got ${show(issue.input)}`
 }
 

@@ -47,6 +47,9 @@ export const LIMITS = {
   envEntries: 1024,
   inputsPerTask: 1024,
   outputsPerTask: 256,
+  /** Secrets of one job, and bytes of all of them together. */
+  secretsPerJob: 64,
+  secretBytes: 64 * 1024,
   /** Bytes of argv or environment together. */
   argvBytes: 128 * 1024,
   /** Bytes of stdout and of stderr that a result carries (the last ones). */

@@ -27,6 +27,8 @@ export interface Offer {
   /** What is not reserved now. */
   free: Resources
   runtimes: OfferedRuntime[]
+  /** Models of the GPUs that are lent; absent when there are none. */
+  gpuModels?: { model: string; memoryBytes: number }[]
   platform: { os: string; arch: string; cpu: string }
   labels: Record<string, string>
   /** Attempts running now. */
@@ -67,6 +69,10 @@ export const offerSchema: z.ZodType<Offer> = z.object({
       }),
     )
     .max(16),
+  gpuModels: z
+    .array(z.object({ model: short, memoryBytes: z.number().nonnegative() }))
+    .max(64)
+    .optional(),
   platform: z.object({ os: short, arch: short, cpu: short }),
   labels: z.record(short, short).refine((labels) => Object.keys(labels).length <= 64),
   attempts: z.number().int().nonnegative(),

@@ -1,4 +1,5 @@
 import { type ByteSize, parseByteSize } from './byte-size.ts'
+import type { GpuNeed, GpuRequest } from './gpu.ts'
 
 /** What a task asks for. Missing fields take {@link DEFAULT_RESOURCES}. */
 export interface ResourceRequest {
@@ -9,7 +10,7 @@ export interface ResourceRequest {
   /** Bytes below /out and in the sandbox's own writable places. */
   disk?: ByteSize
   /** How many GPUs; or which kind. */
-  gpus?: number
+  gpus?: number | GpuRequest
   /** Processes and threads. */
   pids?: number
 }
@@ -46,8 +47,21 @@ export function resolveResources(
       request.disk === undefined
         ? defaults.diskBytes
         : parseByteSize(request.disk, 'resources.disk'),
-    gpus: request.gpus ?? defaults.gpus,
+    gpus: typeof request.gpus === 'object' ? request.gpus.count : (request.gpus ?? defaults.gpus),
     pids: request.pids ?? defaults.pids,
+  }
+}
+
+/** What each GPU of a request has to be; undefined when any will do. @throws SPEC_INVALID */
+export function resolveGpuNeed(request: ResourceRequest = {}): GpuNeed | undefined {
+  if (typeof request.gpus !== 'object') return undefined
+  const { model, memory } = request.gpus
+  if (model === undefined && memory === undefined) return undefined
+  return {
+    ...(model === undefined ? {} : { model }),
+    ...(memory === undefined
+      ? {}
+      : { memoryBytes: parseByteSize(memory, 'resources.gpus.memory') }),
   }
 }
 

@@ -5,10 +5,14 @@
  * A runtime never decides policy: admission, leases, deadlines and retries are the host's. It creates
  * sandboxes, says truthfully how they ended, and leaves nothing behind.
  */
+import type { GpuDevice } from './gpu.ts'
 import type { Resources } from './resources.ts'
 import type { Usage } from './usage.ts'
 
-/** What a runtime can do, as data. A missing capability is answered UNSUPPORTED, never ignored. */
+/**
+ * What a runtime can do, as data. A missing capability is answered UNSUPPORTED, never ignored. Read it
+ * after `open()`: what an engine can do may be known only then.
+ */
 export interface RuntimeCapabilities {
   /** `'artifact'`: the image is a file that travels to the host; `'named'`: the host's engine has it. */
   image: 'artifact' | 'named'
@@ -17,7 +21,14 @@ export interface RuntimeCapabilities {
   /** Whether limits of a running attempt can be changed. */
   limit: boolean
   exec: boolean
+  /** Whether declared ports inside the sandbox can be reached, its network being off. */
   dial: boolean
+  /** Whether the network profile `egress` is kept: the named destinations and nothing else. */
+  egress: boolean
+  /** Whether secrets reach the task in files that are on no disk. */
+  secrets: boolean
+  /** Whether single GPUs can be given to an attempt. */
+  gpus: boolean
   /** Whether a running attempt survives a restart of the host process and can be taken up again. */
   recover: boolean
   /** What separates a task from the host's system: `'container'`, `'wasm'`, `'microvm'`, `'none'`. */
@@ -33,6 +44,13 @@ export interface RuntimeFingerprint {
   version?: string
   /** Facts for offers and `where` filters: `{ 'docker.isolation': 'runc' }`. Truthful or absent. */
   attributes: Record<string, string>
+  /**
+   * What really separates a task from the host's system now, for the offer: `runc`, `userns`,
+   * `rootless`, `gvisor`, `kata`, `microvm`, `wasm`, or `unknown` where nothing tells. Never a wish.
+   */
+  isolation?: string
+  /** GPUs that this runtime can give to attempts, one by one. */
+  gpus?: GpuDevice[]
 }
 
 /** What a runtime is asked to run: everything is resolved, checked and bounded by the host. */
@@ -54,6 +72,10 @@ export interface RuntimeSpec {
   /** A hard end that the sandbox itself enforces where it can, even when this process is gone, ms. */
   maxRuntimeMs: number
   networkProfile: 'none' | { egress: string[] }
+  /** By name; each becomes the file /run/secrets/NAME, readable by the task alone, on no disk. */
+  secrets?: Record<string, Uint8Array>
+  /** TCP ports inside the sandbox that `dial` may reach. */
+  ports?: number[]
 }
 
 /**
@@ -105,6 +127,7 @@ export interface RuntimeTask {
   /** Removes what is left of an ended sandbox. Repeating it is harmless. Kills it when it still runs. */
   remove(): Promise<void>
   exec?(argv: string[], options: { signal?: AbortSignal }): Promise<RuntimeExec>
+  /** Connects to a declared port inside the sandbox. @throws UNSUPPORTED, CONNECT_FAILED */
   dial?(port: number, options: { signal?: AbortSignal }): Promise<RuntimeConnection>
 }
 

@@ -55,6 +55,9 @@ class DockerRuntime implements Runtime {
     limit: true,
     exec: true,
     dial: false,
+    egress: false,
+    secrets: false,
+    gpus: false,
     recover: true,
     isolation: 'container',
   }

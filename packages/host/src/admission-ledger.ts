@@ -1,6 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os'
 import { addResources, firstShortage, parseByteSize, type Resources } from '@manyhands/core'
-import type { ShareOptions } from './host.ts'
+import type { ShareOptions } from './policy.ts'
 
 /** What the owner lends when nothing else is said: all cores but one, half the memory. */
 export function resolveShare(options: ShareOptions = {}): Resources {
@@ -12,7 +12,7 @@ export function resolveShare(options: ShareOptions = {}): Resources {
         : parseByteSize(options.memory, 'share.memory'),
     diskBytes: parseByteSize(options.disk ?? '50GiB', 'share.disk'),
     // No runtime of this release answers for a GPU, so all of them are none.
-    gpus: options.gpus === 'all' ? 0 : (options.gpus ?? 0),
+    gpus: typeof options.gpus === 'number' ? options.gpus : 0,
     pids: options.pids ?? 65_536,
   }
 }

@@ -8,7 +8,8 @@ import {
   type RuntimeFingerprint,
 } from '@manyhands/core'
 import type { AdmissionLedger } from './admission-ledger.ts'
-import type { AdmissionRequest, PolicyOptions, RuleVerdict } from './host.ts'
+import type { AdmissionRequest, RuleVerdict } from './admission-request.ts'
+import type { PolicyOptions } from './policy.ts'
 
 /** How long the owner's own function may think, ms. */
 const ADMIT_TIMEOUT_MS = 5_000

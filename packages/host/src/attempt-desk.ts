@@ -11,12 +11,12 @@ import {
   type WireAttempt,
 } from '@manyhands/core'
 import type { AdmissionLedger } from './admission-ledger.ts'
+import type { AdmissionRequest, RuleVerdict } from './admission-request.ts'
 import { type AdmissionState, askOwner, firstRefusal, refusalError } from './admission-rules.ts'
 import { Attempt, type EndIntent } from './attempt.ts'
 import type { AttemptRegistry } from './attempt-registry.ts'
 import type { AttemptRunner } from './attempt-runner.ts'
 import type { ClientRelations } from './client-relations.ts'
-import type { AdmissionRequest, RuleVerdict } from './host.ts'
 import type { HostJournal } from './host-journal.ts'
 import type { OfferBoard } from './offer-board.ts'
 

@@ -119,6 +119,7 @@ export class Attempt {
       since: this.since.toISOString(),
       usage: this.usage,
       limits: this.limits,
+      gpuIds: [],
       ...(reason === undefined ? {} : { reason }),
     }
   }

@@ -58,9 +58,9 @@ export function checkHostOptions(options: HostOptions): void {
     }
   }
   positive('share.cpus', share.cpus, false)
-  if (share.gpus !== undefined && share.gpus !== 'all') {
+  if (share.gpus !== undefined && share.gpus !== 'all' && !Array.isArray(share.gpus)) {
     if (!Number.isInteger(share.gpus) || share.gpus < 0)
-      fail('share.gpus', "a count or 'all'", share.gpus)
+      fail('share.gpus', "a count, ids or 'all'", share.gpus)
   }
   positive('share.pids', share.pids, true)
   positive('policy.maxAttempts', policy.maxAttempts, true)

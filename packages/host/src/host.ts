@@ -8,6 +8,10 @@ import type {
   Runtime,
   Usage,
 } from '@manyhands/core'
+import type { AdmissionRequest, RuleVerdict } from './admission-request.ts'
+import type { HostPolicy, PolicyOptions, ScheduleOptions, ShareOptions } from './policy.ts'
+import type { HostSensors } from './sensors.ts'
+import type { UsageSample, UsageTotals } from './usage-totals.ts'
 
 /**
  * This computer, lent. The owner stays sovereign: every attempt can be seen, paused and killed at any
@@ -36,26 +40,60 @@ export interface Host extends EventTarget, AsyncDisposable {
    */
   usage(options?: { attempt?: string; signal?: AbortSignal }): AsyncIterable<UsageSample>
   /**
+   * The last samples of one attempt, oldest first, at most 600: ten minutes at one a second. Kept until
+   * the attempt is forgotten.
+   *
+   * @throws NOT_FOUND
+   */
+  history(id: string): UsageSample[]
+  /** What clients and jobs have used of this host, with what they use now. Survives restarts. */
+  totals(): UsageTotals
+  /**
    * Ends an attempt now, whatever its phase. The client sees `evicted` with the reason; no retry of
    * the task is used. Resolves when nothing of it runs any more.
    *
    * @throws NOT_FOUND
    */
   kill(id: string, reason?: string): Promise<void>
-  /** Freezes a running attempt. @throws NOT_FOUND, UNSUPPORTED by the runtime, or the phase */
-  pause(id: string): Promise<void>
+  /**
+   * Freezes a running attempt. Its run time stands still; the client sees `paused` with the reason.
+   *
+   * @throws NOT_FOUND, UNSUPPORTED by the runtime, or the phase
+   */
+  pause(id: string, reason?: string): Promise<void>
+  /**
+   * Thaws an attempt that was paused by {@link pause}. One that the schedule paused goes on by itself.
+   *
+   * @throws NOT_FOUND, UNSUPPORTED
+   */
   resume(id: string): Promise<void>
   /** Changes limits of a running attempt. @throws NOT_FOUND, UNSUPPORTED */
   limit(id: string, change: { cpus?: number; memory?: ByteSize; pids?: number }): Promise<void>
   /** Every admission rule's verdict on a request, without reserving anything. */
   explain(request: AdmissionRequest): Promise<RuleVerdict[]>
+  /** What is in force now: share, policy, schedule. */
+  readonly policy: HostPolicy
   /**
-   * Refuses new work at once, lets what runs finish, evicts the rest at the deadline.
-   * Resolves when nothing runs. The host stays up to hand over results; close it after.
+   * Changes the rules of a running host. A section that is given replaces the one in force as a whole; a
+   * section that is left out stays. What runs and is no longer allowed is evicted with the rule as the
+   * reason, newest first where the sum is too large; the offer is announced anew. Resolves when that is
+   * done.
+   *
+   * @throws CONFIG_INVALID naming the setting; then nothing has changed
    */
-  drain(options?: { deadline?: Duration; reason?: string }): Promise<DrainReport>
-  /** Refuses a client from now on, and evicts its attempts. */
+  setPolicy(change: HostPolicy): Promise<void>
+  /**
+   * Refuses new work at once, lets what runs finish, evicts the rest at the deadline; `'never'` lets all
+   * of it finish. Resolves when nothing runs. The host stays up to hand over results; close it after. A
+   * later call with a nearer deadline shortens the wait.
+   */
+  drain(options?: { deadline?: Duration | 'never'; reason?: string }): Promise<DrainReport>
+  /** Refuses a client from now on, also after a restart, and evicts its attempts. */
   block(peerId: string): Promise<void>
+  /** Takes a {@link block} back. Unknown ids are ignored. */
+  unblock(peerId: string): Promise<void>
+  /** Peer ids that are blocked. */
+  readonly blocked: string[]
   /** Kills what runs, releases everything. For a polite end call {@link drain} first. */
   close(): Promise<void>
 }
@@ -76,35 +114,10 @@ export interface HostAttempt {
   since: string
   usage: Usage
   limits: Resources
+  /** Ids of the GPUs that it has. */
+  gpuIds: string[]
   /** Why it ended or is paused, when that was decided from outside the task. */
   reason?: string
-}
-
-export interface UsageSample extends Usage {
-  attempt: string
-  client: string
-  job: string
-}
-
-/** What a client asks for, as rules see it. */
-export interface AdmissionRequest {
-  /** Peer id of the client. */
-  client: string
-  runtime: string
-  image: string
-  resources: Resources
-  /** Milliseconds; 0: the host's own maximum. */
-  timeoutMs: number
-  networkProfile: 'none' | { egress: string[] }
-}
-
-export interface RuleVerdict {
-  rule: string
-  allowed: boolean
-  /** In words, for the owner and the client. */
-  detail: string
-  /** Whether the same request may be allowed later without a change of policy. */
-  temporary: boolean
 }
 
 export interface DrainReport {
@@ -112,35 +125,13 @@ export interface DrainReport {
   evicted: number
 }
 
-/** What the owner lends at most, summed over all attempts. Omitted: all cores but one, half the memory. */
-export interface ShareOptions {
-  cpus?: number
-  memory?: ByteSize
-  disk?: ByteSize
-  /** How many, or all that a driver answers for; default 0. */
-  gpus?: number | 'all'
-  pids?: number
-}
-
-export interface PolicyOptions {
-  /** Peer ids of clients that may use this host; omitted: anyone who can connect. */
-  clients?: string[]
-  /** Images that may run: exact names, digests, or patterns with `*`. Omitted: any. */
-  images?: string[]
-  /** `'none'` is always allowed; `'egress'` only when listed. */
-  networkProfiles?: ('none' | 'egress')[]
-  /** Longest run of one attempt; default 24 h. */
-  maxRuntime?: Duration
-  /** Attempts at once; default 1024. */
-  maxAttempts?: number
-  /** The owner's own word. Throwing or exceeding 5 s counts as no. */
-  admit?: (request: AdmissionRequest) => boolean | Promise<boolean>
-}
-
 export interface HostOptions {
   runtimes: Runtime[]
   share?: ShareOptions
   policy?: PolicyOptions
+  schedule?: ScheduleOptions
+  /** What the schedule looks at; default: this computer, as far as its system tells. */
+  sensors?: HostSensors
   network?: {
     /** Default: all interfaces, tcp and websockets, free ports. */
     listen?: string[]

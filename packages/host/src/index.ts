@@ -1,12 +1,13 @@
+export type { AdmissionRequest, RuleVerdict } from './admission-request.ts'
 export { createHost } from './create-host.ts'
+export type { DrainReport, Host, HostAttempt, HostOptions } from './host.ts'
 export type {
-  AdmissionRequest,
-  DrainReport,
-  Host,
-  HostAttempt,
-  HostOptions,
+  ClientQuota,
+  HostPolicy,
   PolicyOptions,
-  RuleVerdict,
+  ScheduleOptions,
   ShareOptions,
-  UsageSample,
-} from './host.ts'
+  UsageVerdict,
+} from './policy.ts'
+export type { HostSensors } from './sensors.ts'
+export type { ClientTotal, JobTotal, UsageSample, UsageTotals } from './usage-totals.ts'

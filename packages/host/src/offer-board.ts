@@ -78,10 +78,11 @@ export class OfferBoard {
 
 function offered(entry: { runtime: Runtime; fingerprint: RuntimeFingerprint }): OfferedRuntime {
   const { runtime, fingerprint } = entry
+  // What the engine really gives, where it tells; the kind of sandbox else.
   return {
     name: runtime.name,
     image: runtime.capabilities.image,
-    isolation: runtime.capabilities.isolation,
+    isolation: fingerprint.isolation ?? runtime.capabilities.isolation,
     version: fingerprint.version,
   }
 }

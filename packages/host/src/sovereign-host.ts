@@ -8,21 +8,17 @@ import {
   parseDuration,
 } from '@manyhands/core'
 import type { AdmissionLedger } from './admission-ledger.ts'
+import type { AdmissionRequest, RuleVerdict } from './admission-request.ts'
 import { type AdmissionState, explainRequest } from './admission-rules.ts'
 import type { Attempt, EndIntent } from './attempt.ts'
 import type { AttemptDesk } from './attempt-desk.ts'
 import type { AttemptRegistry } from './attempt-registry.ts'
 import type { ClientRelations } from './client-relations.ts'
-import type {
-  AdmissionRequest,
-  DrainReport,
-  Host,
-  HostAttempt,
-  RuleVerdict,
-  UsageSample,
-} from './host.ts'
+import type { DrainReport, Host, HostAttempt } from './host.ts'
 import type { OfferBoard } from './offer-board.ts'
+import type { HostPolicy } from './policy.ts'
 import type { UsageMeter } from './usage-meter.ts'
+import type { UsageSample, UsageTotals } from './usage-totals.ts'
 
 export interface SovereignHostParts {
   network: Network
@@ -136,13 +132,40 @@ export class SovereignHost extends EventTarget implements Host {
     this.#parts.desk.progressed(attempt)
   }
 
+  get policy(): HostPolicy {
+    throw new ManyhandsError('UNSUPPORTED', 'policy')
+  }
+
+  setPolicy(_change: HostPolicy): Promise<void> {
+    throw new ManyhandsError('UNSUPPORTED', 'setPolicy')
+  }
+
+  history(_id: string): UsageSample[] {
+    throw new ManyhandsError('UNSUPPORTED', 'history')
+  }
+
+  totals(): UsageTotals {
+    throw new ManyhandsError('UNSUPPORTED', 'totals')
+  }
+
+  unblock(_peerId: string): Promise<void> {
+    throw new ManyhandsError('UNSUPPORTED', 'unblock')
+  }
+
+  get blocked(): string[] {
+    throw new ManyhandsError('UNSUPPORTED', 'blocked')
+  }
+
   explain(request: AdmissionRequest): Promise<RuleVerdict[]> {
     return explainRequest(request, this.#parts.admission)
   }
 
-  drain(options: { deadline?: Duration; reason?: string } = {}): Promise<DrainReport> {
+  drain(options: { deadline?: Duration | 'never'; reason?: string } = {}): Promise<DrainReport> {
     // A second call only shortens the wait.
-    const deadlineMs = parseDuration(options.deadline ?? '30s', 'deadline')
+    const deadlineMs = parseDuration(
+      options.deadline === 'never' ? '24d' : (options.deadline ?? '30s'),
+      'deadline',
+    )
     const reason = options.reason ?? 'the host is draining'
     this.#parts.setDraining()
     const evictLate = setTimeout(() => {

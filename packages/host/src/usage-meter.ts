@@ -1,5 +1,5 @@
 import type { Attempt } from './attempt.ts'
-import type { UsageSample } from './host.ts'
+import type { UsageSample } from './usage-totals.ts'
 
 /** Samples a second: what the owner is promised. */
 const PERIOD_MS = 1000

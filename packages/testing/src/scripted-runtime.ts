@@ -46,6 +46,9 @@ class ScriptedRuntime implements Runtime {
     limit: true,
     exec: false,
     dial: false,
+    egress: false,
+    secrets: false,
+    gpus: false,
     recover: false,
     isolation: 'none',
   }

@@ -57,6 +57,9 @@ class WasmRuntime implements Runtime {
     limit: false,
     exec: false,
     dial: false,
+    egress: false,
+    secrets: false,
+    gpus: false,
     recover: false,
     isolation: 'wasm',
   }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { envSchema, pathBelow } from '../job-spec.ts'
+import type { GpuNeed } from '../gpu.ts'
+import { envSchema, pathBelow, secretNameSchema } from '../job-spec.ts'
 import { LIMITS } from '../limits.ts'
 import { resourcesSchema } from '../offer.ts'
 import type { Resources } from '../resources.ts'
@@ -24,6 +25,10 @@ export interface AttemptSpec {
   /** End of the attempt's run, ms; 0: the host's own maximum. */
   timeoutMs: number
   networkProfile: 'none' | { egress: string[] }
+  /** What each of `resources.gpus` has to be; absent: any will do. */
+  gpu?: GpuNeed
+  /** Names of secrets; their values travel apart, when the attempt is staged, and are stored nowhere. */
+  secrets?: string[]
 }
 
 /** One attempt of an offer call: identity, and what differs from the job's spec. */
@@ -60,6 +65,13 @@ export const attemptSpecSchema: z.ZodType<AttemptSpec> = z.object({
     z.literal('none'),
     z.object({ egress: z.array(z.string().max(255)).max(256) }),
   ]),
+  gpu: z
+    .object({
+      model: z.string().max(128).optional(),
+      memoryBytes: z.number().nonnegative().optional(),
+    })
+    .optional(),
+  secrets: z.array(secretNameSchema).max(LIMITS.secretsPerJob).optional(),
 })
 
 /** Ids become file and container names on the host: nothing but letters, digits and dashes in them. */

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { secretNameSchema } from '../job-spec.ts'
 import { LIMITS } from '../limits.ts'
 import { offerSchema } from '../offer.ts'
 import { attemptPhaseSchema, errorDocumentSchema } from './attempt-event.ts'
@@ -64,6 +65,19 @@ export const RPC_METHODS = {
     result: z.object({
       attempts: z.array(
         z.object({ id: attemptIdSchema, job: jobIdSchema, phase: attemptPhaseSchema }),
+      ),
+    }),
+  },
+  /**
+   * Host → client: the secrets of an attempt that is being staged. Answered to the host that holds the
+   * attempt and to nobody else; the host keeps them in memory, for the sandbox alone.
+   */
+  'attempt.secrets': {
+    params: z.object({ id: attemptIdSchema }),
+    result: z.object({
+      secrets: z.record(
+        secretNameSchema,
+        z.instanceof(Uint8Array).refine((value) => value.length <= LIMITS.secretBytes),
       ),
     }),
   },
