@@ -13,7 +13,7 @@ export interface ControlEndpoint {
  */
 export async function request(
   endpoint: ControlEndpoint,
-  method: 'GET' | 'POST',
+  method: 'GET' | 'POST' | 'PUT',
   path: string,
   body: unknown,
   signal?: AbortSignal,

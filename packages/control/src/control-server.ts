@@ -27,6 +27,11 @@ export interface ControlServerOptions {
   token?: string
   /** Default: a free one. */
   port?: number
+  /**
+   * Ends the program of the host, when a caller asks for a drain that stops it. Omitted: such a request is
+   * refused.
+   */
+  stop?: () => void
 }
 
 /**
@@ -46,6 +51,7 @@ export async function createControlServer(options: ControlServerOptions): Promis
     token,
     version: VERSION,
     port: () => port,
+    stop: options.stop,
   })
   const server = createAdaptorServer({
     fetch: app.fetch,

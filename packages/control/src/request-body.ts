@@ -1,5 +1,5 @@
 import { DEFAULT_RESOURCES, ManyhandsError } from '@manyhands/core'
-import type { AdmissionRequest } from '@manyhands/host'
+import type { AdmissionRequest, HostPolicy } from '@manyhands/host'
 import type { Context } from 'hono'
 import { z } from 'zod'
 
@@ -8,6 +8,7 @@ const byteSize = z.union([z.number(), z.string().max(64)])
 const amount = z.number().nonnegative()
 
 export const killBody = z.strictObject({ reason })
+export const pauseBody = z.strictObject({ reason })
 export const noBody = z.strictObject({})
 export const limitBody = z
   .strictObject({
@@ -22,8 +23,16 @@ export const limitBody = z
 export const drainBody = z.strictObject({
   deadline: z.union([z.number().nonnegative(), z.string().max(64)]).optional(),
   reason,
+  /** End the host's process when nothing runs any more. */
+  stop: z.boolean().optional(),
 })
-export const blockBody = z.strictObject({ peer: z.string().min(1).max(128) })
+export const peerBody = z.strictObject({ peer: z.string().min(1).max(128) })
+
+const section = z.record(z.string(), z.unknown()).optional()
+/** Sections alone: what is in them is the host's to judge, in one place. */
+export const policyBody = z
+  .strictObject({ share: section, policy: section, schedule: section })
+  .transform((document) => document as HostPolicy)
 
 /** An admission request of which everything but client, runtime and image may be left out. */
 export const explainBody: z.ZodType<AdmissionRequest> = z.strictObject({
@@ -46,6 +55,9 @@ export const explainBody: z.ZodType<AdmissionRequest> = z.strictObject({
       z.strictObject({ egress: z.array(z.string().max(255)).min(1).max(256) }),
     ])
     .default('none'),
+  gpu: z
+    .strictObject({ model: z.string().max(256).optional(), memoryBytes: amount.optional() })
+    .optional(),
 })
 
 /** The checked JSON body of a request; an empty one counts as `{}`. @throws USAGE naming the field */

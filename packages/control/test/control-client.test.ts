@@ -25,11 +25,18 @@ it('carries every call to the host and its answer back', async () => {
   expect(await client.hosts()).toEqual([host.offer])
   expect(await client.attempts()).toEqual(host.attempts())
   expect(await client.attempt('a1')).toEqual(host.attempts()[0])
-  await client.kill('a1', 'mine')
+  expect(await client.kill('a1', 'mine')).toBe(true)
   expect(await client.resume('a1')).toEqual(host.attempts()[0])
   expect(await client.limit('a1', { memory: '1GiB' })).toEqual(host.attempts()[0])
   expect(await client.drain({ deadline: '1s' })).toEqual({ completed: 2, evicted: 1 })
   await client.block('12D3KooEvil')
+  expect(await client.blocked()).toEqual(['12D3KooOld', '12D3KooEvil'])
+  await client.unblock('12D3KooEvil')
+  expect(await client.history('a1')).toEqual(host.history('a1'))
+  expect(await client.totals()).toEqual(host.totals())
+  expect(await client.policy()).toEqual({ share: { cpus: 4 }, policy: { images: ['demo:*'] } })
+  const night = { schedule: { hours: '19:00-07:00' } }
+  expect(await client.setPolicy(night)).toMatchObject({ share: { cpus: 4 }, ...night })
   const admission = { client: 'c', runtime: 'wasm', image: 'i' }
   expect(await client.explain(admission)).toMatchObject([{ rule: 'clients' }])
   expect(await client.metrics()).toContain('manyhands_attempts')
@@ -39,6 +46,8 @@ it('carries every call to the host and its answer back', async () => {
     'limit',
     'drain',
     'block',
+    'unblock',
+    'setPolicy',
     'explain',
   ])
 })

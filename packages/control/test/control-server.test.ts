@@ -200,20 +200,83 @@ describe('the routes', () => {
     ])
   })
 
-  it('gives metrics in the Prometheus format', async () => {
-    const answer = await get('/metrics')
-    expect(answer.headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/)
-    const lines = answer.text.trimEnd().split('\n')
-    for (const line of lines) {
-      expect(line).toMatch(/^(# (HELP|TYPE) manyhands_\w+ .+|manyhands_\w+(\{.*\})? [\d.e+]+)$/)
-    }
-    expect(lines).toContain('manyhands_attempts{phase="running"} 1')
-    expect(lines).toContain('manyhands_attempts{phase="paused"} 0')
-    expect(lines).toContain('manyhands_used_cpus 0.5')
-    expect(lines).toContain('manyhands_used_memory_bytes 1024')
-    expect(lines).toContain('manyhands_share_cpus 4')
-    expect(lines).toContain('manyhands_free_cpus 3')
-    expect(lines).toContain('manyhands_draining 0')
+  it('answers a kill at once, and when all is gone to those who wait for it', async () => {
+    const engine = Promise.withResolvers<void>()
+    host.killed = engine.promise
+    expect(JSON.parse((await post('/v1/attempts/a1/kill')).text)).toEqual({ id: 'a1', gone: false })
+    const waiting = post('/v1/attempts/a1/kill?wait=gone')
+    await expect.poll(() => host.calls.length).toBe(2)
+    engine.resolve()
+    expect(JSON.parse((await waiting).text)).toEqual({ id: 'a1', gone: true })
+    expect(JSON.parse((await post('/v1/attempts/a1/kill')).text)).toEqual({ id: 'a1', gone: true })
+  })
+
+  it('survives a kill that fails after it was answered', async () => {
+    const engine = Promise.withResolvers<void>()
+    host.killed = engine.promise
+    expect((await post('/v1/attempts/a1/kill')).status).toBe(200)
+    engine.reject(new Error('the engine is gone'))
+    expect((await get('/v1/version')).status).toBe(200)
+    expect((await post('/v1/attempts/a1/kill?wait=gone')).status).toBe(500)
+  })
+
+  it('gives the history of an attempt, the totals and who is blocked', async () => {
+    expect(JSON.parse((await get('/v1/attempts/a1/history')).text)).toEqual(host.history('a1'))
+    expect((await get('/v1/attempts/other/history')).status).toBe(404)
+    expect(JSON.parse((await get('/v1/totals')).text)).toEqual(host.totals())
+    expect((await post('/v1/unblock', { peer: '12D3KooOld' })).status).toBe(200)
+    expect(JSON.parse((await get('/v1/blocked')).text)).toEqual([])
+  })
+
+  describe('the policy', () => {
+    const put = (body: unknown) =>
+      send('PUT', '/v1/policy', { body: typeof body === 'string' ? body : JSON.stringify(body) })
+
+    it('is a document that can be put back as it came', async () => {
+      const { text } = await get('/v1/policy')
+      expect(JSON.parse(text)).toEqual({ share: { cpus: 4 }, policy: { images: ['demo:*'] } })
+      expect(JSON.parse((await put(text)).text)).toEqual(JSON.parse(text))
+    })
+
+    it("changes sections, and keeps the owner's functions", async () => {
+      const { admit } = host.policy.policy!
+      expect((await put({ policy: { images: ['other:*'] } })).status).toBe(200)
+      expect(host.policy).toEqual({ share: { cpus: 4 }, policy: { images: ['other:*'], admit } })
+    })
+
+    it("answers with the host's own word about a wrong setting, and changes nothing", async () => {
+      const before = host.policy
+      const answer = await put({ share: { cpus: 0 } })
+      expect(answer.status).toBe(400)
+      expect(errorOf(answer)).toMatchObject({
+        code: 'CONFIG_INVALID',
+        message: expect.stringContaining('share.cpus'),
+      })
+      for (const wrong of [{ shares: {} }, { share: 7 }, [], '{']) {
+        expect(errorOf(await put(wrong)).code).toBe('USAGE')
+      }
+      expect(host.policy).toBe(before)
+    })
+
+    it('may be longer than other bodies, but not without end', async () => {
+      const clients = Array.from({ length: 5000 }, (_, index) => `12D3Koo${index}`.padEnd(52, 'x'))
+      expect((await put({ policy: { clients } })).status).toBe(200)
+      expect((await put(`{"policy":{"x":"${'y'.repeat(2 ** 21)}"}}`)).status).toBe(413)
+    })
+  })
+
+  it('ends the program after a drain that asks for it, and only where it may', async () => {
+    const refused = await post('/v1/drain', { stop: true })
+    expect([refused.status, errorOf(refused).code]).toEqual([501, 'UNSUPPORTED'])
+    expect(host.calls).toEqual([])
+    await control.close()
+    let stopped = 0
+    control = await createControlServer({ host, stop: () => (stopped += 1) })
+    await post('/v1/drain', { deadline: 'never' })
+    expect(stopped).toBe(0)
+    expect((await post('/v1/drain', { deadline: 'never', stop: true })).status).toBe(200)
+    expect(stopped).toBe(1)
+    expect(host.calls.at(-1)).toEqual(['drain', { deadline: 'never' }])
   })
 
   it('answers JSON to what does not exist', async () => {

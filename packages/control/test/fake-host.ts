@@ -1,11 +1,17 @@
 import { ManyhandsError, NO_USAGE, type Offer } from '@manyhands/core'
-import type { Host, HostAttempt, UsageSample } from '@manyhands/host'
+import type { Host, HostAttempt, HostPolicy, UsageSample, UsageTotals } from '@manyhands/host'
 
 /** A host that records what it is told and owns one attempt, `a1`. */
 export interface FakeHost extends Host {
   readonly calls: unknown[][]
   /** How many readers of usage are waiting now. */
   readonly readers: number
+  /** What totals() and attempts() answer; a test may change it. */
+  readonly attempt: HostAttempt
+  readonly sums: UsageTotals
+  policy: HostPolicy
+  /** What the next kill waits for. */
+  killed: Promise<void>
 }
 
 export function fakeHost(): FakeHost {
@@ -45,13 +51,32 @@ export function fakeHost(): FakeHost {
     limits: { cpus: 1, memoryBytes: 512e6, diskBytes: 1e9, gpus: 0, pids: 256 },
     gpuIds: [],
   }
+  const sums: UsageTotals = {
+    since: attempt.since,
+    clients: [
+      {
+        client: attempt.client,
+        live: 1,
+        ended: { completed: 3, failed: 1, canceled: 0, lost: 0, evicted: 2 },
+        cpu: 0.5,
+        memory: 1024,
+        cpuMs: 4500,
+        runMs: 9000,
+        bytesIn: 10,
+        bytesOut: 20,
+      },
+    ],
+    jobs: [],
+  }
+  sums.jobs.push({ ...sums.clients[0]!, job: 'j1', jobName: 'demo' })
+  const blocked = new Set(['12D3KooOld'])
   const act =
     (name: string) =>
     async (id: string, ...rest: unknown[]) => {
       if (id !== 'a1') throw new ManyhandsError('NOT_FOUND', `attempt ${id} is not on this host`)
       calls.push([name, id, ...rest])
     }
-  const host: Omit<FakeHost, keyof EventTarget> = {
+  const own: Omit<FakeHost, keyof EventTarget> = {
     calls,
     get readers() {
       return readers
@@ -76,7 +101,10 @@ export function fakeHost(): FakeHost {
         readers -= 1
       }
     },
-    kill: act('kill'),
+    attempt,
+    sums,
+    killed: Promise.resolve(),
+    kill: (id, reason) => act('kill')(id, reason).then(() => host.killed),
     pause: async () => {
       throw new ManyhandsError('UNSUPPORTED', 'this runtime cannot pause')
     },
@@ -92,23 +120,41 @@ export function fakeHost(): FakeHost {
     },
     block: async (peer) => {
       calls.push(['block', peer])
+      blocked.add(peer)
     },
     unblock: async (peer) => {
       calls.push(['unblock', peer])
+      blocked.delete(peer)
     },
-    blocked: [],
-    policy: {},
+    get blocked() {
+      return [...blocked]
+    },
+    policy: {
+      share: { cpus: 4 },
+      policy: { images: ['demo:*'], admit: () => true },
+    },
     setPolicy: async (change) => {
       calls.push(['setPolicy', change])
+      if (change.share?.cpus === 0) {
+        throw new ManyhandsError('CONFIG_INVALID', 'share.cpus: expected a positive number, got 0')
+      }
+      host.policy = { ...host.policy, ...change }
     },
-    history: () => [],
-    totals: () => ({ since: attempt.since, clients: [], jobs: [] }),
+    history: (id) => {
+      if (id !== 'a1') throw new ManyhandsError('NOT_FOUND', `attempt ${id} is not on this host`)
+      return [1, 2].map((elapsedMs) => {
+        const { client, job } = attempt
+        return { ...attempt.usage, elapsedMs, attempt: id, client, job }
+      })
+    },
+    totals: () => sums,
     close: async () => {},
     [Symbol.asyncDispose]: async () => {},
   }
   // Not Object.assign: `readers` has to stay a getter.
-  return Object.defineProperties(
+  const host = Object.defineProperties(
     new EventTarget(),
-    Object.getOwnPropertyDescriptors(host),
+    Object.getOwnPropertyDescriptors(own),
   ) as FakeHost
+  return host
 }
