@@ -286,8 +286,9 @@ function show(value: unknown): string {
   try {
     shown = JSON.stringify(value)
   } catch {
+    // A big integer or a cycle inside; the value's own toString is the caller's and may be no function.
     shown = undefined
   }
-  shown ??= String(value)
+  shown ??= typeof value === 'object' ? 'an object' : String(value)
   return shown.length > 120 ? `${shown.slice(0, 117)}…` : shown
 }

@@ -91,6 +91,11 @@ describe('validateJobSpec', () => {
     )
   })
 
+  it('shows what has no text form without asking it', () => {
+    const value = { toString: 'no function', size: 1n }
+    expect(refusal({ ...good, image: value }).message).toMatch(/spec\.image.*got an object/)
+  })
+
   it('checks what a task function returns', () => {
     expect(() => validateTaskSpec({ comand: ['x'] } as never, 4)).toThrow(/task\(4\).*'comand'/)
     expect(validateTaskSpec({ key: 'a', args: ['1'] }, 0)).toEqual({ key: 'a', args: ['1'] })

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
-import { ManyhandsError, type RuntimeSpec, type Workspace } from '@manyhands/core'
+import type { RuntimeSpec, Workspace } from '@manyhands/core'
 import type Docker from 'dockerode'
+import { checkRuntimeSpec } from './spec-check.ts'
 
 const MIB = 1024 ** 2
 /** The engine refuses less than 6 MiB, and no program starts in that. */
@@ -44,13 +45,14 @@ export function containerName(hostInstance: string, attemptId: string): string {
  * The closed template: the engine's options for one attempt, every field named here. A job fills in
  * its argv, environment and sizes; no other word of it reaches the engine.
  *
- * @throws COMMAND_INVALID, SPEC_INVALID for texts that no process can be given
+ * @throws COMMAND_INVALID, SPEC_INVALID for texts that no process can be given and for what is no size
  */
 export function containerTemplate(
   spec: RuntimeSpec,
   workspace: Workspace,
   context: TemplateContext,
 ): Docker.ContainerCreateOptions {
+  checkRuntimeSpec(spec)
   const memory = Math.max(MEMORY_MIN, Math.floor(spec.resources.memoryBytes))
   const disk = Math.max(0, Math.floor(spec.resources.diskBytes))
   const tmp = Math.max(TMP_MIN, Math.min(disk, Math.floor(memory / 2)))
@@ -121,18 +123,8 @@ function hostConfig(config: Docker.HostConfig & { CgroupnsMode: 'private' }): Do
 }
 
 function argv(spec: RuntimeSpec): { Entrypoint?: string[]; Cmd?: string[] } {
-  for (const text of spec.command ?? spec.args ?? []) {
-    if (typeof text !== 'string' || text.includes('\0')) {
-      throw new ManyhandsError('COMMAND_INVALID', 'an argument holds a zero byte or is no text')
-    }
-  }
-  if (spec.command !== undefined) {
-    if (spec.command.length === 0 || spec.command[0] === '') {
-      throw new ManyhandsError('COMMAND_INVALID', 'the command names no program')
-    }
-    // As the entry point and with no Cmd: the image's own ones are both out of the game.
-    return { Entrypoint: [...spec.command], Cmd: [] }
-  }
+  // As the entry point and with no Cmd: the image's own ones are both out of the game.
+  if (spec.command !== undefined) return { Entrypoint: [...spec.command], Cmd: [] }
   // An empty list would mean the image's own Cmd, which is right: nothing was appended.
   return { Cmd: [...(spec.args ?? [])] }
 }
@@ -141,13 +133,7 @@ function environment(spec: RuntimeSpec): string[] {
   // A uid without a passwd entry gets HOME=/, which is read-only.
   const variables = new Map<string, string>([['HOME', '/tmp']])
   if (spec.gpuIds.length > 0) variables.set('NVIDIA_DRIVER_CAPABILITIES', GPU_CAPABILITIES)
-  for (const [name, value] of Object.entries(spec.env)) {
-    if (name === '' || /[=\0]/.test(name) || String(value).includes('\0')) {
-      const shown = JSON.stringify(name.slice(0, 80))
-      throw new ManyhandsError('SPEC_INVALID', `env: ${shown} is no name of a variable`)
-    }
-    variables.set(name, String(value))
-  }
+  for (const [name, value] of Object.entries(spec.env)) variables.set(name, value)
   return [...variables].map(([name, value]) => `${name}=${value}`)
 }
 
