@@ -18,7 +18,7 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { createArtifactStore, createNetwork } from '@manyhands/core'
-import { median, printResult } from './result.ts'
+import { median, printResult } from './shared/result.ts'
 
 const NO_SCP =
   'There is no sshd or scp here, so there is nothing to compare with and the ratios are null.\n' +

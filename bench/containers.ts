@@ -6,16 +6,15 @@
 import { createClient } from '@manyhands/client'
 import { docker } from '@manyhands/docker-runtime'
 import { createHost } from '@manyhands/host'
-import Docker from 'dockerode'
 import { ensureBusybox } from '../scripts/docker-images.ts'
-import { bareContainers } from './containers-bare.ts'
-import { median, printResult } from './result.ts'
+import { bareContainers } from './shared/containers-bare.ts'
+import { engine } from './shared/engine.ts'
+import { median, printResult } from './shared/result.ts'
 
 const COUNT = 40
 const CONCURRENCY = 4
 const ROUNDS = 5
 
-const engine = new Docker({ socketPath: '/var/run/docker.sock' })
 const image = await ensureBusybox(engine)
 
 await using host = await createHost({

@@ -9,7 +9,7 @@ import { connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { createNetwork, type Network } from '@manyhands/core'
-import { median, printResult } from './result.ts'
+import { median, printResult } from './shared/result.ts'
 
 const BULK_BYTES = Number(process.env['BENCH_BYTES'] ?? 1024 ** 3)
 const SLOW_BYTES = 256 * 1024 ** 2

@@ -7,8 +7,8 @@ import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startHostProcesses } from './host-processes.ts'
-import { median, printResult } from './result.ts'
+import { startHostProcesses } from './shared/host-processes.ts'
+import { median, printResult } from './shared/result.ts'
 
 const ROUNDS = 5
 const ROOT = new URL('../', import.meta.url).pathname
@@ -55,7 +55,7 @@ async function importMs(): Promise<number> {
 
 const dir = await mkdtemp(join(tmpdir(), 'manyhands-bench-'))
 try {
-  await using hosts = await startHostProcesses(1, { runtime: 'wasm', cpus: 4 })
+  await using hosts = await startHostProcesses(1, { runtimes: ['wasm'], cpus: 4 })
   const module = join(dir, 'noop.wasm')
   await writeFile(module, NOOP_WASM)
   const command = [

@@ -4,14 +4,14 @@
  */
 import { createClient } from '@manyhands/client'
 import { createNetwork } from '@manyhands/core'
-import { startHostProcesses } from './host-processes.ts'
-import { median, printResult } from './result.ts'
+import { startHostProcesses } from './shared/host-processes.ts'
+import { median, printResult } from './shared/result.ts'
 
 const TASKS = 1000
 const ROUNDS = 5
 const HOSTS = 4
 
-await using hosts = await startHostProcesses(HOSTS, { runtime: 'scripted', cpus: 64 })
+await using hosts = await startHostProcesses(HOSTS, { runtimes: ['scripted'], cpus: 64 })
 await using client = await createClient({
   network: { bootstrap: hosts.addresses, gossip: false },
 })

@@ -19,6 +19,12 @@ export function median(values: number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
+/** The value that a share of all values does not exceed, nearest rank. */
+export function percentile(values: number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(sorted.length * share) - 1))]!
+}
+
 const round = (value: unknown): unknown => {
   if (typeof value === 'number') return Number(value.toPrecision(4))
   return Array.isArray(value) ? value.map(round) : value

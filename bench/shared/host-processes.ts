@@ -1,0 +1,74 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import type { HostAttempt } from '@manyhands/host'
+
+const SCRIPT = new URL('./host-process.ts', import.meta.url).pathname
+
+export interface HostProcessOptions {
+  runtimes: ('scripted' | 'wasm' | 'docker')[]
+  cpus: number
+  /** Default: a GiB per core of each. */
+  memory?: string
+  disk?: string
+  listen?: string[]
+  state?: string
+  /** Whether it opens its control API. */
+  control?: boolean
+}
+
+/** What a host process says of itself once it is ready. */
+export interface ReadyHost {
+  addresses: string[]
+  instance: string
+  /** What it has taken up of an earlier life. */
+  attempts: HostAttempt[]
+  control: { url: string; token: string }
+}
+
+/** A host in a process of its own, on loopback; it closes with the object. */
+export interface HostProcess extends AsyncDisposable {
+  ready: ReadyHost
+  child: ChildProcess
+}
+
+export async function startHostProcess(options: HostProcessOptions): Promise<HostProcess> {
+  const child = spawn(process.execPath, [...process.execArgv, SCRIPT, JSON.stringify(options)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const gone = once(child, 'exit')
+  const line = await Promise.race([
+    once(createInterface({ input: child.stdout! }), 'line').then(([text]) => text as string),
+    gone.then(([code]) => {
+      throw new Error(`a host process ended with ${code} before it was ready`)
+    }),
+  ])
+  return {
+    ready: JSON.parse(line) as ReadyHost,
+    child,
+    async [Symbol.asyncDispose]() {
+      child.stdin!.end()
+      await gone
+    },
+  }
+}
+
+export interface HostProcesses extends AsyncDisposable {
+  addresses: string[]
+  children: ChildProcess[]
+}
+
+/** Several hosts, each in a process of its own. */
+export async function startHostProcesses(
+  count: number,
+  options: HostProcessOptions,
+): Promise<HostProcesses> {
+  const hosts = await Promise.all(Array.from({ length: count }, () => startHostProcess(options)))
+  return {
+    addresses: hosts.map((host) => host.ready.addresses[0]!),
+    children: hosts.map((host) => host.child),
+    async [Symbol.asyncDispose]() {
+      await Promise.all(hosts.map((host) => host[Symbol.asyncDispose]()))
+    },
+  }
+}
