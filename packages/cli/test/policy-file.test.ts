@@ -26,21 +26,36 @@ const logger = { debug: () => {}, warn: () => {} }
 
 it('reads a policy with comments', async () => {
   await writeFile(path, `// mine\n${JSON.stringify({ ...policy, share: { cpus: 2 } })}`)
-  expect(await readPolicyFile(path)).toEqual({ ...policy, share: { cpus: 2 } })
+  expect(await readPolicyFile(path)).toEqual({ policy, share: { cpus: 2 } })
 })
 
 it('understands the shape of createHost', async () => {
   await writeFile(path, JSON.stringify({ policy, labels: { room: '7' } }))
-  expect(await readPolicyFile(path)).toEqual({ ...policy, labels: { room: '7' } })
+  expect(await readPolicyFile(path)).toEqual({ policy, labels: { room: '7' } })
+})
+
+it('holds every section', async () => {
+  const sections = {
+    share: { cpus: 2, gpus: 'all' },
+    policy: { ...policy, quotas: { perClient: { attempts: 4, cpuHoursPerDay: 20, disk: '1GiB' } } },
+    schedule: { hours: 'Mon-Fri 19:00-07:00', pauseWhile: ['steam'], evictAfter: '5m' },
+  }
+  await writeFile(path, JSON.stringify(sections))
+  expect(await readPolicyFile(path)).toEqual(sections)
+  expect(await hostOptions({ policy: path }, [], context(), logger)).toMatchObject(sections)
 })
 
 it.each([
-  [{ client: [] }, /unknown field 'client'/],
-  [{ share: { cpu: 1 } }, /share: unknown field 'cpu'/],
+  [{ client: [] }, /client: unknown setting/],
+  [{ share: { cpu: 1 } }, /share\.cpu: unknown setting/],
   [{ share: { memory: 'much' } }, /share\.memory: .*512MiB/],
   [{ maxRuntime: '5 weeks' }, /maxRuntime: .*30s/],
   [{ networkProfiles: ['all'] }, /networkProfiles\.0/],
   [{ maxAttempts: 0 }, /maxAttempts/],
+  [{ schedule: { hours: 'nights' } }, /schedule\.hours: .*"nights"/],
+  [{ policy: { quotas: { perClient: { attempt: 4 } } } }, /policy\.quotas\.perClient\.attempt: /],
+  // A file holds no functions.
+  [{ policy: { admit: 'yes' } }, /policy\.admit: unknown setting/],
   [[], /policy/],
 ])('names the field that is wrong: %j', async (value, message) => {
   await writeFile(path, JSON.stringify(value))

@@ -9,5 +9,6 @@ export type {
   ShareOptions,
   UsageVerdict,
 } from './policy.ts'
+export { type PolicyDocument, parsePolicyDocument } from './policy-document.ts'
 export type { HostSensors } from './sensors.ts'
 export type { ClientTotal, JobTotal, UsageSample, UsageTotals } from './usage-totals.ts'

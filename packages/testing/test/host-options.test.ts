@@ -13,7 +13,16 @@ it.each([
   [{ policy: { maxRuntime: 'soon' } }, 'policy.maxRuntime'],
   [{ policy: { client: ['x'] } }, 'policy.client'],
   [{ policy: { admit: true } }, 'policy.admit'],
-  [{ schedule: {} }, 'schedule'],
+  [{ policy: { onUsage: 'kill' } }, 'policy.onUsage'],
+  [{ policy: { quotas: { perClient: { attempts: 0 } } } }, 'policy.quotas.perClient.attempts'],
+  [{ policy: { quotas: { clients: { me: { cpu: 1 } } } } }, 'policy.quotas.clients.me.cpu'],
+  [{ share: { gpus: [1] } }, 'share.gpus'],
+  [{ schedule: { hours: '9-5' } }, 'schedule.hours'],
+  [{ schedule: { when: 'idle' } }, 'schedule.when'],
+  [{ schedule: { onlyWhenIdle: 'long' } }, 'schedule.onlyWhenIdle'],
+  [{ schedule: { pauseWhile: 'steam' } }, 'schedule.pauseWhile'],
+  [{ sensors: { idleMs: 5 } }, 'sensors.idleMs'],
+  [{ timetable: {} }, 'timetable'],
   [{ orphanTime: 'x' }, 'orphanTime'],
 ])('refuses %j before anything starts, naming the setting', async (options, field) => {
   const wrong = { runtimes: [scripted()], ...options } as unknown as HostOptions

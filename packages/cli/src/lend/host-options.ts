@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
 import { type Logger, ManyhandsError, parseByteSize, type Runtime } from '@manyhands/core'
-import type { HostOptions } from '@manyhands/host'
+import type { HostOptions, PolicyDocument } from '@manyhands/host'
 import type { CommandContext } from '../command-context.ts'
 import { hostStateDirectory } from '../state-home.ts'
-import { type PolicyFile, readPolicyFile } from './policy-file.ts'
+import { readPolicyFile } from './policy-file.ts'
 
 /** Options of `manyhands host` as they are parsed. */
 export interface HostFlags {
@@ -38,9 +38,9 @@ export async function hostOptions(
       hint: 'It comes with private networks; until then name clients in a --policy file.',
     })
   }
-  const file: PolicyFile =
+  const file: PolicyDocument =
     flags.policy === undefined ? {} : await readPolicyFile(resolve(context.cwd, flags.policy))
-  const { share, labels, ...policy } = file
+  const { share, policy, schedule, labels } = file
   return {
     runtimes,
     share: {
@@ -53,6 +53,7 @@ export async function hostOptions(
       ...policy,
       ...(flags.maxAttempts === undefined ? {} : { maxAttempts: flags.maxAttempts }),
     },
+    schedule,
     network: { listen: flags.listen, bootstrap: flags.bootstrap, mdns: flags.mdns },
     state: hostStateDirectory(context.env, context.cwd, flags.state),
     labels: {
