@@ -17,10 +17,11 @@ export interface CgroupReader {
   read(): Promise<CgroupReading>
 }
 
-/** Where engines put containers: the cgroupfs driver, the systemd driver, and Podman's. */
+/** Where Docker and Podman put containers, each with the cgroupfs and the systemd driver. */
 const PARENTS = (id: string) => [
   `docker/${id}`,
   `system.slice/docker-${id}.scope`,
+  `libpod_parent/libpod-${id}`,
   `machine.slice/libpod-${id}.scope`,
 ]
 

@@ -20,8 +20,8 @@ export interface TemplateContext {
   imageVolumes: string[]
   /** `uid:gid`, never root. */
   user: string
-  /** Another OCI runtime than the engine's default, such as `runsc`. */
-  ociRuntime?: string
+  /** The OCI runtime by the engine's name for it; undefined for the engine's default. */
+  ociRuntime?: string | undefined
 }
 
 /** Labels by which containers are found again; `docker ps --filter label=manyhands.host` shows them. */

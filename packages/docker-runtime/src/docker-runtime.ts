@@ -10,13 +10,16 @@ import {
   type Workspace,
 } from '@manyhands/core'
 import type Docker from 'dockerode'
+import type { EngineAddress } from './connect/engine-address.ts'
+import { type EngineFinder, engineFinder } from './connect/find-engine.ts'
 import { createContainer, discardContainer } from './container-creation.ts'
 import { containerName, containerTemplate, LABELS } from './container-template.ts'
 import { DockerTask } from './docker-task.ts'
-import { connectEngine, type Engine, type EngineAddress } from './engine.ts'
+import type { Engine } from './engine.ts'
 import { engineError, engineMessage, engineStatus, unreachableReason } from './engine-error.ts'
+import { type EngineInfo, engineKind, mapsUsers } from './engine-info.ts'
 import { resolveImage } from './image.ts'
-import { type EngineInfo, engineAttributes } from './isolation.ts'
+import { chooseIsolation, engineAttributes, type IsolationChoice } from './isolation.ts'
 import { StartWatch } from './start-watch.ts'
 import { openWorkspace, sandboxUser } from './workspace-access.ts'
 
@@ -24,8 +27,12 @@ const FINGERPRINT_TIMEOUT_MS = 3000
 const ENGINE_LOST_MS = 120_000
 
 export interface DockerOptions extends EngineAddress {
-  /** Another OCI runtime that the engine knows, such as `'runsc'` for gVisor. */
-  ociRuntime?: string
+  /**
+   * The OCI runtime that containers get, which the engine must have: `'runsc'` is gVisor, `'kata'` a
+   * small virtual machine each. Default: the engine's own default. Where the engine lacks it, the
+   * runtime is unavailable; no attempt ever runs with less.
+   */
+  isolation?: IsolationChoice
   /** How long the engine may be away before its attempts count as lost, default 120,000 ms. */
   engineLostMs?: number
 }
@@ -49,20 +56,10 @@ export function docker(options: DockerOptions = {}): Runtime {
 
 class DockerRuntime implements Runtime {
   readonly name = 'docker'
-  readonly capabilities: RuntimeCapabilities = {
-    image: 'named',
-    pause: true,
-    limit: true,
-    exec: true,
-    dial: false,
-    egress: false,
-    secrets: false,
-    gpus: false,
-    recover: true,
-    isolation: 'container',
-  }
   readonly #options: DockerOptions
-  readonly #engine: Engine
+  readonly #finder: EngineFinder
+  /** What the engine said of itself last; undefined until it has answered once. */
+  #info: EngineInfo | undefined
   readonly #user = sandboxUser()
   /** Every task of this process by container id, until it is removed. */
   readonly #tasks = new Map<string, DockerTask>()
@@ -73,26 +70,48 @@ class DockerRuntime implements Runtime {
 
   constructor(options: DockerOptions) {
     this.#options = options
-    this.#engine = connectEngine(options)
+    this.#finder = engineFinder(options)
   }
 
-  open(context: RuntimeContext): Promise<void> {
+  get capabilities(): RuntimeCapabilities {
+    return {
+      image: 'named',
+      pause: true,
+      limit: this.#canLimit,
+      exec: true,
+      dial: false,
+      egress: false,
+      secrets: false,
+      gpus: false,
+      recover: true,
+      isolation: 'container',
+    }
+  }
+
+  async open(context: RuntimeContext): Promise<void> {
     this.#hostInstance = context.hostInstance
-    return Promise.resolve()
+    // What the engine can do is known from here on. One that is away is asked again by whoever needs it.
+    await this.#finder.find().then(
+      (engine) => this.#ask(engine),
+      () => {},
+    )
   }
 
   async fingerprint(): Promise<RuntimeFingerprint> {
+    const engine = await this.#finder.find().catch((error: ManyhandsError) => error)
+    if (engine instanceof ManyhandsError) return unavailable(engine.message)
+    const info = await this.#ask(engine)
+    if (info instanceof ManyhandsError) return unavailable(info.message)
     try {
-      const info: EngineInfo = await bounded(this.#engine.docker.info(), FINGERPRINT_TIMEOUT_MS)
+      const isolation = chooseIsolation(info, this.#options.isolation)
       return {
         available: true,
         version: info.ServerVersion,
-        attributes: engineAttributes(info, this.#options.ociRuntime),
+        attributes: engineAttributes(info, isolation),
+        isolation: isolation.level,
       }
     } catch (error) {
-      const why = unreachableReason(error) ?? engineMessage(error)
-      const detail = `no Docker engine answers at ${this.#engine.where}: ${why}`
-      return { available: false, detail, attributes: {} }
+      return unavailable((error as Error).message)
     }
   }
 
@@ -107,28 +126,32 @@ class DockerRuntime implements Runtime {
     if (spec.networkProfile !== 'none') {
       throw new ManyhandsError('UNSUPPORTED', 'docker: the network profile egress is not offered')
     }
-    const image = await resolveImage(this.#engine, spec.image)
+    const engine = await this.#finder.find()
+    const info = this.#info ?? (await this.#ask(engine))
+    if (info instanceof ManyhandsError) throw info
+    const { ociRuntime } = chooseIsolation(info, this.#options.isolation)
+    const image = await resolveImage(engine, spec.image)
     const template = containerTemplate(spec, workspace, {
       hostInstance,
       imageId: image.id,
       imageVolumes: image.volumes,
       user: `${this.#user.uid}:${this.#user.gid}`,
-      ociRuntime: this.#options.ociRuntime,
+      ociRuntime,
     })
-    await openWorkspace(workspace, this.#user)
+    await openWorkspace(workspace, this.#user, { mapped: mapsUsers(info) })
     signal.throwIfAborted()
     const name = containerName(hostInstance, spec.attemptId)
-    const { container, existing } = await createContainer(this.#engine, name, template, spec)
+    const { container, existing } = await createContainer(engine, name, template, spec)
     const known = this.#tasks.get(container.id)
     if (known !== undefined) return known
     if (existing !== undefined && existing.State.Status !== 'created') {
-      return this.#takeUp(container, existing)
+      return this.#takeUp(engine, container, existing)
     }
     this.#starting.add(container.id)
     try {
-      return await this.#run(container, spec, workspace, signal)
+      return await this.#run(engine, container, spec, workspace, signal)
     } catch (error) {
-      await discardContainer(this.#engine, container)
+      await discardContainer(engine, container)
       signal.throwIfAborted()
       throw engineError(error, `attempt ${spec.attemptId}`)
     } finally {
@@ -141,9 +164,10 @@ class DockerRuntime implements Runtime {
     if (handle.runtime !== this.name || !/^[0-9a-f]{12,64}$/.test(handle.id)) return undefined
     const known = this.#tasks.get(handle.id)
     if (known !== undefined) return known
-    const container = this.#engine.docker.getContainer(handle.id)
+    const engine = await this.#finder.find()
+    const container = engine.docker.getContainer(handle.id)
     const found = await container
-      .inspect({ abortSignal: this.#engine.deadline() })
+      .inspect({ abortSignal: engine.deadline() })
       .catch((error: unknown) => {
         if (engineStatus(error) === 404) return undefined
         throw engineError(error, `container ${handle.id.slice(0, 12)}`)
@@ -152,22 +176,23 @@ class DockerRuntime implements Runtime {
     // It was created, but its start never came about: nothing ran, nothing is to be taken up.
     if (found.State.Status === 'created') {
       if (this.#starting.has(found.Id)) return undefined
-      await discardContainer(this.#engine, container)
+      await discardContainer(engine, container)
       return undefined
     }
-    return this.#takeUp(container, found)
+    return this.#takeUp(engine, container, found)
   }
 
   async list(): Promise<RuntimeHandle[]> {
     const label = `${LABELS.host}=${this.#instance()}`
-    const found = await this.#engine.docker
+    const engine = await this.#finder.find()
+    const found = await engine.docker
       .listContainers({
         all: true,
         filters: { label: [label] },
-        abortSignal: this.#engine.deadline(),
+        abortSignal: engine.deadline(),
       })
       .catch((error: unknown) => {
-        throw engineError(error, `containers of ${this.#engine.where}`)
+        throw engineError(error, `containers of ${engine.where}`)
       })
     return found.map(({ Id }) => ({ v: 1, runtime: this.name, id: Id }))
   }
@@ -179,6 +204,29 @@ class DockerRuntime implements Runtime {
     return Promise.resolve()
   }
 
+  get #canLimit(): boolean {
+    // Podman's Docker-compatible interface has no way to change a container.
+    return this.#info === undefined || engineKind(this.#info) === 'docker'
+  }
+
+  /** What the engine says of itself now, or why it does not. */
+  async #ask(engine: Engine): Promise<EngineInfo | ManyhandsError> {
+    try {
+      // The declared type has no signal, the client library does take one.
+      const bounded = { abortSignal: engine.deadline(FINGERPRINT_TIMEOUT_MS) } as never
+      const info = (await engine.docker.info(bounded)) as unknown as EngineInfo
+      this.#info = info
+      return info
+    } catch (error) {
+      const why = unreachableReason(error) ?? engineMessage(error)
+      return new ManyhandsError(
+        'RUNTIME_UNAVAILABLE',
+        `no Docker engine answers at ${engine.where}: ${why}`,
+        { cause: error },
+      )
+    }
+  }
+
   #instance(): string {
     if (this.#closed) throw new ManyhandsError('CLOSED', 'the docker runtime was closed')
     if (this.#hostInstance === undefined) {
@@ -188,6 +236,7 @@ class DockerRuntime implements Runtime {
   }
 
   async #run(
+    engine: Engine,
     container: Docker.Container,
     spec: RuntimeSpec,
     workspace: Workspace,
@@ -198,7 +247,7 @@ class DockerRuntime implements Runtime {
     const attached = await attach(container)
     const startWatch = new StartWatch()
     try {
-      await container.start({ abortSignal: this.#engine.deadline() })
+      await container.start({ abortSignal: engine.deadline() })
     } catch (error) {
       ;(attached as { destroy?: () => void }).destroy?.()
       // The engine tries the program itself where it brings no init.
@@ -207,6 +256,7 @@ class DockerRuntime implements Runtime {
       throw engineError(error, `attempt ${spec.attemptId}`, bad ? 'COMMAND_INVALID' : undefined)
     }
     const task = this.#track({
+      engine,
       container,
       outDir: workspace.outDir,
       diskBytes: spec.resources.diskBytes,
@@ -232,6 +282,7 @@ class DockerRuntime implements Runtime {
   }
 
   async #takeUp(
+    engine: Engine,
     container: Docker.Container,
     found: Docker.ContainerInspectInfo,
   ): Promise<DockerTask> {
@@ -241,6 +292,7 @@ class DockerRuntime implements Runtime {
       ? await attach(container).catch(() => undefined)
       : undefined
     return this.#track({
+      engine,
       container,
       outDir: found.Mounts.find((mount) => mount.Destination === '/out')?.Source ?? '',
       diskBytes: Number(labels[LABELS.diskBytes]),
@@ -255,13 +307,13 @@ class DockerRuntime implements Runtime {
   #track(
     options: Omit<
       ConstructorParameters<typeof DockerTask>[0],
-      'engine' | 'engineLostMs' | 'onRemoved'
+      'canLimit' | 'engineLostMs' | 'onRemoved'
     >,
   ): DockerTask {
     const { id } = options.container
     const task = new DockerTask({
       ...options,
-      engine: this.#engine,
+      canLimit: this.#canLimit,
       engineLostMs: this.#options.engineLostMs ?? ENGINE_LOST_MS,
       onRemoved: () => this.#tasks.delete(id),
     })
@@ -274,15 +326,6 @@ function attach(container: Docker.Container): Promise<NodeJS.ReadableStream> {
   return container.attach({ stream: true, stdout: true, stderr: true })
 }
 
-async function bounded<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
-  const timeout = Promise.withResolvers<never>()
-  const timer = setTimeout(
-    () => timeout.reject(new DOMException('no answer', 'TimeoutError')),
-    timeoutMs,
-  )
-  try {
-    return await Promise.race([promise, timeout.promise])
-  } finally {
-    clearTimeout(timer)
-  }
+function unavailable(detail: string): RuntimeFingerprint {
+  return { available: false, detail, attributes: {} }
 }

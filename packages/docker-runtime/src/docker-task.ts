@@ -15,6 +15,7 @@ import { readOomKills } from './cgroup.ts'
 import { DiskMeter } from './disk-meter.ts'
 import type { Engine } from './engine.ts'
 import { engineError, engineStatus } from './engine-error.ts'
+import { type EngineInfo, engineKind } from './engine-info.ts'
 import { execIn } from './exec.ts'
 import { exitFacts, type OwnEnd } from './exit-facts.ts'
 import { watchExit } from './exit-watch.ts'
@@ -42,6 +43,8 @@ export interface DockerTaskOptions {
   startWatch: StartWatch | undefined
   /** Whether the container was started by another process, which an engine restart may have hit. */
   recovered: boolean
+  /** Whether the engine can change a container's limits. */
+  canLimit: boolean
   engineLostMs: number
   onRemoved: () => void
 }
@@ -101,6 +104,13 @@ export class DockerTask implements RuntimeTask {
   }
 
   async limit(change: Partial<Pick<Resources, 'cpus' | 'memoryBytes' | 'pids'>>): Promise<void> {
+    if (this.#ended) return
+    if (!this.#options.canLimit) {
+      throw new ManyhandsError(
+        'UNSUPPORTED',
+        'docker: this engine cannot change the limits of a container',
+      )
+    }
     const update = {
       ...(change.cpus === undefined ? {} : { NanoCpus: Math.round(change.cpus * 1e9) }),
       ...(change.memoryBytes === undefined
@@ -278,12 +288,12 @@ export class DockerTask implements RuntimeTask {
   async #engineRestarted(): Promise<boolean> {
     const [found, info, engineStartedAt] = await Promise.all([
       this.#container.inspect({ abortSignal: this.#engine.deadline() }).catch(() => undefined),
-      this.#engine.docker.info().catch(() => undefined) as Promise<
-        { LiveRestoreEnabled?: boolean } | undefined
-      >,
+      this.#engine.docker.info().catch(() => undefined) as Promise<EngineInfo | undefined>,
       this.#engine.startedAt(),
     ])
-    if (info?.LiveRestoreEnabled === true) return false
+    // Podman's containers have no daemon that could end with its socket.
+    if (info !== undefined && (info.LiveRestoreEnabled || engineKind(info) === 'podman'))
+      return false
     if (engineStartedAt === undefined) return !this.#options.recovered
     return found === undefined || engineStartedAt > Date.parse(found.State.StartedAt)
   }

@@ -1,4 +1,5 @@
 import { ManyhandsError } from '@manyhands/core'
+import type Docker from 'dockerode'
 import type { Engine } from './engine.ts'
 import { engineError, engineStatus } from './engine-error.ts'
 
@@ -35,11 +36,7 @@ export async function resolveImage(engine: Engine, reference: string): Promise<E
       if (engineStatus(error) === 404) throw notFound(reference)
       throw engineError(error, `image ${reference}`)
     })
-  // The engine also answers to the start of an id, which names no image that a policy could mean.
-  const named = reference.includes(':') || reference.includes('@')
-  if (!named && /^[0-9a-f]+$/.test(reference) && !found.RepoTags?.includes(`${reference}:latest`)) {
-    throw notFound(reference)
-  }
+  if (!isNamedBy(found, reference)) throw notFound(reference)
   const volumes = Object.keys(found.Config?.Volumes ?? {})
   if (volumes.length > VOLUMES_MAX) {
     throw new ManyhandsError(
@@ -48,6 +45,25 @@ export async function resolveImage(engine: Engine, reference: string): Promise<E
     )
   }
   return { id: found.Id, volumes }
+}
+
+/**
+ * Engines also answer to the start of an id, and Podman to the end of a name (`busybox` finds
+ * `localhost/some/busybox`): neither names an image that a policy could mean.
+ */
+function isNamedBy(found: Docker.ImageInspectInfo, reference: string): boolean {
+  if (found.Id === reference || found.Id === `sha256:${reference}`) return true
+  const names = [...(found.RepoTags ?? []), ...(found.RepoDigests ?? [])]
+  const last = reference.slice(reference.lastIndexOf('/') + 1)
+  const full = /[:@]/.test(last) ? reference : `${reference}:latest`
+  // Beside a digest a tag means nothing.
+  const asked = familiar(full.replace(/:[^:/@]+@/, '@'))
+  return names.some((name) => familiar(name) === asked)
+}
+
+/** Without what Docker leaves out of an image's name, and Podman writes before it. */
+function familiar(name: string): string {
+  return name.replace(/^(docker\.io\/library|docker\.io|localhost)\//, '')
 }
 
 function notFound(reference: string): ManyhandsError {

@@ -1,3 +1,3 @@
+export type { EngineAddress, EngineEnvironment, EngineTls } from './connect/engine-address.ts'
 export { type DockerOptions, docker } from './docker-runtime.ts'
-export type { EngineAddress } from './engine.ts'
-export type { Isolation } from './isolation.ts'
+export type { IsolationChoice, IsolationLevel } from './isolation.ts'

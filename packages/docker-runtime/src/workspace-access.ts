@@ -13,13 +13,17 @@ export function sandboxUser(): { uid: number; gid: number } {
   return uid === 0 ? { uid: SANDBOX_ID, gid: SANDBOX_ID } : { uid, gid: getgid?.() || SANDBOX_ID }
 }
 
-/** Lets the sandbox's user, and nobody else, write to the output directory and enter the inputs. */
+/**
+ * Lets the sandbox's user, and nobody else, write to the output directory and enter the inputs. Where
+ * the engine maps users, whom it becomes is not known here, and everybody may.
+ */
 export async function openWorkspace(
   workspace: Workspace,
   user: { uid: number; gid: number },
+  { mapped }: { mapped: boolean },
 ): Promise<void> {
   await mkdir(workspace.outDir, { recursive: true })
   if (getuid?.() === 0) await chown(workspace.outDir, user.uid, user.gid)
-  await chmod(workspace.outDir, 0o755)
+  await chmod(workspace.outDir, mapped ? 0o777 : 0o755)
   if (workspace.inDir !== undefined) await chmod(workspace.inDir, 0o755)
 }

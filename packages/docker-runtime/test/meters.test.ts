@@ -4,7 +4,6 @@ import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { findCgroup } from '../src/cgroup.ts'
 import { DiskMeter } from '../src/disk-meter.ts'
-import { engineAttributes, isolationOf } from '../src/isolation.ts'
 
 let root: string
 beforeEach(async () => {
@@ -90,33 +89,5 @@ describe('the disk meter', () => {
 
   it('finds nothing in a directory that does not exist', async () => {
     expect(await new DiskMeter(join(root, 'none'), 10).measure()).toBe(0)
-  })
-})
-
-describe('isolation', () => {
-  it.for([
-    [{ DefaultRuntime: 'runc', SecurityOptions: ['name=seccomp,profile=default'] }, 'runc'],
-    [{ DefaultRuntime: 'runc', SecurityOptions: ['name=seccomp', 'name=userns'] }, 'userns'],
-    [{ DefaultRuntime: 'runc', SecurityOptions: ['name=rootless'] }, 'rootless'],
-    [{ DefaultRuntime: 'runsc' }, 'gvisor'],
-    [{ DefaultRuntime: 'kata-runtime' }, 'kata'],
-    [{ DefaultRuntime: 'something' }, 'unknown'],
-    [{}, 'unknown'],
-  ] as const)('of %j is %s', ([info, expected]) => {
-    expect(isolationOf(info as never)).toBe(expected)
-  })
-
-  it('advertises what the engine says and nothing that it does not', () => {
-    expect(
-      engineAttributes({
-        ServerVersion: '20.10',
-        DefaultRuntime: 'runc',
-        SecurityOptions: ['name=seccomp,profile=default', 'name=cgroupns'],
-      }),
-    ).toEqual({
-      'docker.isolation': 'runc',
-      'docker.version': '20.10',
-      'docker.security': 'seccomp,cgroupns',
-    })
   })
 })

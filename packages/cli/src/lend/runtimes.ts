@@ -6,8 +6,8 @@ type Environment = Record<string, string | undefined>
 const LOADERS: Record<string, (env: Environment) => Promise<Runtime>> = {
   docker: async (env) => {
     const { docker } = await import('@manyhands/docker-runtime')
-    // What Docker's own command honours; the library itself reads no environment.
-    return docker({ host: env['DOCKER_HOST'] || undefined })
+    // What Docker's and Podman's own commands honour; the library itself reads no environment.
+    return docker({ env })
   },
   wasm: async () => (await import('@manyhands/wasm-runtime')).wasm(),
   // For tests of the command: runs nothing, does what its arguments say.
