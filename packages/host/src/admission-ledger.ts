@@ -17,55 +17,102 @@ export function resolveShare(options: ShareOptions = {}): Resources {
   }
 }
 
+const NOTHING: Resources = { cpus: 0, memoryBytes: 0, diskBytes: 0, gpus: 0, pids: 0 }
+
 /**
- * What is promised to whom. A reservation is one synchronous step, so the sum never exceeds the share,
- * not for an instant; there is no queue behind it.
+ * What is promised to whom. A reservation is one synchronous step, so the sum never grows beyond the
+ * share, not for an instant; there is no queue behind it.
  */
 export class AdmissionLedger {
-  readonly share: Resources
   readonly #reserved = new Map<string, Resources>()
-  #free: Resources
+  #share: Resources
+  #sum = NOTHING
 
   constructor(share: Resources) {
-    this.share = share
-    this.#free = share
+    this.#share = share
   }
 
+  get share(): Resources {
+    return this.#share
+  }
+
+  /** What can still be reserved: nothing of what is promised beyond a share that became smaller. */
   get free(): Resources {
-    return this.#free
+    return positive(addResources(this.#share, this.#sum, -1))
+  }
+
+  /** The sum of all reservations. */
+  get reserved(): Resources {
+    return this.#sum
   }
 
   get size(): number {
     return this.#reserved.size
   }
 
+  /** What one of them has reserved. */
+  of(id: string): Resources | undefined {
+    return this.#reserved.get(id)
+  }
+
+  /**
+   * Lends another share from now on. When it is smaller than what is promised already, nothing more of
+   * that is given until enough was released; whom to evict is the caller's choice.
+   */
+  resize(share: Resources): void {
+    this.#share = share
+  }
+
   /** Reserves all of it or nothing. Returns what is short, or undefined when it was reserved. */
   reserve(id: string, wanted: Resources): keyof Resources | undefined {
     if (this.#reserved.has(id)) return undefined
-    const short = firstShortage(wanted, this.#free)
-    if (short !== undefined) return short
-    this.#reserved.set(id, wanted)
-    this.#free = addResources(this.#free, wanted, -1)
-    return undefined
+    const short = firstShortage(wanted, this.free)
+    if (short === undefined) this.#set(id, wanted)
+    return short
   }
 
-  /** Changes a reservation within the share. Returns what is short, or undefined when it was changed. */
+  /**
+   * Takes a reservation over that was made in an earlier life, also when the share became smaller since:
+   * what runs is counted, whatever the rules say of it now.
+   */
+  restore(id: string, held: Resources): void {
+    if (!this.#reserved.has(id)) this.#set(id, held)
+  }
+
+  /**
+   * Changes a reservation: less of anything always, more within the share. Returns what is short, or
+   * undefined when it was changed.
+   */
   change(id: string, wanted: Resources): keyof Resources | undefined {
     const before = this.#reserved.get(id)
     if (before === undefined) return undefined
-    const without = addResources(this.#free, before)
-    const short = firstShortage(wanted, without)
-    if (short !== undefined) return short
-    this.#reserved.set(id, wanted)
-    this.#free = addResources(without, wanted, -1)
-    return undefined
+    const short = firstShortage(positive(addResources(wanted, before, -1)), this.free)
+    if (short === undefined) this.#set(id, wanted)
+    return short
   }
 
   release(id: string): void {
-    const reserved = this.#reserved.get(id)
-    if (reserved === undefined) return
+    const held = this.#reserved.get(id)
+    if (held === undefined) return
     this.#reserved.delete(id)
     // Without reservations the sum is exact again, whatever the fractions did before.
-    this.#free = this.#reserved.size === 0 ? this.share : addResources(this.#free, reserved)
+    this.#sum = this.#reserved.size === 0 ? NOTHING : addResources(this.#sum, held, -1)
+  }
+
+  #set(id: string, wanted: Resources): void {
+    const before = this.#reserved.get(id) ?? NOTHING
+    this.#reserved.set(id, wanted)
+    this.#sum = addResources(addResources(this.#sum, before, -1), wanted)
+  }
+}
+
+function positive(resources: Resources): Resources {
+  const { cpus, memoryBytes, diskBytes, gpus, pids } = resources
+  return {
+    cpus: Math.max(0, cpus),
+    memoryBytes: Math.max(0, memoryBytes),
+    diskBytes: Math.max(0, diskBytes),
+    gpus: Math.max(0, gpus),
+    pids: Math.max(0, pids),
   }
 }

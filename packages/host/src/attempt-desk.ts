@@ -1,24 +1,14 @@
-import {
-  type AttemptSpec,
-  LIMITS,
-  type Logger,
-  ManyhandsError,
-  type Network,
-  PROTOCOLS,
-  type RpcParams,
-  type RpcResult,
-  toManyhandsError,
-  type WireAttempt,
-} from '@manyhands/core'
+import { LIMITS, type Logger, type Network, PROTOCOLS } from '@manyhands/core'
 import type { AdmissionLedger } from './admission-ledger.ts'
-import type { AdmissionRequest, RuleVerdict } from './admission-request.ts'
-import { type AdmissionState, askOwner, firstRefusal, refusalError } from './admission-rules.ts'
-import { Attempt, type EndIntent } from './attempt.ts'
+import type { AdmissionState } from './admission-rules.ts'
+import type { Attempt, EndIntent } from './attempt.ts'
+import { AttemptOffers } from './attempt-offers.ts'
 import type { AttemptRegistry } from './attempt-registry.ts'
 import type { AttemptRunner } from './attempt-runner.ts'
 import type { ClientRelations } from './client-relations.ts'
 import type { HostJournal } from './host-journal.ts'
 import type { OfferBoard } from './offer-board.ts'
+import type { UsageLedger } from './usage-ledger.ts'
 
 export interface AttemptDeskOptions {
   network: Network
@@ -28,6 +18,7 @@ export interface AttemptDeskOptions {
   journal: HostJournal
   board: OfferBoard
   admission: AdmissionState
+  usage: UsageLedger
   logger: Logger
   /** Late binding: the runner reports back to this desk. */
   runner(): AttemptRunner
@@ -36,17 +27,24 @@ export interface AttemptDeskOptions {
   acknowledged(attempt: Attempt): Promise<void>
 }
 
-type Answer = RpcResult<'attempt.offer'>['answers'][number]
-
 /**
  * Where clients are served: offers are answered, attempts started, ends announced and acknowledged.
  * Every request is idempotent and speaks only of attempts of the peer that asks.
  */
 export class AttemptDesk {
   readonly #options: AttemptDeskOptions
+  readonly #offers: AttemptOffers
 
   constructor(options: AttemptDeskOptions) {
     this.#options = options
+    this.#offers = new AttemptOffers({
+      ...options,
+      accepted: (attempt) => {
+        options.usage.began(attempt)
+        options.changed(attempt)
+        void options.runner().run(attempt)
+      },
+    })
   }
 
   /** Answers requests from now on. */
@@ -60,7 +58,12 @@ export class AttemptDesk {
     network.handle('offer.list', async () => ({
       offers: [board.current(), ...network.offers()].slice(0, LIMITS.offersPerAnswer),
     }))
-    network.handle('attempt.offer', (params, { peer }) => this.#offer(params, peer))
+    network.handle('attempt.offer', async (params, { peer }) => {
+      relations.touch(peer)
+      const answers = await this.#offers.answer(params, peer)
+      board.changed()
+      return { answers, offer: board.current() }
+    })
     network.handle('attempt.cancel', async ({ ids, reason }, { peer }) => {
       const owned = attempts.ownedBy(peer, ids)
       for (const attempt of owned) attempt.intend({ phase: 'canceled', by: 'client', reason })
@@ -88,16 +91,21 @@ export class AttemptDesk {
   restore(attempt: Attempt): void {
     const { attempts, ledger, relations } = this.#options
     attempts.add(attempt)
-    ledger.reserve(attempt.id, attempt.limits)
+    ledger.restore(attempt.id, attempt.limits)
     relations.touch(attempt.client)
     if (attempt.over) this.#keepOutputs(attempt)
     if (attempt.end !== undefined) relations.outbox(attempt.client, attempt.job).end(attempt)
   }
 
-  /** The runner's news. */
+  /** Its phase or its limits changed, or it wrote something. */
   progressed(attempt: Attempt, output?: { stream: 'stdout' | 'stderr'; bytes: Uint8Array }): void {
     this.#options.relations.outbox(attempt.client, attempt.job).progress(attempt, output)
     if (output === undefined) this.#options.changed(attempt)
+  }
+
+  /** A sample of it was taken. */
+  measured(attempt: Attempt): void {
+    this.#options.relations.outbox(attempt.client, attempt.job).progress(attempt)
   }
 
   /** The end is durable: the reservation goes, the client hears of it. */
@@ -142,82 +150,6 @@ export class AttemptDesk {
     this.#options.relations.forgetAbsent()
   }
 
-  async #offer(
-    params: RpcParams<'attempt.offer'>,
-    client: string,
-  ): Promise<RpcResult<'attempt.offer'>> {
-    const { admission, board, relations } = this.#options
-    relations.touch(client)
-    // The owner's function is asked once per call: all attempts of a call want the same.
-    const request = requestOf(client, params.spec)
-    const refusedByOwner = await askOwner(request, admission.policy)
-    const held = this.#options.attempts.ofClient(client).length
-    const accepted: Attempt[] = []
-    const answers = params.attempts.flatMap((wire): Answer[] => {
-      const answered = this.#repeated(wire, client)
-      if (answered !== undefined) return [answered]
-      const verdict =
-        refusedByOwner ?? firstRefusal(request, admission) ?? tooMany(held + accepted.length)
-      if (verdict !== undefined) return [no(wire.id, refusalError(verdict))]
-      // From the rules to here nothing was awaited: what they saw as free is what is reserved.
-      accepted.push(this.#reserve(params, wire, client))
-      return []
-    })
-    if (accepted.length > 0) answers.push(...(await this.#start(accepted)))
-    board.changed()
-    return { answers, offer: board.current() }
-  }
-
-  /** A repeated offer gets the answer of the first. */
-  #repeated(wire: WireAttempt, client: string): Answer | undefined {
-    const known = this.#options.attempts.get(wire.id)
-    if (known === undefined) return undefined
-    if (known.client === client) return { id: wire.id, accepted: true }
-    const taken = new ManyhandsError('HOST_REFUSED', 'this attempt belongs to another client')
-    return no(wire.id, taken)
-  }
-
-  #reserve(params: RpcParams<'attempt.offer'>, wire: WireAttempt, client: string): Attempt {
-    const { attempts, ledger } = this.#options
-    const attempt = new Attempt({
-      id: wire.id,
-      client,
-      job: params.job,
-      jobName: params.jobName,
-      task: wire.task,
-      spec: specOf(params.spec, wire),
-    })
-    ledger.reserve(wire.id, params.spec.resources)
-    attempts.add(attempt)
-    return attempt
-  }
-
-  async #start(accepted: Attempt[]): Promise<Answer[]> {
-    const { attempts, journal, ledger } = this.#options
-    try {
-      await journal.reserve(
-        accepted.map((attempt) => ({
-          ...attempt.describe(),
-          spec: attempt.spec,
-          handle: undefined,
-          end: undefined,
-        })),
-      )
-    } catch (cause) {
-      const error = toManyhandsError(cause, 'HOST_FAILED')
-      return accepted.map((attempt) => {
-        attempts.remove(attempt)
-        ledger.release(attempt.id)
-        return no(attempt.id, error)
-      })
-    }
-    return accepted.map((attempt) => {
-      this.#options.changed(attempt)
-      void this.#options.runner().run(attempt)
-      return { id: attempt.id, accepted: true }
-    })
-  }
-
   /** Ends that are kept no longer; attempts that still run are left alone. */
   async #forget(candidates: Attempt[]): Promise<void> {
     const { attempts, board, journal, ledger, relations } = this.#options
@@ -241,38 +173,4 @@ export class AttemptDesk {
     const kept = { cpus: 0, memoryBytes: 0, diskBytes, gpus: 0, pids: 0 }
     this.#options.ledger.change(attempt.id, kept)
   }
-}
-
-function requestOf(client: string, spec: AttemptSpec): AdmissionRequest {
-  const { runtime, image, resources, timeoutMs, networkProfile } = spec
-  return { client, runtime, image, resources, timeoutMs, networkProfile }
-}
-
-/** The job's spec with what one attempt says differently. */
-function specOf(shared: AttemptSpec, wire: WireAttempt): AttemptSpec {
-  const { command, args, env, inputs, outputs } = wire
-  // Most attempts say nothing: they share one object, which is journaled once.
-  if ((command ?? args ?? env ?? inputs ?? outputs) === undefined) return shared
-  return {
-    ...shared,
-    command: command ?? (args === undefined ? shared.command : undefined),
-    args: args ?? (command === undefined ? shared.args : undefined),
-    env: env ?? shared.env,
-    inputs: inputs ?? shared.inputs,
-    outputs: outputs ?? shared.outputs,
-  }
-}
-
-function tooMany(held: number): RuleVerdict | undefined {
-  if (held < LIMITS.attemptsPerClient) return undefined
-  return {
-    rule: 'attemptsPerClient',
-    allowed: false,
-    detail: `${held} attempts of this client are kept here already`,
-    temporary: true,
-  }
-}
-
-function no(id: string, error: ManyhandsError): Answer {
-  return { id, accepted: false, error: error.toJSON() }
 }

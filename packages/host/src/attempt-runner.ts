@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type ArtifactStore,
@@ -12,32 +12,31 @@ import {
   toManyhandsError,
 } from '@manyhands/core'
 import type { Attempt } from './attempt.ts'
+import type { AttemptControl } from './attempt-control.ts'
+import { endedFromOutside, endOf } from './attempt-end.ts'
+import type { AttemptStaging, Cleanup } from './attempt-staging.ts'
 import type { HostJournal } from './host-journal.ts'
-import type { InputStage } from './input-stage.ts'
+import type { EndPhase } from './usage-account.ts'
+import type { UsageLedger } from './usage-ledger.ts'
 import type { UsageMeter } from './usage-meter.ts'
 
 export interface AttemptRunnerOptions {
   instance: string
-  workDir: string
-  maxRuntimeMs: number
-  /** Most bytes of inputs that are taken for one artifact. */
-  maxInputBytes: number
+  /** Late binding: the policy may change. */
+  maxRuntimeMs(): number
   runtimes: ReadonlyMap<string, { runtime: Runtime }>
   store: ArtifactStore
-  inputs: InputStage
+  staging: AttemptStaging
   journal: HostJournal
   meter: UsageMeter
+  usage: UsageLedger
+  control: AttemptControl
   logger: Logger
   /** After every change of phase, and for output as it comes. */
   changed(attempt: Attempt, output?: { stream: 'stdout' | 'stderr'; bytes: Uint8Array }): void
   /** After the end is durable. */
   sealed(attempt: Attempt): void
 }
-
-const ARTIFACT_IMAGE = /^artifact:sha256:[0-9a-f]{64}$/
-
-/** What gives back what an attempt holds, newest last. Never throws. */
-type Cleanup = () => Promise<unknown>
 
 /**
  * Takes one attempt from its reservation to its sealed end: staging → running → collecting → end.
@@ -55,7 +54,7 @@ export class AttemptRunner {
     await this.#guarded(attempt, async (cleanups) => {
       const { runtime } = this.#runtimeOf(attempt)
       this.#move(attempt, 'staging')
-      const workspace = await this.#stage(attempt, runtime, cleanups)
+      const workspace = await this.#options.staging.stage(attempt, runtime, cleanups)
       attempt.ending.signal.throwIfAborted()
       const task = await runtime.start(
         {
@@ -71,7 +70,7 @@ export class AttemptRunner {
           args: attempt.spec.args,
           env: attempt.spec.env,
           resources: attempt.limits,
-          gpuIds: [],
+          gpuIds: [...attempt.gpuIds],
           maxRuntimeMs: this.#maxRuntimeMs(attempt),
           networkProfile: attempt.spec.networkProfile,
         },
@@ -84,9 +83,16 @@ export class AttemptRunner {
 
   /** Takes up an attempt whose sandbox outlived the process that started it. Does not reject. */
   async adopt(attempt: Attempt, task: RuntimeTask): Promise<void> {
-    await this.#guarded(attempt, (cleanups) => {
+    await this.#guarded(attempt, async (cleanups) => {
       cleanups.push(() => rm(this.#dirOf(attempt), { recursive: true, force: true }))
-      return this.#follow(attempt, task, cleanups)
+      attempt.runtimeTask = task
+      await this.#countEarlierRun(attempt)
+      const end = this.#follow(attempt, task, cleanups)
+      end.catch(() => {})
+      await this.#options.control
+        .adopted(attempt)
+        .catch((cause) => this.#warn('pausing an adopted attempt failed', attempt, cause))
+      return end
     })
   }
 
@@ -101,10 +107,7 @@ export class AttemptRunner {
     try {
       end = await work(cleanups)
     } catch (cause) {
-      end = this.#endOf(
-        attempt,
-        attempt.intent ? {} : { error: toManyhandsError(cause, 'HOST_FAILED') },
-      )
+      end = endOf(attempt, attempt.intent ? {} : { error: toManyhandsError(cause, 'HOST_FAILED') })
     }
     await this.#seal(attempt, end)
     // Behind the announcement: the client need not wait for our housekeeping.
@@ -113,42 +116,6 @@ export class AttemptRunner {
     }
     attempt.runtimeTask = undefined
     attempt.done.resolve()
-  }
-
-  async #stage(attempt: Attempt, runtime: Runtime, cleanups: Cleanup[]) {
-    const { inputs } = this.#options
-    const source = {
-      peer: attempt.client,
-      maxBytes: this.#options.maxInputBytes,
-      signal: attempt.ending.signal,
-      onProgress: () => {},
-    }
-    let image = attempt.spec.image
-    if (runtime.capabilities.image === 'artifact') {
-      // Never a path: the client would choose which of the owner's files is opened.
-      if (!ARTIFACT_IMAGE.test(image)) {
-        throw new ManyhandsError(
-          'IMAGE_INVALID',
-          `runtime ${runtime.name} takes images as artifacts, not by the name ${image.slice(0, 100)}`,
-        )
-      }
-      const root = image.slice('artifact:'.length)
-      const stage = await inputs.acquire([{ path: '/in/image', root }], source)
-      cleanups.push(stage.release)
-      image = join(stage.dir, 'image')
-    }
-    let inDir: string | undefined
-    if (attempt.spec.inputs.length > 0) {
-      const stage = await inputs.acquire(attempt.spec.inputs, source)
-      cleanups.push(stage.release)
-      inDir = stage.dir
-    }
-    const dir = this.#dirOf(attempt)
-    const outDir = join(dir, 'out')
-    cleanups.push(() => rm(dir, { recursive: true, force: true }))
-    await mkdir(dir, { mode: 0o700 })
-    await mkdir(outDir)
-    return { image, inDir, outDir }
   }
 
   async #follow(attempt: Attempt, task: RuntimeTask, cleanups: Cleanup[]): Promise<AttemptEnd> {
@@ -169,9 +136,17 @@ export class AttemptRunner {
     attempt.ending.signal.removeEventListener('abort', kill)
     await drained
     const durationMs = attempt.runMs
-    await this.#options.meter.measure(attempt)
+    await this.#options.meter.last(attempt)
     await journaled
     return this.#collect(attempt, exit, durationMs)
+  }
+
+  /** How long it ran before, without its pauses: what was counted, and the time of which nobody knows. */
+  async #countEarlierRun(attempt: Attempt): Promise<void> {
+    const { meter, usage } = this.#options
+    await meter.last(attempt)
+    const { runMs, elapsedMs } = usage.countedOf(attempt.id) ?? { runMs: 0, elapsedMs: 0 }
+    attempt.ranBefore(runMs + Math.max(0, attempt.sandboxMs - elapsedMs))
   }
 
   async #drain(attempt: Attempt, task: RuntimeTask): Promise<void> {
@@ -186,7 +161,7 @@ export class AttemptRunner {
   }
 
   async #collect(attempt: Attempt, exit: RuntimeExit, durationMs: number): Promise<AttemptEnd> {
-    const end = this.#endOf(attempt, { exit, durationMs })
+    const end = endOf(attempt, { exit, durationMs })
     if (attempt.intent !== undefined || exit.reason === 'stopped') return end
     this.#move(attempt, 'collecting')
     try {
@@ -214,43 +189,18 @@ export class AttemptRunner {
   }
 
   async #seal(attempt: Attempt, end: AttemptEnd): Promise<void> {
-    const phase = attempt.intent?.phase ?? phaseOf(end)
-    if (attempt.intent !== undefined) {
-      end.by = attempt.intent.by
-      end.reason = attempt.intent.reason
-      end.outputs = undefined
-      end.error =
-        phase === 'evicted'
-          ? new ManyhandsError('EVICTED', `evicted by the host: ${end.reason}`).toJSON()
-          : undefined
-    }
+    const phase = endedFromOutside(attempt, end)
     attempt.end = end
+    const counted = this.#options.usage.ended(attempt, phase as EndPhase)
     try {
       await this.#options.journal.sealed(attempt.id, phase, end)
     } catch (cause) {
       // Not durable, but the client can still be told; after a restart the attempt counts as failed.
       this.#warn('sealing an attempt failed', attempt, cause)
     }
+    await counted
     attempt.move(phase)
     this.#options.sealed(attempt)
-  }
-
-  #endOf(
-    attempt: Attempt,
-    known: { exit?: RuntimeExit; durationMs?: number; error?: ManyhandsError },
-  ): AttemptEnd {
-    const { exit } = known
-    return {
-      exitCode: exit?.exitCode,
-      signal: exit?.signal,
-      oom: exit?.oom ?? false,
-      timedOut: exit?.reason === 'max-runtime',
-      durationMs: Math.round(known.durationMs ?? attempt.runMs),
-      usage: attempt.usage,
-      stdoutTail: attempt.stdout.bytes(),
-      stderrTail: attempt.stderr.bytes(),
-      error: (known.error ?? (exit && exitError(exit, attempt)))?.toJSON(),
-    }
   }
 
   #warn(message: string, attempt: Attempt, cause: unknown): void {
@@ -275,53 +225,10 @@ export class AttemptRunner {
 
   #maxRuntimeMs(attempt: Attempt): number {
     const { timeoutMs } = attempt.spec
-    return timeoutMs === 0 ? this.#options.maxRuntimeMs : timeoutMs
+    return timeoutMs === 0 ? this.#options.maxRuntimeMs() : timeoutMs
   }
 
   #dirOf(attempt: Attempt): string {
-    return join(this.#options.workDir, attempt.id)
-  }
-}
-
-function phaseOf(end: AttemptEnd): AttemptPhase {
-  if (end.error === undefined) return 'completed'
-  return end.error.code === 'HOST_LOST' ? 'lost' : 'failed'
-}
-
-/** What an exit means; undefined is success. Exit code 0 alone is not: it must have ended by itself. */
-function exitError(exit: RuntimeExit, attempt: Attempt): ManyhandsError | undefined {
-  const detail = exit.detail === undefined ? '' : `: ${exit.detail}`
-  switch (exit.reason) {
-    case 'max-runtime':
-      return new ManyhandsError(
-        'TASK_TIMEOUT',
-        `the task ran longer than its ${attempt.spec.timeoutMs} ms${detail}`,
-      )
-    case 'disk':
-      return new ManyhandsError(
-        'TASK_DISK',
-        `the task wrote more than its ${attempt.limits.diskBytes} bytes${detail}`,
-      )
-    case 'engine-lost':
-      return new ManyhandsError(
-        'RUNTIME_UNAVAILABLE',
-        `the engine went away under the task${detail}`,
-      )
-    case 'stopped':
-      return new ManyhandsError('HOST_FAILED', `the sandbox was stopped from outside${detail}`)
-    case 'exited':
-      if (exit.exitCode === 0) return undefined
-      if (exit.oom) {
-        return new ManyhandsError(
-          'TASK_OOM',
-          `the task used up its ${attempt.limits.memoryBytes} bytes of memory${detail}`,
-        )
-      }
-      return new ManyhandsError(
-        'TASK_FAILED',
-        exit.signal === undefined
-          ? `the task ended with exit code ${exit.exitCode ?? 'unknown'}${detail}`
-          : `the task was ended by ${exit.signal}${detail}`,
-      )
+    return this.#options.staging.dirOf(attempt)
   }
 }

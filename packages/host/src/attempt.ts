@@ -12,6 +12,7 @@ import {
 } from '@manyhands/core'
 import type { HostAttempt } from './host.ts'
 import { TailBuffer } from './tail-buffer.ts'
+import { UsageHistory } from './usage-history.ts'
 
 /** Who wants an attempt to end before its time, decided once: the first word holds. */
 export interface EndIntent {
@@ -20,6 +21,9 @@ export interface EndIntent {
   reason: string
 }
 
+/** Who may hold an attempt paused; it goes on when nobody does any more. */
+export type PauseHolder = 'owner' | 'schedule'
+
 export interface AttemptIdentity {
   id: string
   client: string
@@ -27,6 +31,10 @@ export interface AttemptIdentity {
   jobName: string
   task: string
   spec: AttemptSpec
+  /** Default: what the spec asks for. */
+  limits?: Resources
+  gpuIds?: string[]
+  pauses?: Iterable<readonly [PauseHolder, string]>
 }
 
 /** One attempt on this host: its identity, phase and what was measured. It decides nothing. */
@@ -43,8 +51,14 @@ export class Attempt {
   readonly ending = new AbortController()
   readonly stdout = new TailBuffer(LIMITS.outputTailBytes)
   readonly stderr = new TailBuffer(LIMITS.outputTailBytes)
+  readonly history = new UsageHistory()
+  readonly gpuIds: readonly string[]
+  /** Who holds it paused, and why; the latest last. */
+  readonly pauses: Map<PauseHolder, string>
   limits: Resources
   usage: Usage = NO_USAGE
+  /** How long the sandbox exists, as the runtime said with the last sample. */
+  sandboxMs = 0
   /** Set while the sandbox exists. */
   runtimeTask: RuntimeTask | undefined
   startedAt: number | undefined
@@ -56,6 +70,8 @@ export class Attempt {
   #phase: AttemptPhase
   #intent: EndIntent | undefined
   #seq = 0
+  #ranMs = 0
+  #runningSince: number | undefined
 
   constructor(identity: AttemptIdentity, phase: AttemptPhase = 'offered') {
     this.id = identity.id
@@ -64,7 +80,9 @@ export class Attempt {
     this.jobName = identity.jobName
     this.task = identity.task
     this.spec = identity.spec
-    this.limits = identity.spec.resources
+    this.limits = identity.limits ?? identity.spec.resources
+    this.gpuIds = identity.gpuIds ?? []
+    this.pauses = new Map(identity.pauses)
     this.#phase = phase
   }
 
@@ -88,6 +106,8 @@ export class Attempt {
   /** @throws INTERNAL for a step that the table of phases does not have */
   move(to: AttemptPhase): void {
     assertTransition('attempt', this.#phase, to, this.id)
+    this.#ranMs = this.runMs
+    this.#runningSince = to === 'running' ? performance.now() : undefined
     this.#phase = to
   }
 
@@ -99,13 +119,20 @@ export class Attempt {
     return true
   }
 
-  /** Milliseconds in the sandbox. */
+  /** Milliseconds in the sandbox, without those in which it was paused. */
   get runMs(): number {
-    return this.startedAt === undefined ? 0 : performance.now() - this.startedAt
+    const since = this.#runningSince
+    return this.#ranMs + (since === undefined ? 0 : performance.now() - since)
+  }
+
+  /** It ran in an earlier life of this host. */
+  ranBefore(ms: number): void {
+    this.#ranMs += ms
   }
 
   describe(): HostAttempt {
-    const reason = this.end?.reason ?? this.#intent?.reason
+    const paused = this.#phase === 'paused' ? [...this.pauses.values()].at(-1) : undefined
+    const reason = this.end?.reason ?? this.#intent?.reason ?? paused
     return {
       id: this.id,
       client: this.client,
@@ -119,7 +146,7 @@ export class Attempt {
       since: this.since.toISOString(),
       usage: this.usage,
       limits: this.limits,
-      gpuIds: [],
+      gpuIds: [...this.gpuIds],
       ...(reason === undefined ? {} : { reason }),
     }
   }

@@ -12,9 +12,11 @@ import {
 } from '@manyhands/core'
 import { AdmissionLedger, resolveShare } from './admission-ledger.ts'
 import { type AdmissionState, maxRuntimeMs } from './admission-rules.ts'
+import { AttemptControl } from './attempt-control.ts'
 import { AttemptDesk } from './attempt-desk.ts'
 import { AttemptRegistry } from './attempt-registry.ts'
 import { AttemptRunner } from './attempt-runner.ts'
+import { AttemptStaging } from './attempt-staging.ts'
 import { ClientRelations } from './client-relations.ts'
 import type { Host, HostOptions } from './host.ts'
 import { openHostJournal } from './host-journal.ts'
@@ -23,7 +25,9 @@ import { InputStage } from './input-stage.ts'
 import { OfferBoard } from './offer-board.ts'
 import { recoverAttempts } from './recover-attempts.ts'
 import { SovereignHost } from './sovereign-host.ts'
+import { UsageLedger } from './usage-ledger.ts'
 import { UsageMeter } from './usage-meter.ts'
+import { applyUsageRule } from './usage-rule.ts'
 
 const DEFAULT_LISTEN = ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws']
 /** How often runtimes are looked at again and old ends are let go, ms. */
@@ -96,6 +100,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
   })
   opening.defer(async () => board.close())
 
+  const usage = new UsageLedger(journal.usage, logger)
+  opening.defer(() => usage.close())
   const inputs = new InputStage(inputsDir, store, network, Math.floor(ledger.share.diskBytes / 2))
   const events = new EventTarget()
   const changed = (attempt: { describe(): unknown }) => {
@@ -115,6 +121,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     journal,
     board,
     admission,
+    usage,
     logger,
     runner: () => runner,
     changed,
@@ -123,30 +130,49 @@ export async function createHost(options: HostOptions): Promise<Host> {
       if (root !== undefined) await store.release(root, attempt.id)
     },
   })
+  const control = new AttemptControl({
+    ledger,
+    journal,
+    changed: (attempt) => {
+      board.changed()
+      desk.progressed(attempt)
+    },
+  })
   const meter = new UsageMeter(
     () => attempts.all(),
-    (attempt) => desk.progressed(attempt),
+    (attempt, sample) => {
+      usage.measured(attempt)
+      desk.measured(attempt)
+      applyUsageRule({ policy: admission.policy, control, logger }, attempt, sample)
+    },
   )
   const runner = new AttemptRunner({
     instance: journal.instance,
-    workDir,
-    maxRuntimeMs: maxRuntimeMs(policy),
-    maxInputBytes: ledger.share.diskBytes,
+    maxRuntimeMs: () => maxRuntimeMs(admission.policy),
     runtimes,
     store,
-    inputs,
+    staging: new AttemptStaging({
+      workDir,
+      maxInputBytes: ledger.share.diskBytes,
+      inputs,
+      received: (attempt, bytes) => usage.received(attempt, bytes),
+    }),
     journal,
     meter,
+    usage,
+    control,
     logger,
     changed: (attempt, output) => desk.progressed(attempt, output),
     sealed: (attempt) => desk.sealed(attempt),
   })
 
   // Outputs go to the client whose attempt wrote them, and to nobody else.
-  await store.serve(network, (peer, root) =>
-    attempts
-      .all()
-      .some((attempt) => attempt.client === peer && attempt.end?.outputs?.root === root),
+  const ownerOf = (peer: string, root: string) =>
+    attempts.all().find((attempt) => attempt.client === peer && attempt.end?.outputs?.root === root)
+  await store.serve(
+    network,
+    (peer, root) => ownerOf(peer, root) !== undefined,
+    (root, bytes, peer) => usage.sent(peer, ownerOf(peer, root), bytes),
   )
   await recoverAttempts({ journal, runtimes, store, attempts, desk, runner, workDir, inputsDir })
   await desk.open()
@@ -179,7 +205,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
     relations,
     desk,
     meter,
-    ledger,
+    control,
+    usage,
     admission,
     setDraining: () => {
       draining = true

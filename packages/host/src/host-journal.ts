@@ -8,8 +8,11 @@ import {
   encodeDocument,
   type JournalDatabase,
   openJournalDatabase,
+  type Resources,
   type RuntimeHandle,
 } from '@manyhands/core'
+import type { PauseHolder } from './attempt.ts'
+import { SqliteUsageJournal, USAGE_SCHEMA, type UsageJournal } from './usage-journal.ts'
 
 /** An attempt as the journal has it. */
 export interface JournaledAttempt {
@@ -22,7 +25,14 @@ export interface JournaledAttempt {
   phase: AttemptPhase
   handle: RuntimeHandle | undefined
   end: AttemptEnd | undefined
+  /** What it has now, which its owner may have changed. */
+  limits: Resources
+  gpuIds: string[]
+  /** Who holds it paused, and why. */
+  pauses: [holder: PauseHolder, reason: string][]
 }
+
+type AttemptState = Pick<JournaledAttempt, 'id' | 'limits' | 'gpuIds' | 'pauses'>
 
 /**
  * The host's memory that outlives it: a reservation is durable before the client is told "accepted", a
@@ -30,9 +40,12 @@ export interface JournaledAttempt {
  */
 export interface HostJournal {
   instance: string
+  readonly usage: UsageJournal
   attempts(): JournaledAttempt[]
   reserve(attempts: JournaledAttempt[]): Promise<void>
   started(id: string, handle: RuntimeHandle): Promise<void>
+  /** What an attempt has and who holds it, before it is acted on. */
+  changed(attempt: AttemptState): Promise<void>
   sealed(id: string, phase: AttemptPhase, end: AttemptEnd): Promise<void>
   forget(ids: string[]): Promise<void>
   close(): Promise<void>
@@ -44,46 +57,67 @@ const SCHEMA = `
     id TEXT PRIMARY KEY, client TEXT NOT NULL, job TEXT NOT NULL, job_name TEXT NOT NULL,
     task TEXT NOT NULL, spec BLOB NOT NULL, phase TEXT NOT NULL, handle TEXT, end_document BLOB
   ) STRICT;
+  CREATE TABLE IF NOT EXISTS attempt_states (
+    id TEXT PRIMARY KEY, limits TEXT NOT NULL, gpu_ids TEXT NOT NULL, pauses TEXT NOT NULL
+  ) STRICT;
+  ${USAGE_SCHEMA}
 `
 
 /** Opens the journal in a file, or in memory. @throws STATE_LOCKED, STATE_CORRUPT */
 export function openHostJournal(path: string | undefined, newInstance: () => string): HostJournal {
   const database = openJournalDatabase(path, SCHEMA, 1)
-  const known = database.prepare('SELECT value FROM host WHERE key = ?').get('instance')
-  const instance = (known?.['value'] as string | undefined) ?? newInstance()
-  if (known === undefined) {
-    database.prepare('INSERT INTO host VALUES (?, ?)').run('instance', instance)
+  const remembered = (key: string, make: () => string): string => {
+    const known = database.prepare('SELECT value FROM host WHERE key = ?').get(key)
+    if (known !== undefined) return known['value'] as string
+    const value = make()
+    database.prepare('INSERT INTO host VALUES (?, ?)').run(key, value)
+    return value
   }
-  return new SqliteHostJournal(database, instance)
+  const since = remembered('counting-since', () => new Date().toISOString())
+  return new SqliteHostJournal(database, remembered('instance', newInstance), since)
 }
 
 class SqliteHostJournal implements HostJournal {
   readonly instance: string
+  readonly usage: UsageJournal
   readonly #database: JournalDatabase
 
-  constructor(database: JournalDatabase, instance: string) {
+  constructor(database: JournalDatabase, instance: string, since: string) {
     this.#database = database
     this.instance = instance
+    this.usage = new SqliteUsageJournal(database, since)
   }
 
   attempts(): JournaledAttempt[] {
     return this.#database
-      .prepare('SELECT * FROM attempts')
+      .prepare(
+        'SELECT attempts.*, limits, gpu_ids, pauses FROM attempts LEFT JOIN attempt_states USING (id)',
+      )
       .all()
-      .map((row) => ({
-        id: row['id'] as string,
-        client: row['client'] as string,
-        job: row['job'] as string,
-        jobName: row['job_name'] as string,
-        task: row['task'] as string,
-        spec: decodeDocument(attemptSpecSchema, row['spec'] as Uint8Array, 'journaled spec'),
-        phase: row['phase'] as AttemptPhase,
-        handle: row['handle'] === null ? undefined : JSON.parse(row['handle'] as string),
-        end:
-          row['end_document'] === null
-            ? undefined
-            : decodeDocument(attemptEndSchema, row['end_document'] as Uint8Array, 'journaled end'),
-      }))
+      .map((row) => {
+        const spec = decodeDocument(attemptSpecSchema, row['spec'] as Uint8Array, 'journaled spec')
+        return {
+          id: row['id'] as string,
+          client: row['client'] as string,
+          job: row['job'] as string,
+          jobName: row['job_name'] as string,
+          task: row['task'] as string,
+          spec,
+          phase: row['phase'] as AttemptPhase,
+          handle: row['handle'] === null ? undefined : JSON.parse(row['handle'] as string),
+          end:
+            row['end_document'] === null
+              ? undefined
+              : decodeDocument(
+                  attemptEndSchema,
+                  row['end_document'] as Uint8Array,
+                  'journaled end',
+                ),
+          limits: parsed(row['limits'], spec.resources),
+          gpuIds: parsed<string[]>(row['gpu_ids'], []),
+          pauses: parsed<JournaledAttempt['pauses']>(row['pauses'], []),
+        }
+      })
   }
 
   reserve(attempts: JournaledAttempt[]): Promise<void> {
@@ -101,6 +135,8 @@ class SqliteHostJournal implements HostJournal {
         }
         const { id, client, job, jobName, task, phase } = attempt
         insert.run(id, client, job, jobName, task, encoded, phase)
+        // What differs from the spec alone needs a row of its own.
+        if (attempt.gpuIds.length > 0) this.#put(attempt)
       }
     })
   }
@@ -111,6 +147,10 @@ class SqliteHostJournal implements HostJournal {
       JSON.stringify(handle),
       id,
     )
+  }
+
+  changed(attempt: AttemptState): Promise<void> {
+    return this.#database.transact(() => this.#put(attempt))
   }
 
   sealed(id: string, phase: AttemptPhase, end: AttemptEnd): Promise<void> {
@@ -125,11 +165,25 @@ class SqliteHostJournal implements HostJournal {
   forget(ids: string[]): Promise<void> {
     return this.#database.transact(() => {
       const remove = this.#database.prepare('DELETE FROM attempts WHERE id = ?')
-      for (const id of ids) remove.run(id)
+      const removeState = this.#database.prepare('DELETE FROM attempt_states WHERE id = ?')
+      for (const id of ids) {
+        remove.run(id)
+        removeState.run(id)
+      }
     })
   }
 
   close(): Promise<void> {
     return this.#database.close()
   }
+
+  #put({ id, limits, gpuIds, pauses }: AttemptState): void {
+    this.#database
+      .prepare('INSERT OR REPLACE INTO attempt_states VALUES (?, ?, ?, ?)')
+      .run(id, JSON.stringify(limits), JSON.stringify(gpuIds), JSON.stringify(pauses))
+  }
+}
+
+function parsed<Value>(text: unknown, missing: Value): Value {
+  return typeof text === 'string' ? (JSON.parse(text) as Value) : missing
 }

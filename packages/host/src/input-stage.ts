@@ -1,20 +1,41 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ArtifactStore, Network, WireInput } from '@manyhands/core'
+import {
+  type Artifact,
+  type ArtifactStore,
+  ManyhandsError,
+  type Network,
+  type WireInput,
+} from '@manyhands/core'
 
 /** Where inputs come from and how much is taken. */
 export interface StageSource {
   peer: string
   maxBytes: number
   signal: AbortSignal
-  onProgress(bytes: number): void
+  /** Hears of bytes as they come. What was here before does not count. */
+  onReceived(bytes: number): void
+}
+
+/** One attempt's part in a stage. */
+export interface StagePart {
+  ready: Promise<string>
+  release(): Promise<void>
 }
 
 interface Stage {
   dir: string
   users: number
   ready: Promise<void>
+  /** Aborted when nobody wants it any more: one user that leaves takes it from no other. */
+  unwanted: AbortController
+}
+
+/** How much of a transfer was told; several stages may share one. */
+interface Transfer {
+  stages: number
+  bytes: number
 }
 
 /**
@@ -28,6 +49,7 @@ export class InputStage {
   readonly #network: Network
   readonly #keepBytes: number
   readonly #stages = new Map<string, Stage>()
+  readonly #transfers = new Map<string, Transfer>()
   /** Artifacts held for later, by root, least recently used first, with their sizes. */
   readonly #kept = new Map<string, number>()
 
@@ -40,37 +62,48 @@ export class InputStage {
   }
 
   /**
-   * Fetches the inputs and returns the directory that stands for /in, and what gives it back.
+   * Takes part in a stage, which is begun when there is none. `ready` settles with the directory that
+   * stands for /in, or as soon as the signal fires; `release` gives it back, also when it is not ready.
    *
-   * @throws as ArtifactStore.fetch
+   * @throws (from `ready`) as ArtifactStore.fetch
    */
-  async acquire(
-    inputs: WireInput[],
-    source: StageSource,
-  ): Promise<{ dir: string; release(): Promise<void> }> {
+  acquire(inputs: WireInput[], source: StageSource): StagePart {
     const key = inputs.map((input) => `${input.path}\0${input.root}`).join('\n')
     let stage = this.#stages.get(key)
     if (stage === undefined) {
       const dir = join(this.#dir, randomBytes(8).toString('hex'))
-      stage = { dir, users: 0, ready: this.#build(dir, inputs, source) }
+      const unwanted = new AbortController()
+      const ready = this.#build(dir, inputs, { ...source, signal: unwanted.signal })
+      stage = { dir, users: 0, ready, unwanted }
       this.#stages.set(key, stage)
     }
     const held = stage
     held.users += 1
-    let released = false
-    const release = async () => {
-      if (released) return
-      released = true
-      await this.#leave(key, held)
+    let released: Promise<void> | undefined
+    return {
+      ready: this.#ready(key, held, source.signal),
+      release: () => {
+        released ??= this.#leave(key, held)
+        return released
+      },
     }
+  }
+
+  async #ready(key: string, stage: Stage, signal: AbortSignal): Promise<string> {
+    const left = Promise.withResolvers<never>()
+    const leave = () => left.reject(signal.reason)
+    signal.addEventListener('abort', leave, { once: true })
+    if (signal.aborted) leave()
     try {
-      await held.ready
+      await Promise.race([left.promise, stage.ready])
+      return stage.dir
     } catch (cause) {
-      if (this.#stages.get(key) === held) this.#stages.delete(key)
-      await release()
+      // What failed is not offered to the next one.
+      if (!signal.aborted && this.#stages.get(key) === stage) this.#stages.delete(key)
       throw cause
+    } finally {
+      signal.removeEventListener('abort', leave)
     }
-    return { dir: held.dir, release }
   }
 
   /** Holds every artifact of the stage until all are placed, however full the store is. */
@@ -80,17 +113,31 @@ export class InputStage {
     try {
       let left = source.maxBytes
       for (const root of roots) {
-        const artifact = await this.#store.fetch(
-          root,
-          { network: this.#network, peer: source.peer },
-          { signal: source.signal, maxBytes: left, onProgress: source.onProgress },
-        )
+        const artifact = await this.#fetch(root, left, source)
         left -= artifact.size
         await this.#keep(root, artifact.size)
       }
       await this.#place(dir, inputs)
     } finally {
       for (const root of roots) await this.#store.release(root, dir)
+    }
+  }
+
+  async #fetch(root: string, maxBytes: number, source: StageSource): Promise<Artifact> {
+    const transfer = this.#transfers.get(root) ?? { stages: 0, bytes: 0 }
+    this.#transfers.set(root, transfer)
+    transfer.stages += 1
+    const onProgress = (bytes: number) => {
+      if (bytes <= transfer.bytes) return
+      source.onReceived(bytes - transfer.bytes)
+      transfer.bytes = bytes
+    }
+    try {
+      const from = { network: this.#network, peer: source.peer }
+      return await this.#store.fetch(root, from, { signal: source.signal, maxBytes, onProgress })
+    } finally {
+      transfer.stages -= 1
+      if (transfer.stages === 0) this.#transfers.delete(root)
     }
   }
 
@@ -124,6 +171,8 @@ export class InputStage {
     stage.users -= 1
     if (stage.users > 0) return
     if (this.#stages.get(key) === stage) this.#stages.delete(key)
+    stage.unwanted.abort(new ManyhandsError('CANCELED', 'nobody waits for these inputs any more'))
+    await stage.ready.catch(() => {})
     await rm(stage.dir, { recursive: true, force: true })
     await rm(`${stage.dir}.building`, { recursive: true, force: true })
   }

@@ -4,19 +4,19 @@ import {
   ManyhandsError,
   type Network,
   type Offer,
-  parseByteSize,
   parseDuration,
 } from '@manyhands/core'
-import type { AdmissionLedger } from './admission-ledger.ts'
 import type { AdmissionRequest, RuleVerdict } from './admission-request.ts'
 import { type AdmissionState, explainRequest } from './admission-rules.ts'
 import type { Attempt, EndIntent } from './attempt.ts'
+import type { AttemptControl } from './attempt-control.ts'
 import type { AttemptDesk } from './attempt-desk.ts'
 import type { AttemptRegistry } from './attempt-registry.ts'
 import type { ClientRelations } from './client-relations.ts'
 import type { DrainReport, Host, HostAttempt } from './host.ts'
 import type { OfferBoard } from './offer-board.ts'
 import type { HostPolicy } from './policy.ts'
+import type { UsageLedger } from './usage-ledger.ts'
 import type { UsageMeter } from './usage-meter.ts'
 import type { UsageSample, UsageTotals } from './usage-totals.ts'
 
@@ -30,7 +30,8 @@ export interface SovereignHostParts {
   relations: ClientRelations
   desk: AttemptDesk
   meter: UsageMeter
-  ledger: AdmissionLedger
+  control: AttemptControl
+  usage: UsageLedger
   admission: AdmissionState
   setDraining(): void
   block(peer: string): Promise<void>
@@ -82,54 +83,23 @@ export class SovereignHost extends EventTarget implements Host {
     await this.#parts.desk.end([this.#find(id)], evicted(reason))
   }
 
-  async pause(id: string): Promise<void> {
-    const attempt = this.#running(id, 'running')
-    const task = attempt.runtimeTask
-    if (task?.pause === undefined) throw this.#unsupported(attempt, 'pause')
-    await task.pause()
-    if (attempt.over || attempt.phase !== 'running') return
-    attempt.move('paused')
-    this.#parts.desk.progressed(attempt)
+  async pause(id: string, reason = 'paused by the owner'): Promise<void> {
+    await this.#parts.control.pause(this.#find(id), 'owner', reason)
   }
 
   async resume(id: string): Promise<void> {
-    const attempt = this.#running(id, 'paused')
-    const task = attempt.runtimeTask
-    if (task?.resume === undefined) throw this.#unsupported(attempt, 'resume')
-    await task.resume()
-    if (attempt.over || attempt.phase !== 'paused') return
-    attempt.move('running')
-    this.#parts.desk.progressed(attempt)
+    const attempt = this.#find(id)
+    if (await this.#parts.control.resume(attempt, 'owner')) return
+    throw new ManyhandsError('UNSUPPORTED', `attempt ${id} is not paused by its owner`, {
+      hint: 'Only what was paused by hand is resumed by hand; what the schedule paused goes on by itself.',
+    })
   }
 
   async limit(
     id: string,
     change: { cpus?: number; memory?: ByteSize; pids?: number },
   ): Promise<void> {
-    const attempt = this.#find(id)
-    const task = attempt.runtimeTask
-    if (task?.limit === undefined) throw this.#unsupported(attempt, 'limit')
-    const before = attempt.limits
-    const wanted = {
-      ...before,
-      cpus: change.cpus ?? before.cpus,
-      memoryBytes:
-        change.memory === undefined ? before.memoryBytes : parseByteSize(change.memory, 'memory'),
-      pids: change.pids ?? before.pids,
-    }
-    const short = this.#parts.ledger.change(id, wanted)
-    if (short !== undefined) {
-      throw new ManyhandsError('HOST_BUSY', `attempt ${id}: not enough ${short} free in the share`)
-    }
-    try {
-      await task.limit({ cpus: wanted.cpus, memoryBytes: wanted.memoryBytes, pids: wanted.pids })
-    } catch (cause) {
-      this.#parts.ledger.change(id, before)
-      throw cause
-    }
-    attempt.limits = wanted
-    this.#parts.board.changed()
-    this.#parts.desk.progressed(attempt)
+    await this.#parts.control.limit(this.#find(id), change)
   }
 
   get policy(): HostPolicy {
@@ -140,12 +110,13 @@ export class SovereignHost extends EventTarget implements Host {
     throw new ManyhandsError('UNSUPPORTED', 'setPolicy')
   }
 
-  history(_id: string): UsageSample[] {
-    throw new ManyhandsError('UNSUPPORTED', 'history')
+  history(id: string): UsageSample[] {
+    const { client, job, history } = this.#find(id)
+    return history.samples().map((usage) => ({ ...usage, attempt: id, client, job }))
   }
 
   totals(): UsageTotals {
-    throw new ManyhandsError('UNSUPPORTED', 'totals')
+    return this.#parts.usage.totals(this.#parts.attempts.all())
   }
 
   unblock(_peerId: string): Promise<void> {
@@ -217,23 +188,6 @@ export class SovereignHost extends EventTarget implements Host {
       throw new ManyhandsError('NOT_FOUND', `there is no attempt ${id} on this host`)
     }
     return attempt
-  }
-
-  #running(id: string, phase: 'running' | 'paused'): Attempt {
-    const attempt = this.#find(id)
-    if (attempt.phase !== phase) {
-      throw new ManyhandsError('UNSUPPORTED', `attempt ${id} is ${attempt.phase}, not ${phase}`, {
-        hint: `Only a ${phase} attempt can be ${phase === 'running' ? 'paused' : 'resumed'}.`,
-      })
-    }
-    return attempt
-  }
-
-  #unsupported(attempt: Attempt, verb: string): ManyhandsError {
-    return new ManyhandsError(
-      'UNSUPPORTED',
-      `runtime ${attempt.spec.runtime} cannot ${verb} attempt ${attempt.id}`,
-    )
   }
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Attempt } from './attempt.ts'
 import type { UsageSample } from './usage-totals.ts'
 
@@ -5,21 +6,34 @@ import type { UsageSample } from './usage-totals.ts'
 const PERIOD_MS = 1000
 /** Samples that a late reader may be behind before it misses some. */
 const BUFFERED = 256
+/** Questions that one runtime is asked at once. */
+const ASKED_AT_ONCE = 32
+/** How long the end of an attempt waits for its last sample, ms. */
+const LAST_SAMPLE_MS = 2_000
 
-/** Measures every running attempt once a second, while there is one. */
+/**
+ * Measures every running attempt once a second, while there is one. Attempts are asked side by side, and
+ * one that does not answer is not asked again until it does: it delays nobody else.
+ */
 export class UsageMeter {
   readonly #running: () => Iterable<Attempt>
-  readonly #measured: (attempt: Attempt) => void
+  readonly #measured: (attempt: Attempt, sample: UsageSample) => void
   readonly #readers = new Set<(sample: UsageSample) => void>()
   readonly #closing = new AbortController()
   readonly #timer: NodeJS.Timeout
-  #sampling = false
+  /** Attempts that were asked and have not answered, by runtime. */
+  readonly #asked = new Map<string, Set<Attempt>>()
+  /** Attempts whose turn of this second has not come. */
+  #waiting: Attempt[] = []
 
-  /** @param measured - called after each sample of an attempt */
-  constructor(running: () => Iterable<Attempt>, measured: (attempt: Attempt) => void) {
+  /** @param measured - called after each sample of an attempt that is not over */
+  constructor(
+    running: () => Iterable<Attempt>,
+    measured: (attempt: Attempt, sample: UsageSample) => void,
+  ) {
     this.#running = running
     this.#measured = measured
-    this.#timer = setInterval(() => void this.#sample(), PERIOD_MS)
+    this.#timer = setInterval(() => this.#round(), PERIOD_MS)
     this.#timer.unref()
   }
 
@@ -54,51 +68,78 @@ export class UsageMeter {
     }
   }
 
-  /** Measures one attempt now, for its last word. */
-  async measure(attempt: Attempt): Promise<void> {
-    const task = attempt.runtimeTask
-    if (task === undefined) return
-    try {
-      const usage = await task.stats()
-      attempt.usage = {
-        ...usage,
-        elapsedMs: Math.round(attempt.runMs),
-        memoryPeak: Math.max(usage.memoryPeak, attempt.usage.memoryPeak),
-      }
-    } catch {
-      // An engine that does not answer is the runtime's affair; the last sample stays.
-    }
+  /** Measures one attempt now, for its last word; an engine that hangs does not hold it up. */
+  async last(attempt: Attempt): Promise<void> {
+    const waiting = new AbortController()
+    const late = delay(LAST_SAMPLE_MS, undefined, { ref: false, signal: waiting.signal })
+    await Promise.race([measure(attempt), late.catch(() => {})])
+    waiting.abort()
   }
 
   close(): void {
     clearInterval(this.#timer)
+    this.#waiting = []
     this.#closing.abort()
   }
 
-  async #sample(): Promise<void> {
-    // An engine that hangs delays the next round instead of piling up questions.
-    if (this.#sampling) return
-    this.#sampling = true
-    try {
-      await this.#sampleAll()
-    } finally {
-      this.#sampling = false
-    }
+  #round(): void {
+    // Those whose turn did not come in the last second are first in this one.
+    const due = new Set(this.#waiting.filter(measurable))
+    for (const attempt of this.#running()) if (measurable(attempt)) due.add(attempt)
+    this.#waiting = [...due]
+    this.#ask()
   }
 
-  async #sampleAll(): Promise<void> {
-    for (const attempt of this.#running()) {
-      if (attempt.phase !== 'running' && attempt.phase !== 'paused') continue
-      await this.measure(attempt)
-      if (attempt.over) continue
-      this.#measured(attempt)
-      const sample = {
-        ...attempt.usage,
-        attempt: attempt.id,
-        client: attempt.client,
-        job: attempt.job,
+  #ask(): void {
+    const later: Attempt[] = []
+    for (const attempt of this.#waiting) {
+      const { runtime } = attempt.spec
+      const asked = this.#asked.get(runtime) ?? new Set()
+      this.#asked.set(runtime, asked)
+      if (asked.has(attempt)) continue
+      if (asked.size >= ASKED_AT_ONCE) {
+        later.push(attempt)
+        continue
       }
-      for (const reader of this.#readers) reader(sample)
+      asked.add(attempt)
+      void this.#sample(attempt).finally(() => {
+        asked.delete(attempt)
+        if (this.#waiting.length > 0) this.#ask()
+      })
     }
+    this.#waiting = later
+  }
+
+  async #sample(attempt: Attempt): Promise<void> {
+    await measure(attempt)
+    if (!measurable(attempt) || this.#closing.signal.aborted) return
+    attempt.history.push(attempt.usage)
+    const sample = {
+      ...attempt.usage,
+      attempt: attempt.id,
+      client: attempt.client,
+      job: attempt.job,
+    }
+    this.#measured(attempt, sample)
+    for (const reader of this.#readers) reader(sample)
+  }
+}
+
+function measurable({ phase }: Attempt): boolean {
+  return phase === 'running' || phase === 'paused'
+}
+
+async function measure(attempt: Attempt): Promise<void> {
+  try {
+    const usage = await attempt.runtimeTask?.stats()
+    if (usage === undefined) return
+    attempt.sandboxMs = usage.elapsedMs
+    attempt.usage = {
+      ...usage,
+      elapsedMs: Math.round(attempt.runMs),
+      memoryPeak: Math.max(usage.memoryPeak, attempt.usage.memoryPeak),
+    }
+  } catch {
+    // An engine that does not answer is the runtime's affair; the last sample stays.
   }
 }
