@@ -24,7 +24,8 @@ export function reportFailure(
   return error.exitCode
 }
 
-function toError(thrown: unknown): ManyhandsError {
+/** Whatever was thrown, with a code of the table. */
+export function toError(thrown: unknown): ManyhandsError {
   if (thrown instanceof CommanderError) return usageError(thrown)
   // A package may be installed twice; its errors are then not instances of our class.
   const foreign = thrown as Partial<ManyhandsError> | null

@@ -4,6 +4,13 @@ export interface Interruption {
   readonly signal: AbortSignal
   /** What the second signal does; by default the process ends at once with exit code 130. */
   onSecond(listener: () => void): void
+  /**
+   * SIGHUP reads settings again, as services know it. When it comes because the terminal was closed it is
+   * an interruption like the others.
+   *
+   * @returns ends the listening
+   */
+  onHangup(listener: () => void): () => void
   /** As if a signal had come. */
   trigger(): void
 }
@@ -12,8 +19,8 @@ export interface Interruption {
 const PAIR_MS = 150
 
 export function createInterruption(
-  process: Pick<NodeJS.Process, 'on' | 'exit'>,
-  options: { launched: boolean },
+  process: Pick<NodeJS.Process, 'on' | 'off' | 'exit'>,
+  options: { launched: boolean; hasTerminal?: () => boolean },
 ): Interruption {
   const controller = new AbortController()
   let second = () => process.exit(130)
@@ -34,6 +41,16 @@ export function createInterruption(
     signal: controller.signal,
     onSecond(listener) {
       second = listener as () => never
+    },
+    onHangup(listener) {
+      const { hasTerminal = () => false } = options
+      const had = hasTerminal()
+      const hangup = () => {
+        if (had && !hasTerminal()) trigger()
+        else listener()
+      }
+      process.on('SIGHUP', hangup)
+      return () => process.off('SIGHUP', hangup)
     },
     trigger,
   }

@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty'
 import { createInterruption } from './interruption.ts'
 import { createOutput, formatOf } from './output.ts'
 import { runProgram } from './program.ts'
@@ -5,7 +6,7 @@ import { runProgram } from './program.ts'
 const argv = process.argv.slice(2)
 // A launcher under an older Node waits for us and forwards signals.
 const launched = process.env['MANYHANDS_LAUNCHER'] === String(process.ppid)
-const interruption = createInterruption(process, { launched })
+const interruption = createInterruption(process, { launched, hasTerminal: () => isatty(2) })
 const output = createOutput(process, formatOf(argv))
 if (launched) {
   // When the launcher was killed, so are we.

@@ -38,3 +38,9 @@ export function assignment(
   if (at < 1) throw new InvalidArgumentError('Expected NAME=VALUE.')
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) }
 }
+
+/** How many GPUs, all of them, or which ones by id. */
+export function gpuChoice(text: string): number | 'all' | string[] {
+  if (text === 'all') return text
+  return /^\d+$/.test(text) ? wholeNumber(text) : nameList(text)
+}

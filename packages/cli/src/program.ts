@@ -2,18 +2,22 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import type { CommandContext, ProgramContext } from './command-context.ts'
 import { blockCommand } from './commands/block.ts'
+import { blockedCommand } from './commands/blocked.ts'
 import { configCommand } from './commands/config.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { drainCommand } from './commands/drain.ts'
+import { explainCommand } from './commands/explain.ts'
 import { hostCommand } from './commands/host.ts'
 import { hostsCommand } from './commands/hosts.ts'
 import { killCommand } from './commands/kill.ts'
 import { limitCommand } from './commands/limit.ts'
 import { pauseCommand } from './commands/pause.ts'
+import { policyCommand } from './commands/policy.ts'
 import { psCommand } from './commands/ps.ts'
 import { resumeCommand } from './commands/resume.ts'
 import { runCommand } from './commands/run.ts'
 import { statsCommand } from './commands/stats.ts'
+import { unblockCommand } from './commands/unblock.ts'
 import { Interrupted } from './interruption.ts'
 
 /** Parses the arguments, runs the command and returns the exit code. Never throws. */
@@ -61,7 +65,11 @@ MANYHANDS_HOME moves all state.`,
     resumeCommand,
     limitCommand,
     drainCommand,
+    policyCommand,
+    explainCommand,
     blockCommand,
+    unblockCommand,
+    blockedCommand,
   ]) {
     program.addCommand(create(context))
   }
@@ -69,10 +77,14 @@ MANYHANDS_HOME moves all state.`,
   program.addCommand(runCommand(context)).addCommand(hostsCommand(context))
   program.commandsGroup('This installation:')
   program.addCommand(doctorCommand(context)).addCommand(configCommand(context))
-  for (const command of [program, ...program.commands]) {
-    command.exitOverride().configureOutput({ outputError: () => {} })
-  }
+  quiet(program)
   return program
+}
+
+/** Errors are told by us, in the format that was asked for. */
+function quiet(command: Command): void {
+  command.exitOverride().configureOutput({ outputError: () => {} })
+  command.commands.forEach(quiet)
 }
 
 /** `run … -- ARGV`: what follows belongs to the task, whatever it looks like. */

@@ -42,3 +42,21 @@ it('ends a wait at the signal', async () => {
   await expect(orInterrupted(Promise.resolve(1), abort.signal)).rejects.toBeInstanceOf(Interrupted)
   await expect(orInterrupted(Promise.resolve(1), new AbortController().signal)).resolves.toBe(1)
 })
+
+it('takes SIGHUP for a wish to read again, until the terminal has gone', () => {
+  const process = fakeProcess()
+  let terminal = true
+  const hasTerminal = () => terminal
+  const interruption = createInterruption(process as never, { launched: false, hasTerminal })
+  const reload = vi.fn()
+  const forget = interruption.onHangup(reload)
+  process.emit('SIGHUP')
+  expect(reload).toHaveBeenCalledTimes(1)
+  expect(interruption.signal.aborted).toBe(false)
+  terminal = false
+  process.emit('SIGHUP')
+  expect(reload).toHaveBeenCalledTimes(1)
+  expect(interruption.signal.aborted).toBe(true)
+  forget()
+  expect(process.listenerCount('SIGHUP')).toBe(0)
+})

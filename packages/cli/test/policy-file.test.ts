@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { hostOptions } from '../src/lend/host-options.ts'
-import { readPolicyFile } from '../src/lend/policy-file.ts'
+import { readPolicyFile } from '../src/policy/policy-file.ts'
 import { hostStateDirectory, stateHome } from '../src/state-home.ts'
 
 let directory: string

@@ -18,9 +18,10 @@ it('prints its version and its help', async () => {
   const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'))
   expect(version).toMatchObject({ code: 0, stdout: `${manifest.version}\n`, stderr: '' })
   expect(help.code).toBe(0)
-  for (const command of 'host hosts run ps stats kill pause resume limit drain block doctor config'.split(
-    ' ',
-  )) {
+  for (const command of [
+    ...['host', 'ps', 'stats', 'kill', 'pause', 'resume', 'limit', 'drain', 'policy', 'explain'],
+    ...['block', 'unblock', 'blocked', 'run', 'hosts', 'doctor', 'config'],
+  ]) {
     expect(help.stdout).toMatch(new RegExp(`^  ${command}\\b`, 'm'))
   }
   expect(ofRun.stdout).toContain('manyhands run [SPEC.json] [options] [-- ARGV...]')
@@ -36,15 +37,35 @@ it.each([
   [['run', '--image', 'a', '--timeout', 'soon'], 2, 'SPEC_INVALID', /--timeout/],
   [['run', 'unknown.json'], 2, 'SPEC_INVALID', /unknown field 'imagee'/],
   [['run', '--image', 'a', '--tasks', '1'], 4, 'NO_HOSTS', /no host/],
-  [['kill'], 2, 'USAGE', /missing required argument 'id'/],
+  [['kill'], 2, 'USAGE', /--all/],
   [['kill', 'x'], 5, 'CONNECT_FAILED', /no host runs/],
+  [['kill', 'x', '--all'], 2, 'USAGE', /--all/],
+  [['limit', 'x', '--cpus', '-1'], 2, 'USAGE', /--cpus.*above 0/],
+  [['limit', 'x', '--memory', '-1'], 2, 'SPEC_INVALID', /--memory/],
+  [['pause'], 2, 'USAGE', /missing required argument 'id'/],
+  [['drain', '--finish', '--deadline', '1s'], 2, 'USAGE', /--finish/],
+  [['drain', '--deadline', '-1s'], 2, 'SPEC_INVALID', /--deadline/],
+  [['drain', '--finish', '--stop'], 5, 'CONNECT_FAILED', /no host runs/],
+  [['policy'], 5, 'CONNECT_FAILED', /no host runs/],
+  [['policy', 'check'], 2, 'USAGE', /missing required argument 'file'/],
+  [['policy', 'check', 'missing.json'], 7, 'CONFIG_INVALID', /cannot read/],
+  [['policy', 'check', 'bad-policy.json'], 7, 'CONFIG_INVALID', /client: unknown setting/],
+  [['policy', 'set', 'bad-policy.json'], 7, 'CONFIG_INVALID', /client: unknown setting/],
+  [['policy', 'bad-policy.json'], 7, 'CONFIG_INVALID', /client: unknown setting/],
+  [['explain', '--image', 'x'], 2, 'USAGE', /--client/],
+  [['explain', '--client', 'x', '--image', 'y'], 5, 'CONNECT_FAILED', /no host runs/],
+  [['unblock', 'x'], 5, 'CONNECT_FAILED', /no host runs/],
+  [['blocked'], 5, 'CONNECT_FAILED', /no host runs/],
+  [['host', '--gpus', ','], 2, 'USAGE', /--gpus/],
+  [['host', '--only-when-idle', 'long'], 7, 'CONFIG_INVALID', /onlyWhenIdle/],
+  [['host', '--hours', 'nights'], 7, 'CONFIG_INVALID', /hours/],
   [['limit', 'x'], 2, 'USAGE', /--cpus/],
   [['ps'], 5, 'CONNECT_FAILED', /no host runs/],
   [['ps', '--state', 'stale'], 5, 'CONNECT_FAILED', /no host listens/],
   [['hosts'], 4, 'NO_HOSTS', /no host/],
   [['hosts', '--bootstrap', '/ip4/127.0.0.1/tcp/1'], 5, 'CONNECT_FAILED', /./],
   [['hosts', '--bootstrap', 'nonsense'], 2, 'ADDRESS_INVALID', /nonsense/],
-  [['host', '--policy', 'bad-policy.json'], 7, 'CONFIG_INVALID', /unknown field 'client'/],
+  [['host', '--policy', 'bad-policy.json'], 7, 'CONFIG_INVALID', /client: unknown setting/],
   [['host', '--network', 'lab'], 7, 'CONFIG_INVALID', /--network/],
   [['host', '--runtime', 'vapour'], 2, 'USAGE', /vapour/],
 ] as const)('%j ends with %i %s', async (args, code, error, message) => {

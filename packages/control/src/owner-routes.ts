@@ -1,6 +1,7 @@
+import type { ServerResponse } from 'node:http'
 import { ManyhandsError } from '@manyhands/core'
 import type { Host, HostPolicy } from '@manyhands/host'
-import type { Hono } from 'hono'
+import type { Context, Hono } from 'hono'
 import { drainBody, explainBody, peerBody, policyBody, readBody } from './request-body.ts'
 
 /**
@@ -28,8 +29,7 @@ export function addOwnerRoutes(app: Hono, host: Host, stop: (() => void) | undef
       })
     }
     const report = await host.drain(options)
-    // Also when the caller left meanwhile: it asked for the end, not for the answer alone.
-    if (andStop) stop?.()
+    if (andStop) afterAnswer(c, () => stop?.())
     return c.json(report)
   })
   app.get('/v1/blocked', (c) => c.json(host.blocked))
@@ -54,4 +54,14 @@ function withFunctions(change: HostPolicy, inForce: HostPolicy): HostPolicy {
     ...(onUsage === undefined ? {} : { onUsage }),
   }
   return { ...change, policy: { ...kept, ...change.policy } }
+}
+
+/**
+ * Acts when the answer has left, for what acts ends this server. Also when the caller has gone
+ * meanwhile: it asked for the end, not for the answer alone.
+ */
+function afterAnswer(context: Context, act: () => void): void {
+  const { outgoing } = context.env as { outgoing: ServerResponse }
+  if (outgoing.closed || outgoing.destroyed) act()
+  else outgoing.once('close', act)
 }

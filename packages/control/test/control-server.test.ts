@@ -275,7 +275,7 @@ describe('the routes', () => {
     await post('/v1/drain', { deadline: 'never' })
     expect(stopped).toBe(0)
     expect((await post('/v1/drain', { deadline: 'never', stop: true })).status).toBe(200)
-    expect(stopped).toBe(1)
+    await expect.poll(() => stopped).toBe(1)
     expect(host.calls.at(-1)).toEqual(['drain', { deadline: 'never' }])
   })
 

@@ -2,25 +2,18 @@ import type { Command } from 'commander'
 import type { CommandContext } from '../command-context.ts'
 import { defineOwnerCommand } from '../owner/owner-command.ts'
 
-export function drainCommand({ output, interruption, ...context }: CommandContext): Command {
+export function drainCommand(context: CommandContext): Command {
   return defineOwnerCommand('drain', 'take no new work, let what runs finish, end the rest')
-    .option('--deadline <duration>', 'when what still runs is ended, such as 60s')
+    .option('--deadline <duration>', 'when what still runs is ended; default 30s')
+    .option('--finish', 'no deadline: all that runs may finish')
+    .option('--stop', 'then end the host')
     .option('--reason <text>', 'what clients are told')
+    .addHelpText(
+      'after',
+      '\nCtrl-C ends the waiting, not the drain; a later drain with a nearer deadline shortens it.',
+    )
     .action(async (options) => {
-      const { parseDuration } = await import('@manyhands/core')
-      const deadline =
-        options.deadline === undefined ? undefined : parseDuration(options.deadline, '--deadline')
-      const { runningHost } = await import('../running-host.ts')
-      const control = await runningHost(context, options)
-      const { orInterrupted } = await import('../interruption.ts')
-      const report = await orInterrupted(
-        control.drain({ deadline, reason: options.reason }, { signal: interruption.signal }),
-        interruption.signal,
-      )
-      output.document(report)
-      output.event('drained', report)
-      if (output.format === 'text') {
-        output.say(`drained: ${report.completed} finished, ${report.evicted} ended`)
-      }
+      const { drainHost } = await import('../owner/drain-host.ts')
+      await drainHost(options, context)
     })
 }

@@ -1,29 +1,47 @@
 import type { Command } from 'commander'
 import { type CommandContext, collect, defineCommand } from '../command-context.ts'
-import { assignment, countingNumber, nameList, positiveNumber } from '../option-values.ts'
+import {
+  assignment,
+  countingNumber,
+  gpuChoice,
+  nameList,
+  positiveNumber,
+} from '../option-values.ts'
 
 export function hostCommand(context: CommandContext): Command {
   return defineCommand('host', 'lend this computer until it is interrupted')
     .option('--cpus <n>', 'cores lent at most', positiveNumber)
     .option('--memory <size>', 'memory lent at most, such as 8GiB')
     .option('--disk <size>', 'disk lent at most')
+    .option(
+      '--gpus <n>',
+      "GPUs lent: how many, which ones by id, or 'all'; default none",
+      gpuChoice,
+    )
     .option('--max-attempts <n>', 'attempts at once', countingNumber)
     .option('--runtime <names>', 'docker, wasm; default: every one available', nameList)
+    .option('--isolation <name>', 'runc, runsc (gVisor), kata, or what the engine calls it')
     .option('--listen <addr>', 'address to listen on, such as /ip4/0.0.0.0/tcp/4001', collect)
     .option('--bootstrap <addr>', 'peer to connect to', collect)
     .option('--mdns', 'be found on the local network')
     .option('--network <name>', 'private network to lend to')
     .option('--state <dir>', 'directory of identity, journal and artifacts')
-    .option('--policy <file>', 'who may use this host and for what (JSON)')
+    .option('--policy <file>', 'who may use this host, for what and when (JSON)')
+    .option('--hours <ranges>', "when it is lent, such as 'Mon-Fri 19:00-07:00'")
+    .option('--only-when-idle <duration>', 'only after nobody was here for so long')
+    .option('--not-on-battery', 'not while this computer runs on its battery')
+    .option('--pause-while <programs>', 'not while one of these programs runs', nameList)
     .option('--name <label>', 'what people call this host')
     .option('--label <name=value>', 'label for filters of clients', assignment)
     .addHelpText(
       'after',
       `
-The first SIGINT or SIGTERM drains for 30 s, the second ends at once.
+The first SIGINT or SIGTERM drains for 30 s, the second ends at once. The policy file is read again
+when it changes and at SIGHUP; options win over it.
 
-Example:
-  manyhands host --cpus 6 --memory 12GiB --listen /ip4/0.0.0.0/tcp/4001`,
+Examples:
+  manyhands host --cpus 6 --memory 12GiB --listen /ip4/0.0.0.0/tcp/4001
+  manyhands host --policy policy.json --hours 'Mon-Fri 19:00-07:00' --pause-while steam`,
     )
     .action(async (options) => {
       const { runHost } = await import('../lend/run-host.ts')

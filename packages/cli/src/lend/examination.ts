@@ -33,7 +33,7 @@ export async function examine(
   options: { runtime?: string[]; state?: string },
   context: Pick<CommandContext, 'env' | 'cwd'>,
 ): Promise<Examination> {
-  const runtimes = await loadRuntimes(options.runtime ?? DEFAULT_RUNTIMES, context.env)
+  const runtimes = await loadRuntimes(options.runtime ?? DEFAULT_RUNTIMES, { env: context.env })
   const checks = [
     nodeCheck(),
     computerCheck(),

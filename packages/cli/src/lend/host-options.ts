@@ -1,17 +1,23 @@
 import { resolve } from 'node:path'
 import { type Logger, ManyhandsError, parseByteSize, type Runtime } from '@manyhands/core'
-import type { HostOptions, PolicyDocument } from '@manyhands/host'
+import type { HostOptions, HostPolicy, PolicyDocument } from '@manyhands/host'
 import type { CommandContext } from '../command-context.ts'
+import { readPolicyFile } from '../policy/policy-file.ts'
 import { hostStateDirectory } from '../state-home.ts'
-import { readPolicyFile } from './policy-file.ts'
 
 /** Options of `manyhands host` as they are parsed. */
 export interface HostFlags {
   cpus?: number
   memory?: string
   disk?: string
+  gpus?: number | 'all' | string[]
   maxAttempts?: number
+  hours?: string
+  onlyWhenIdle?: string
+  notOnBattery?: boolean
+  pauseWhile?: string[]
   runtime?: string[]
+  isolation?: string
   listen?: string[]
   bootstrap?: string[]
   mdns?: boolean
@@ -38,29 +44,61 @@ export async function hostOptions(
       hint: 'It comes with private networks; until then name clients in a --policy file.',
     })
   }
-  const file: PolicyDocument =
-    flags.policy === undefined ? {} : await readPolicyFile(resolve(context.cwd, flags.policy))
-  const { share, policy, schedule, labels } = file
+  const file = await policyFile(flags, context)
   return {
     runtimes,
-    share: {
-      ...share,
-      ...(flags.cpus === undefined ? {} : { cpus: flags.cpus }),
-      ...(flags.memory === undefined ? {} : { memory: parseByteSize(flags.memory, '--memory') }),
-      ...(flags.disk === undefined ? {} : { disk: parseByteSize(flags.disk, '--disk') }),
-    },
-    policy: {
-      ...policy,
-      ...(flags.maxAttempts === undefined ? {} : { maxAttempts: flags.maxAttempts }),
-    },
-    schedule,
+    ...lentBy(flags, file),
     network: { listen: flags.listen, bootstrap: flags.bootstrap, mdns: flags.mdns },
     state: hostStateDirectory(context.env, context.cwd, flags.state),
     labels: {
-      ...labels,
+      ...file.labels,
       ...(flags.name === undefined ? {} : { name: flags.name }),
       ...flags.label,
     },
     logger,
   }
 }
+
+/** The rules as the file has them now, under what the command line says. */
+export async function hostPolicy(
+  flags: HostFlags,
+  context: Pick<CommandContext, 'cwd'>,
+): Promise<Required<HostPolicy>> {
+  return lentBy(flags, await policyFile(flags, context))
+}
+
+const policyFile = async (
+  flags: HostFlags,
+  context: Pick<CommandContext, 'cwd'>,
+): Promise<PolicyDocument> =>
+  flags.policy === undefined ? {} : readPolicyFile(resolve(context.cwd, flags.policy))
+
+function lentBy(flags: HostFlags, file: PolicyDocument): Required<HostPolicy> {
+  const { memory, disk } = flags
+  return {
+    share: {
+      ...file.share,
+      ...given({
+        cpus: flags.cpus,
+        memory: memory === undefined ? undefined : parseByteSize(memory, '--memory'),
+        disk: disk === undefined ? undefined : parseByteSize(disk, '--disk'),
+        gpus: flags.gpus,
+      }),
+    },
+    policy: { ...file.policy, ...given({ maxAttempts: flags.maxAttempts }) },
+    schedule: {
+      ...file.schedule,
+      ...given({
+        hours: flags.hours,
+        onlyWhenIdle: flags.onlyWhenIdle,
+        notOnBattery: flags.notOnBattery,
+        pauseWhile: flags.pauseWhile,
+      }),
+    },
+  }
+}
+
+const given = <Fields extends object>(fields: Fields) =>
+  Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as Partial<Fields>

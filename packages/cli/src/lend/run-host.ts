@@ -8,6 +8,7 @@ import { orInterrupted } from '../interruption.ts'
 import type { Output } from '../output.ts'
 import { controlFilePath } from '../state-home.ts'
 import { type HostFlags, hostOptions } from './host-options.ts'
+import { keepPolicyInForce } from './policy-in-force.ts'
 import { DEFAULT_RUNTIMES, loadRuntimes } from './runtimes.ts'
 
 const DRAIN_MS = 30_000
@@ -19,13 +20,17 @@ const FORCED_MS = 5000
 /** Lends this computer until the first signal, then drains. Returns the exit code. */
 export async function runHost(flags: HostFlags, context: CommandContext): Promise<number> {
   const { output, interruption } = context
-  const runtimes = await loadRuntimes(flags.runtime ?? DEFAULT_RUNTIMES, context.env)
+  const runtimes = await loadRuntimes(flags.runtime ?? DEFAULT_RUNTIMES, {
+    env: context.env,
+    isolation: flags.isolation,
+  })
   const options = await hostOptions(flags, runtimes, context, logger(output))
   await makeStateDirectory(options.state)
   const host = await orInterrupted(createHost(options), interruption.signal)
   try {
     requireRuntimes(host, flags.runtime)
-    await using control = await createControlServer({ host })
+    const stopped = new AbortController()
+    await using control = await createControlServer({ host, stop: () => stopped.abort() })
     const { url, token, version } = control
     const path = controlFilePath(options.state)
     await writeControlFile(path, { url, token, pid: process.pid, peerId: host.peerId, version })
@@ -34,7 +39,8 @@ export async function runHost(flags: HostFlags, context: CommandContext): Promis
         tellAttempt(output, (event as CustomEvent<HostAttempt>).detail)
       })
       tellReady(host, url, output)
-      await untilAborted(interruption.signal)
+      using _ = await keepPolicyInForce(host, flags, context)
+      await untilAborted(AbortSignal.any([interruption.signal, stopped.signal]))
       return await endPolitely(host, context)
     } finally {
       await removeControlFile(path, token)

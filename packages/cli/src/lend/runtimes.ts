@@ -1,13 +1,17 @@
 import { ManyhandsError, type Runtime } from '@manyhands/core'
 
-type Environment = Record<string, string | undefined>
+export interface RuntimeSettings {
+  env: Record<string, string | undefined>
+  /** What separates containers from this computer; default: what the engine does by itself. */
+  isolation?: string
+}
 
 /** Runtimes by name, loaded when asked for: an engine's client library is nobody's business else. */
-const LOADERS: Record<string, (env: Environment) => Promise<Runtime>> = {
-  docker: async (env) => {
+const LOADERS: Record<string, (settings: RuntimeSettings) => Promise<Runtime>> = {
+  docker: async ({ env, isolation }) => {
     const { docker } = await import('@manyhands/docker-runtime')
     // What Docker's and Podman's own commands honour; the library itself reads no environment.
-    return docker({ env })
+    return docker({ env, isolation })
   },
   wasm: async () => (await import('@manyhands/wasm-runtime')).wasm(),
   // For tests of the command: runs nothing, does what its arguments say.
@@ -18,7 +22,7 @@ const LOADERS: Record<string, (env: Environment) => Promise<Runtime>> = {
 export const DEFAULT_RUNTIMES = ['docker', 'wasm']
 
 /** @throws USAGE for a name that is not known */
-export async function loadRuntimes(names: string[], env: Environment): Promise<Runtime[]> {
+export async function loadRuntimes(names: string[], settings: RuntimeSettings): Promise<Runtime[]> {
   const runtimes: Runtime[] = []
   for (const name of new Set(names)) {
     const load = Object.hasOwn(LOADERS, name) ? LOADERS[name] : undefined
@@ -27,7 +31,7 @@ export async function loadRuntimes(names: string[], env: Environment): Promise<R
         hint: `Known runtimes: ${DEFAULT_RUNTIMES.join(', ')}.`,
       })
     }
-    runtimes.push(await load(env))
+    runtimes.push(await load(settings))
   }
   return runtimes
 }
