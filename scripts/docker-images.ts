@@ -40,7 +40,7 @@ export async function ensureImage(docker: Docker, tag: string, changes: string[]
       throw error
     })
   if (present !== undefined) return tag
-  const [repo, version] = tag.split(':')
+  const [repo = '', version] = tag.split(':')
   const options = { repo, tag: version, changes }
   const progress = await docker.importImage(Readable.from([await busyboxTar()]) as never, options)
   const said: string[] = []
@@ -48,6 +48,9 @@ export async function ensureImage(docker: Docker, tag: string, changes: string[]
   await finished(progress as Readable)
   const failure = /"error":"([^"]*)"/.exec(said.join(''))
   if (failure !== null) throw new Error(`importing ${tag} failed: ${failure[1]}`)
+  // Podman imports under the tag 'latest', whatever was asked for.
+  const id = /"status":"(?:sha256:)?([0-9a-f]{64})/.exec(said.join(''))?.[1]
+  if (id !== undefined) await docker.getImage(id).tag({ repo, tag: version })
   return tag
 }
 

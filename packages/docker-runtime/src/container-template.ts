@@ -22,6 +22,8 @@ export interface TemplateContext {
   user: string
   /** The OCI runtime by the engine's name for it; undefined for the engine's default. */
   ociRuntime?: string | undefined
+  /** Processes of the sandbox's user over all containers; undefined: as the engine has it. */
+  userProcesses?: number | undefined
 }
 
 /** Labels by which containers are found again; `docker ps --filter label=manyhands.host` shows them. */
@@ -109,12 +111,17 @@ export function containerTemplate(
         { Name: 'nofile', Soft: OPEN_FILES, Hard: OPEN_FILES },
         { Name: 'core', Soft: 0, Hard: 0 },
         { Name: 'fsize', Soft: disk, Hard: disk },
+        ...userProcesses(context),
       ],
       LogConfig: { Type: 'none', Config: {} },
       AutoRemove: false,
       RestartPolicy: { Name: 'no' },
     }),
   }
+}
+
+function userProcesses({ userProcesses: count }: TemplateContext): Docker.Ulimit[] {
+  return count === undefined ? [] : [{ Name: 'nproc', Soft: count, Hard: count }]
 }
 
 /** The client library's types lack a field that the engine has. */

@@ -19,12 +19,14 @@ import type { Engine } from './engine.ts'
 import { engineError, engineMessage, engineStatus, unreachableReason } from './engine-error.ts'
 import { type EngineInfo, engineKind, mapsUsers } from './engine-info.ts'
 import { resolveImage } from './image.ts'
-import { chooseIsolation, engineAttributes, type IsolationChoice } from './isolation.ts'
+import { canUpdate, chooseIsolation, engineAttributes, type IsolationChoice } from './isolation.ts'
 import { StartWatch } from './start-watch.ts'
 import { openWorkspace, sandboxUser } from './workspace-access.ts'
 
 const FINGERPRINT_TIMEOUT_MS = 3000
 const ENGINE_LOST_MS = 120_000
+/** Podman otherwise asks for 2^20, which a service that is not wholly privileged may not grant. */
+const PODMAN_USER_PROCESSES = 16_384
 
 export interface DockerOptions extends EngineAddress {
   /**
@@ -137,6 +139,7 @@ class DockerRuntime implements Runtime {
       imageVolumes: image.volumes,
       user: `${this.#user.uid}:${this.#user.gid}`,
       ociRuntime,
+      userProcesses: engineKind(info) === 'podman' ? PODMAN_USER_PROCESSES : undefined,
     })
     await openWorkspace(workspace, this.#user, { mapped: mapsUsers(info) })
     signal.throwIfAborted()
@@ -205,8 +208,7 @@ class DockerRuntime implements Runtime {
   }
 
   get #canLimit(): boolean {
-    // Podman's Docker-compatible interface has no way to change a container.
-    return this.#info === undefined || engineKind(this.#info) === 'docker'
+    return this.#info === undefined || canUpdate(this.#info, this.#options.isolation)
   }
 
   /** What the engine says of itself now, or why it does not. */

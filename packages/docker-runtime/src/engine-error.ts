@@ -1,5 +1,7 @@
 import { type ErrorCode, ManyhandsError } from '@manyhands/core'
 
+const MESSAGE_MAX = 1000
+
 const UNREACHABLE: Record<string, string> = {
   ENOENT: 'there is no socket: install and start a Docker engine, or name its socket',
   EACCES:
@@ -17,7 +19,10 @@ const UNREACHABLE: Record<string, string> = {
 
 /** The engine's HTTP status, when it did answer. */
 export function engineStatus(error: unknown): number | undefined {
-  return (error as { statusCode?: number } | null)?.statusCode
+  const answer = error as { statusCode?: number; json?: { cause?: unknown } | null } | null
+  // Podman's word for what is a conflict with the container's state.
+  if (answer?.json?.cause === 'container state improper') return 409
+  return answer?.statusCode
 }
 
 /** Why no engine answers and what to do, in words; undefined when it did answer. */
@@ -32,11 +37,9 @@ export function unreachableReason(error: unknown): string | undefined {
 /** What the engine said, without the client library's decoration. */
 export function engineMessage(error: unknown): string {
   const said = (error as { json?: { message?: unknown } | null } | null)?.json?.message
-  return typeof said === 'string'
-    ? said.trim()
-    : error instanceof Error
-      ? error.message
-      : `${error}`
+  const text = typeof said === 'string' ? said : error instanceof Error ? error.message : `${error}`
+  // An engine may pass on all that its runtime's program printed.
+  return text.trim().slice(0, MESSAGE_MAX)
 }
 
 /** An error of the engine as one of ours: unreachable is RUNTIME_UNAVAILABLE, an answer is `code`. */

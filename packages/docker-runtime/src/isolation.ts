@@ -57,6 +57,12 @@ export function chooseIsolation(info: EngineInfo, choice?: IsolationChoice): Cho
   return { ociRuntime: choice === undefined ? undefined : name, level: levelOf(info, name) }
 }
 
+/** Whether limits of a running container can be changed: neither Podman's socket nor gVisor has a way. */
+export function canUpdate(info: EngineInfo, choice?: IsolationChoice): boolean {
+  const runtime = choice === undefined ? info.DefaultRuntime : nameInEngine(info, choice)
+  return engineKind(info) === 'docker' && programLevel(info, runtime ?? '') !== 'gvisor'
+}
+
 function nameInEngine(info: EngineInfo, choice: string): string | undefined {
   const names = Object.keys(info.Runtimes ?? {})
   const alias = Object.hasOwn(ALIASES, choice) ? ALIASES[choice] : undefined

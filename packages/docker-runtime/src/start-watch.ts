@@ -2,9 +2,13 @@ import { ManyhandsError, type RuntimeExit } from '@manyhands/core'
 
 /**
  * The container's first process is the engine's init, which starts the task's program: a program that
- * cannot be started is told by init on stderr, with 126 or 127, after the engine has said "started".
+ * cannot be started is told by init on stderr, with 126 or 127 (Docker's) or 1 (Podman's), after the
+ * engine has said "started".
  */
-const INIT_FAILED = [/^\[FATAL tini \(\d+\)\] exec (.*)/m, /^ERROR \(catatonit:\d+\): (.*)/m]
+const INIT_FAILED = [
+  /^\[FATAL tini \(\d+\)\] exec (.*)/m,
+  /^ERROR \(catatonit:\d+\): failed to exec pid1: (.*)/m,
+]
 /** Init fails within milliseconds. A task that is silent for longer is taken as started. */
 const WATCH_MS = 200
 const KEPT_BYTES = 4096
@@ -46,5 +50,5 @@ export class StartWatch {
 }
 
 function isExecFailure(exit: RuntimeExit): boolean {
-  return exit.exitCode === 126 || exit.exitCode === 127
+  return [1, 126, 127].includes(exit.exitCode ?? 0)
 }
