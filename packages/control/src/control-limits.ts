@@ -13,7 +13,7 @@ export const CONTROL_LIMITS = {
   /** How long a caller may take to send its request, ms. */
   requestMs: 10_000,
   /** How long a kill that need not wait until all is gone may take to be answered, ms. */
-  killAnswerMs: 50,
+  killAnswerMs: 25,
   /** Attempts, clients and jobs, each, of which `/metrics` tells. */
   metricSeries: 256,
 } as const
