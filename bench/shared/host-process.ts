@@ -12,6 +12,7 @@ import type { HostProcessOptions, ReadyHost } from './host-processes.ts'
 const options = JSON.parse(process.argv[2] ?? '{}') as HostProcessOptions
 const { cpus } = options
 const runtimes = { docker, scripted, wasm }
+const began = performance.now()
 const host = await createHost({
   runtimes: options.runtimes.map((name) => runtimes[name]()),
   share: { cpus, memory: options.memory ?? `${cpus}GiB`, disk: options.disk ?? `${cpus}GiB` },
@@ -23,6 +24,8 @@ const ready: ReadyHost = {
   addresses: host.addresses,
   instance: host.instance,
   attempts: host.attempts(),
+  openMs: performance.now() - began,
+  cpuMs: (process.cpuUsage().user + process.cpuUsage().system) / 1000,
   control: { url: control?.url ?? '', token: control?.token ?? '' },
 }
 process.stdout.write(`${JSON.stringify(ready)}\n`)

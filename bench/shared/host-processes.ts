@@ -23,6 +23,9 @@ export interface ReadyHost {
   instance: string
   /** What it has taken up of an earlier life. */
   attempts: HostAttempt[]
+  /** How long `createHost()` took, and what the process had used of processors by then. */
+  openMs: number
+  cpuMs: number
   control: { url: string; token: string }
 }
 
