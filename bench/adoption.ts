@@ -31,7 +31,7 @@ interface Round {
   openMs: number
   cpuMs: number
   bareMs: number
-  /** Containers that the second life has taken up. */
+  /** Containers of the first life that the second has kept. */
   same: number
   /** Tasks that were sent out more than once. */
   again: number
@@ -96,12 +96,11 @@ async function killAndRestart(): Promise<Round> {
     const started = performance.now()
     await using second = await startHostProcess(options)
     const adoptionMs = performance.now() - started
-    const adopted = second.ready.attempts.filter((attempt) => attempt.phase === 'running')
     const after = await containersOf(instance)
     const bareMs = await bare(after)
-    const results: TaskResult<number>[] = []
+    const results: TaskResult<string>[] = []
     const reading = (async () => {
-      for await (const result of job.results()) results.push(result as TaskResult<number>)
+      for await (const result of job.results()) results.push(result)
     })()
     // Again and again, since a task that is run again has another container.
     while (job.phase !== 'completed' && job.phase !== 'failed') {
@@ -119,7 +118,7 @@ async function killAndRestart(): Promise<Round> {
       openMs: second.ready.openMs,
       cpuMs: second.ready.cpuMs,
       bareMs,
-      same: Math.min(adopted.length, after.filter((id) => before.includes(id)).length),
+      same: after.filter((id) => before.includes(id)).length,
       again: results.filter((result) => result.attempts !== 1).length,
       completed: results.filter((result) => result.ok).length,
     }

@@ -16,7 +16,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { type Client, createClient, type Job } from '@manyhands/client'
 import { type ControlClient, createControlClient } from '@manyhands/control'
-import type { JobSpec } from '@manyhands/core'
+import type { Input, JobSpec } from '@manyhands/core'
 import { ensureBusybox } from '../scripts/docker-images.ts'
 import { engine, removeContainersOf } from './shared/engine.ts'
 import { startHostProcess } from './shared/host-processes.ts'
@@ -111,7 +111,8 @@ async function specOf(state: State): Promise<JobSpec<number>> {
     await writeFile(module, Buffer.concat([header, randomBytes(SLOW_BYTES)]))
     return { ...shared, runtime: 'wasm', image: module, command: ['run'] }
   }
-  const inputs = state === 'staging' ? { '/in/large': randomBytes(SLOW_BYTES) } : {}
+  const inputs: Record<string, Input> =
+    state === 'staging' ? { '/in/large': randomBytes(SLOW_BYTES) } : {}
   return { ...shared, image, command: ['/bin/sleep', '600'], inputs }
 }
 

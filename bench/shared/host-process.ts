@@ -23,7 +23,6 @@ const control = options.control ? await createControlServer({ host }) : undefine
 const ready: ReadyHost = {
   addresses: host.addresses,
   instance: host.instance,
-  attempts: host.attempts(),
   openMs: performance.now() - began,
   cpuMs: (process.cpuUsage().user + process.cpuUsage().system) / 1000,
   control: { url: control?.url ?? '', token: control?.token ?? '' },

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import type { HostAttempt } from '@manyhands/host'
 
 const SCRIPT = new URL('./host-process.ts', import.meta.url).pathname
 
@@ -21,8 +20,6 @@ export interface HostProcessOptions {
 export interface ReadyHost {
   addresses: string[]
   instance: string
-  /** What it has taken up of an earlier life. */
-  attempts: HostAttempt[]
   /** How long `createHost()` took, and what the process had used of processors by then. */
   openMs: number
   cpuMs: number

@@ -126,18 +126,18 @@ export class AttemptRunner {
       void task.kill().catch((cause) => this.#warn('killing an attempt failed', attempt, cause))
     attempt.ending.signal.addEventListener('abort', kill, { once: true })
     if (attempt.ending.signal.aborted) kill()
-    // Without this row a restarted host cannot adopt the sandbox, but the attempt itself goes on.
-    const journaled = this.#options.journal
+    const drained = this.#drain(attempt, task)
+    // Before anybody is told that it runs: what was seen running is adopted by a restarted host. When
+    // it cannot be written, the attempt itself goes on.
+    await this.#options.journal
       .started(attempt.id, task.handle)
       .catch((cause) => this.#warn('journaling a start failed', attempt, cause))
     this.#move(attempt, 'running')
-    const drained = this.#drain(attempt, task)
     const exit = await task.wait()
     attempt.ending.signal.removeEventListener('abort', kill)
     await drained
     const durationMs = attempt.runMs
     await this.#options.meter.last(attempt)
-    await journaled
     return this.#collect(attempt, exit, durationMs)
   }
 
