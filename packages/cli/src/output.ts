@@ -21,13 +21,16 @@ export interface Output {
   draw(text: string): void
   /** Whether people watch on a terminal. */
   readonly live: boolean
+  /** Whether that is all that reads: nothing waits for data at the end of a pipe. */
+  readonly watched: boolean
   readonly columns: number
+  readonly rows: number
   style(format: Parameters<typeof styleText>[0], text: string): string
 }
 
 interface OutputStreams {
-  stdout: Pick<NodeJS.WriteStream, 'write'>
-  stderr: Pick<NodeJS.WriteStream, 'write' | 'isTTY' | 'columns'>
+  stdout: Pick<NodeJS.WriteStream, 'write' | 'isTTY'>
+  stderr: Pick<NodeJS.WriteStream, 'write' | 'isTTY' | 'columns' | 'rows'>
   env: NodeJS.ProcessEnv
 }
 
@@ -48,9 +51,13 @@ export function createOutput(streams: OutputStreams, format: OutputFormat): Outp
   return {
     format,
     live,
+    watched: live && stdout.isTTY === true,
     get columns() {
       // 0 on terminals that do not know their size.
       return stderr.columns || 80
+    },
+    get rows() {
+      return stderr.rows || 24
     },
     event(event, fields) {
       if (format === 'jsonl') toStdout(`${eventLine(event, fields)}\n`)
@@ -69,7 +76,8 @@ export function createOutput(streams: OutputStreams, format: OutputFormat): Outp
       if (!live) return
       erase()
       if (text === '') return
-      stderr.write(text)
+      // Without wrapping: a line that is too long must not become two that nobody erases.
+      stderr.write(`\x1b[?7l${text}\x1b[?7h`)
       drawn = text.split('\n').length
     },
     style: (style, text) => (colors ? styleText(style, text, { validateStream: false }) : text),

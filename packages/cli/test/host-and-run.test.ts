@@ -275,8 +275,25 @@ describe("the owner's rights", () => {
       room.run('stats', id, '--once'),
     ])
     expect(table.stdout).toMatch(new RegExp(`^ID +PHASE.*\n${id} +running .* 7 +any\n$`))
-    expect(JSON.parse(stats.stdout)).toMatchObject([{ attempt: id, pids: expect.any(Number) }])
-    expect(sample.stdout).toContain(id)
+    expect(JSON.parse(stats.stdout)).toMatchObject([
+      { attempt: id, task: '7', phase: 'running', pids: expect.any(Number), limits: { cpus: 1 } },
+    ])
+    expect(sample.stdout).toMatch(new RegExp(`^attempt +${id}\nphase +running\n`))
+    const [one, all, clients, jobs] = await Promise.all([
+      room.run('stats', id.slice(0, 8), '--json'),
+      room.run('stats'),
+      room.run('stats', '--by', 'client', '--json'),
+      room.run('stats', '--by', 'job', '--jsonl', '--once'),
+    ])
+    expect(JSON.parse(one.stdout)).toMatchObject([{ attempt: id, history: expect.any(Array) }])
+    expect(all.stdout).toMatch(new RegExp(`^host …\\w+: 1 running[^]*^${id.slice(0, 8)}`, 'm'))
+    const { client } = (await attempts())[0]!
+    const totals = JSON.parse(clients.stdout)
+    expect(totals).toMatchObject({ by: 'client', since: expect.stringMatching(/Z$/) })
+    expect(totals.totals).toContainEqual(expect.objectContaining({ client, live: 1 }))
+    expect(linesOf(jobs)).toContainEqual(
+      expect.objectContaining({ event: 'total', by: 'job', job: run.lines()[0]!['job'], live: 1 }),
+    )
   })
 
   it('streams usage until it is interrupted', async () => {

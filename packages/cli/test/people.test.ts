@@ -125,7 +125,10 @@ it('clears what was drawn before it writes anything else', () => {
   const { output, written } = capture('text', true)
   output.draw('two\nlines')
   output.data('result')
-  expect(written).toEqual({ stdout: 'result\n', stderr: 'two\nlines\r\x1b[1A\x1b[J' })
+  expect(written).toEqual({
+    stdout: 'result\n',
+    stderr: '\x1b[?7ltwo\nlines\x1b[?7h\r\x1b[1A\x1b[J',
+  })
   const dumb = capture('text', true, { TERM: 'dumb' })
   dumb.output.draw('x')
   expect(dumb.written.stderr).toBe('')
