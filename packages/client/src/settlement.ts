@@ -324,6 +324,7 @@ export class Settlement {
       job.tell({ kind: 'log', task: task.key, attempt: id, stream, text })
     }
     const { end } = event
+    const reason = end?.reason ?? event.reason
     job.tell({
       kind: 'attempt',
       task: task.key,
@@ -331,7 +332,7 @@ export class Settlement {
       host,
       phase: event.phase,
       ...(end?.by === undefined ? {} : { by: end.by }),
-      ...(end?.reason === undefined ? {} : { reason: end.reason }),
+      ...(reason === undefined ? {} : { reason }),
       ...(end?.error === undefined ? {} : { error: end.error }),
       ...(event.usage === undefined ? {} : { usage: event.usage }),
     })

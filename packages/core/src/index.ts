@@ -1,4 +1,5 @@
 export type { Artifact, ArtifactStore, Manifest, ManifestFile } from './artifacts/artifact-store.ts'
+export { concurrently } from './artifacts/concurrently.ts'
 export {
   type ArtifactStoreOptions,
   createArtifactStore,

@@ -42,7 +42,7 @@ export class AttemptControl {
     if (attempt.runtimeTask?.pause === undefined) throw unsupported(attempt, 'pause')
     attempt.pauses.set(holder, reason)
     try {
-      await this.#options.journal.changed(stateOf(attempt))
+      await this.#options.journal.changed(attempt.state)
       await this.#settle(attempt)
     } catch (cause) {
       if (attempt.phase === 'running') attempt.pauses.delete(holder)
@@ -64,7 +64,7 @@ export class AttemptControl {
       throw cause
     }
     // After the act: a crash between them leaves it paused, which its holder sees, and can end.
-    if (!attempt.over) await this.#options.journal.changed(stateOf(attempt))
+    if (!attempt.over) await this.#options.journal.changed(attempt.state)
     return true
   }
 
@@ -120,7 +120,7 @@ export class AttemptControl {
       throw cause
     }
     if (attempt.over) return
-    await journal.changed(stateOf(attempt))
+    await journal.changed(attempt.state)
     changed(attempt)
   }
 
@@ -151,11 +151,6 @@ export class AttemptControl {
       this.#options.changed(attempt)
     }
   }
-}
-
-function stateOf(attempt: Attempt) {
-  const { id, limits } = attempt
-  return { id, limits, gpuIds: [...attempt.gpuIds], pauses: [...attempt.pauses] }
 }
 
 function limitsOf(before: Resources, change: LimitChange): Resources {

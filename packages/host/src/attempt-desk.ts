@@ -130,7 +130,13 @@ export class AttemptDesk {
 
   /** Ends attempts; resolves when nothing of them runs any more. */
   async end(attempts: Attempt[], intent: EndIntent): Promise<void> {
-    for (const attempt of attempts) attempt.intend(intent)
+    for (const attempt of attempts) {
+      if (!attempt.intend(intent)) continue
+      // The act does not wait for it; but a host that dies on the way knows the word after its restart.
+      this.#options.journal.changed(attempt.state).catch((cause) => {
+        this.#options.logger.warn('an intent could not be journaled', { cause: String(cause) })
+      })
+    }
     await Promise.all(attempts.map((attempt) => attempt.done.promise))
   }
 

@@ -85,10 +85,10 @@ export class AttemptOffers {
       await journal.reserve(
         accepted.map((attempt) => ({
           ...attempt.describe(),
+          ...attempt.state,
           spec: attempt.spec,
           handle: undefined,
           end: undefined,
-          pauses: [],
         })),
       )
     } catch (cause) {

@@ -13,10 +13,11 @@ import {
 } from '@manyhands/core'
 import type { Attempt } from './attempt.ts'
 import type { AttemptControl } from './attempt-control.ts'
-import { endedFromOutside, endOf } from './attempt-end.ts'
+import { endOf } from './attempt-end.ts'
+import type { AttemptSealer } from './attempt-sealer.ts'
 import type { AttemptStaging, Cleanup } from './attempt-staging.ts'
 import type { HostJournal } from './host-journal.ts'
-import type { EndPhase } from './usage-account.ts'
+import type { SandboxEnder } from './sandbox-ender.ts'
 import type { UsageLedger } from './usage-ledger.ts'
 import type { UsageMeter } from './usage-meter.ts'
 
@@ -27,6 +28,8 @@ export interface AttemptRunnerOptions {
   runtimes: ReadonlyMap<string, { runtime: Runtime }>
   store: ArtifactStore
   staging: AttemptStaging
+  sealer: AttemptSealer
+  sandboxes: SandboxEnder
   journal: HostJournal
   meter: UsageMeter
   usage: UsageLedger
@@ -81,10 +84,14 @@ export class AttemptRunner {
     })
   }
 
-  /** Takes up an attempt whose sandbox outlived the process that started it. Does not reject. */
-  async adopt(attempt: Attempt, task: RuntimeTask): Promise<void> {
+  /**
+   * Takes up an attempt whose sandbox outlived the process that started it, as soon as its engine has
+   * found it. Does not reject.
+   */
+  async adopt(attempt: Attempt, found: Promise<RuntimeTask>): Promise<void> {
     await this.#guarded(attempt, async (cleanups) => {
       cleanups.push(() => rm(this.#dirOf(attempt), { recursive: true, force: true }))
+      const task = await unlessEnded(found, attempt.ending.signal)
       attempt.runtimeTask = task
       await this.#countEarlierRun(attempt)
       const end = this.#follow(attempt, task, cleanups)
@@ -121,9 +128,9 @@ export class AttemptRunner {
   async #follow(attempt: Attempt, task: RuntimeTask, cleanups: Cleanup[]): Promise<AttemptEnd> {
     attempt.runtimeTask = task
     attempt.startedAt = performance.now()
-    cleanups.push(() => task.remove())
-    const kill = () =>
-      void task.kill().catch((cause) => this.#warn('killing an attempt failed', attempt, cause))
+    cleanups.push(() => this.#options.sandboxes.remove(attempt, task))
+    const ended = task.wait()
+    const kill = () => void this.#options.sandboxes.kill(attempt, task, ended)
     attempt.ending.signal.addEventListener('abort', kill, { once: true })
     if (attempt.ending.signal.aborted) kill()
     const drained = this.#drain(attempt, task)
@@ -133,7 +140,7 @@ export class AttemptRunner {
       .started(attempt.id, task.handle)
       .catch((cause) => this.#warn('journaling a start failed', attempt, cause))
     this.#move(attempt, 'running')
-    const exit = await task.wait()
+    const exit = await ended
     attempt.ending.signal.removeEventListener('abort', kill)
     await drained
     const durationMs = attempt.runMs
@@ -189,16 +196,7 @@ export class AttemptRunner {
   }
 
   async #seal(attempt: Attempt, end: AttemptEnd): Promise<void> {
-    const phase = endedFromOutside(attempt, end)
-    attempt.end = end
-    const counted = this.#options.usage.ended(attempt, phase as EndPhase)
-    try {
-      await this.#options.journal.sealed(attempt.id, phase, end)
-    } catch (cause) {
-      // Not durable, but the client can still be told; after a restart the attempt counts as failed.
-      this.#warn('sealing an attempt failed', attempt, cause)
-    }
-    await counted
+    const phase = await this.#options.sealer.seal(attempt, end)
     attempt.move(phase)
     this.#options.sealed(attempt)
   }
@@ -230,5 +228,18 @@ export class AttemptRunner {
 
   #dirOf(attempt: Attempt): string {
     return this.#options.staging.dirOf(attempt)
+  }
+}
+
+/** What was waited for, unless the attempt is to end before it comes. */
+async function unlessEnded<Value>(coming: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  const ended = Promise.withResolvers<never>()
+  const end = () => ended.reject(signal.reason)
+  signal.addEventListener('abort', end, { once: true })
+  if (signal.aborted) end()
+  try {
+    return await Promise.race([coming, ended.promise])
+  } finally {
+    signal.removeEventListener('abort', end)
   }
 }

@@ -130,9 +130,19 @@ export class Attempt {
     this.#ranMs += ms
   }
 
+  /** Why it stands still; undefined when it does not. */
+  get pauseReason(): string | undefined {
+    return this.#phase === 'paused' ? [...this.pauses.values()].at(-1) : undefined
+  }
+
+  /** What the journal keeps of it while it is not over. */
+  get state() {
+    const { id, limits, intent } = this
+    return { id, limits, gpuIds: [...this.gpuIds], pauses: [...this.pauses], intent }
+  }
+
   describe(): HostAttempt {
-    const paused = this.#phase === 'paused' ? [...this.pauses.values()].at(-1) : undefined
-    const reason = this.end?.reason ?? this.#intent?.reason ?? paused
+    const reason = this.end?.reason ?? this.#intent?.reason ?? this.pauseReason
     return {
       id: this.id,
       client: this.client,

@@ -7,8 +7,6 @@ import {
   type Logger,
   openStateDirectory,
   parseDuration,
-  type Runtime,
-  type RuntimeFingerprint,
 } from '@manyhands/core'
 import { AdmissionLedger, resolveShare } from './admission-ledger.ts'
 import { type AdmissionState, maxRuntimeMs } from './admission-rules.ts'
@@ -16,6 +14,7 @@ import { AttemptControl } from './attempt-control.ts'
 import { AttemptDesk } from './attempt-desk.ts'
 import { AttemptRegistry } from './attempt-registry.ts'
 import { AttemptRunner } from './attempt-runner.ts'
+import { AttemptSealer } from './attempt-sealer.ts'
 import { AttemptStaging } from './attempt-staging.ts'
 import { ClientRelations } from './client-relations.ts'
 import type { Host, HostOptions } from './host.ts'
@@ -24,6 +23,8 @@ import { checkHostOptions } from './host-options.ts'
 import { InputStage } from './input-stage.ts'
 import { OfferBoard } from './offer-board.ts'
 import { recoverAttempts } from './recover-attempts.ts'
+import type { HostRuntime } from './runtime-recovery.ts'
+import { SandboxEnder } from './sandbox-ender.ts'
 import { SovereignHost } from './sovereign-host.ts'
 import { UsageLedger } from './usage-ledger.ts'
 import { UsageMeter } from './usage-meter.ts'
@@ -58,7 +59,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const store = await createArtifactStore({ dir: join(state.dir, 'store'), logger })
   opening.defer(() => store.close())
 
-  const runtimes = new Map<string, { runtime: Runtime; fingerprint: RuntimeFingerprint }>()
+  const runtimes = new Map<string, HostRuntime>()
   for (const runtime of options.runtimes) {
     await runtime.open({
       hostInstance: journal.instance,
@@ -146,6 +147,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
       applyUsageRule({ policy: admission.policy, control, logger }, attempt, sample)
     },
   )
+  const sandboxes = new SandboxEnder(logger)
   const runner = new AttemptRunner({
     instance: journal.instance,
     maxRuntimeMs: () => maxRuntimeMs(admission.policy),
@@ -157,6 +159,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
       inputs,
       received: (attempt, bytes) => usage.received(attempt, bytes),
     }),
+    sealer: new AttemptSealer({ journal, usage, logger }),
+    sandboxes,
     journal,
     meter,
     usage,
@@ -174,7 +178,21 @@ export async function createHost(options: HostOptions): Promise<Host> {
     (peer, root) => ownerOf(peer, root) !== undefined,
     (root, bytes, peer) => usage.sent(peer, ownerOf(peer, root), bytes),
   )
-  await recoverAttempts({ journal, runtimes, store, attempts, desk, runner, workDir, inputsDir })
+  const closing = new AbortController()
+  await recoverAttempts({
+    journal,
+    runtimes,
+    store,
+    attempts,
+    desk,
+    runner,
+    workDir,
+    inputsDir,
+    engineLostMs: parseDuration(options.engineLost ?? '2m', 'engineLost'),
+    logger,
+    closing: closing.signal,
+    recovered: () => board.changed({ now: true }),
+  })
   await desk.open()
   network.addEventListener('peer:disconnect', (event) => {
     relations.forgetClient((event as CustomEvent<string>).detail)
@@ -188,7 +206,9 @@ export async function createHost(options: HostOptions): Promise<Host> {
   housekeeping.unref()
   async function keepHouse() {
     await desk.expire(holdMs)
+    await sandboxes.removeLeftovers()
     for (const entry of runtimes.values()) {
+      if (entry.recovering) continue
       const before = entry.fingerprint.available
       entry.fingerprint = await entry.runtime.fingerprint()
       if (before !== entry.fingerprint.available) board.changed({ now: true })
@@ -218,6 +238,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     },
     close: async () => {
       clearInterval(housekeeping)
+      closing.abort()
       meter.close()
       relations.close()
       await resources.disposeAsync()

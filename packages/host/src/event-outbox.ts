@@ -40,6 +40,7 @@ export class EventOutbox {
       attempt: attempt.id,
       seq: attempt.nextSeq(),
       phase: attempt.phase,
+      reason: attempt.pauseReason,
       usage: attempt.usage,
       stdout: before?.stdout,
       stderr: before?.stderr,

@@ -11,7 +11,7 @@ import {
   type Resources,
   type RuntimeHandle,
 } from '@manyhands/core'
-import type { PauseHolder } from './attempt.ts'
+import type { EndIntent, PauseHolder } from './attempt.ts'
 import { SqliteUsageJournal, USAGE_SCHEMA, type UsageJournal } from './usage-journal.ts'
 
 /** An attempt as the journal has it. */
@@ -30,9 +30,11 @@ export interface JournaledAttempt {
   gpuIds: string[]
   /** Who holds it paused, and why. */
   pauses: [holder: PauseHolder, reason: string][]
+  /** The owner's word that it is to end, which holds also when this process dies before it has. */
+  intent: EndIntent | undefined
 }
 
-type AttemptState = Pick<JournaledAttempt, 'id' | 'limits' | 'gpuIds' | 'pauses'>
+export type AttemptState = Pick<JournaledAttempt, 'id' | 'limits' | 'gpuIds' | 'pauses' | 'intent'>
 
 /**
  * The host's memory that outlives it: a reservation is durable before the client is told "accepted", a
@@ -58,7 +60,8 @@ const SCHEMA = `
     task TEXT NOT NULL, spec BLOB NOT NULL, phase TEXT NOT NULL, handle TEXT, end_document BLOB
   ) STRICT;
   CREATE TABLE IF NOT EXISTS attempt_states (
-    id TEXT PRIMARY KEY, limits TEXT NOT NULL, gpu_ids TEXT NOT NULL, pauses TEXT NOT NULL
+    id TEXT PRIMARY KEY, limits TEXT NOT NULL, gpu_ids TEXT NOT NULL, pauses TEXT NOT NULL,
+    intent TEXT
   ) STRICT;
   ${USAGE_SCHEMA}
 `
@@ -91,7 +94,7 @@ class SqliteHostJournal implements HostJournal {
   attempts(): JournaledAttempt[] {
     return this.#database
       .prepare(
-        'SELECT attempts.*, limits, gpu_ids, pauses FROM attempts LEFT JOIN attempt_states USING (id)',
+        'SELECT attempts.*, limits, gpu_ids, pauses, intent FROM attempts LEFT JOIN attempt_states USING (id)',
       )
       .all()
       .map((row) => {
@@ -116,6 +119,7 @@ class SqliteHostJournal implements HostJournal {
           limits: parsed(row['limits'], spec.resources),
           gpuIds: parsed<string[]>(row['gpu_ids'], []),
           pauses: parsed<JournaledAttempt['pauses']>(row['pauses'], []),
+          intent: parsed<EndIntent | undefined>(row['intent'], undefined),
         }
       })
   }
@@ -177,10 +181,11 @@ class SqliteHostJournal implements HostJournal {
     return this.#database.close()
   }
 
-  #put({ id, limits, gpuIds, pauses }: AttemptState): void {
+  #put({ id, limits, gpuIds, pauses, intent }: AttemptState): void {
+    const texts = [limits, gpuIds, pauses].map((value) => JSON.stringify(value))
     this.#database
-      .prepare('INSERT OR REPLACE INTO attempt_states VALUES (?, ?, ?, ?)')
-      .run(id, JSON.stringify(limits), JSON.stringify(gpuIds), JSON.stringify(pauses))
+      .prepare('INSERT OR REPLACE INTO attempt_states VALUES (?, ?, ?, ?, ?)')
+      .run(id, ...texts, intent === undefined ? null : JSON.stringify(intent))
   }
 }
 

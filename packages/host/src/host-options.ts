@@ -13,6 +13,7 @@ const HOST_KEYS = [
   'labels',
   'orphanTime',
   'holdResults',
+  'engineLost',
   'logger',
 ]
 const NETWORK_KEYS = ['listen', 'bootstrap', 'mdns', 'gossip']
@@ -67,4 +68,5 @@ export function checkHostOptions(options: HostOptions): void {
   }
   parsed(() => parseDuration(options.orphanTime ?? 0, 'orphanTime'))
   parsed(() => parseDuration(options.holdResults ?? 0, 'holdResults'))
+  parsed(() => parseDuration(options.engineLost ?? 0, 'engineLost'))
 }

@@ -50,7 +50,8 @@ export interface Host extends EventTarget, AsyncDisposable {
   totals(): UsageTotals
   /**
    * Ends an attempt now, whatever its phase. The client sees `evicted` with the reason; no retry of
-   * the task is used. Resolves when nothing of it runs any more.
+   * the task is used. The word holds as soon as this was called, also when this process dies on the way;
+   * resolves when nothing of it runs any more.
    *
    * @throws NOT_FOUND
    */
@@ -58,7 +59,7 @@ export interface Host extends EventTarget, AsyncDisposable {
   /**
    * Freezes a running attempt. Its run time stands still; the client sees `paused` with the reason.
    *
-   * @throws NOT_FOUND, UNSUPPORTED by the runtime, or the phase
+   * @throws NOT_FOUND; UNSUPPORTED by the runtime, in its phase, or when it is paused already
    */
   pause(id: string, reason?: string): Promise<void>
   /**
@@ -67,7 +68,12 @@ export interface Host extends EventTarget, AsyncDisposable {
    * @throws NOT_FOUND, UNSUPPORTED
    */
   resume(id: string): Promise<void>
-  /** Changes limits of a running attempt. @throws NOT_FOUND, UNSUPPORTED */
+  /**
+   * Changes limits of an attempt that runs or is paused.
+   *
+   * @throws NOT_FOUND; USAGE for what is no amount, or less memory than is in use; HOST_BUSY for more
+   *   than is free in the share; UNSUPPORTED; or what the engine says. Then nothing has changed.
+   */
   limit(id: string, change: { cpus?: number; memory?: ByteSize; pids?: number }): Promise<void>
   /** Every admission rule's verdict on a request, without reserving anything. */
   explain(request: AdmissionRequest): Promise<RuleVerdict[]>
@@ -147,5 +153,10 @@ export interface HostOptions {
   orphanTime?: Duration
   /** How long undelivered results are held; default 24 h. */
   holdResults?: Duration
+  /**
+   * How long, after a start, an engine that does not answer is waited for before what it ran is given
+   * up as this host's fault; default 2 min.
+   */
+  engineLost?: Duration
   logger?: Logger
 }

@@ -1,71 +1,89 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import {
-  type ArtifactStore,
-  ManyhandsError,
-  type Runtime,
-  type RuntimeFingerprint,
-} from '@manyhands/core'
+import { type ArtifactStore, type Logger, ManyhandsError } from '@manyhands/core'
 import { Attempt } from './attempt.ts'
 import type { AttemptDesk } from './attempt-desk.ts'
 import type { AttemptRegistry } from './attempt-registry.ts'
 import type { AttemptRunner } from './attempt-runner.ts'
-import type { HostJournal } from './host-journal.ts'
+import type { HostJournal, JournaledAttempt } from './host-journal.ts'
+import { type HostRuntime, RuntimeRecovery } from './runtime-recovery.ts'
 
-/**
- * Makes the journal and the engines agree after a restart, before anything new is admitted: sandboxes
- * that still exist are adopted, sealed ends are announced again, the rest ends as the host's fault.
- * Sandboxes of this instance that the journal does not know are removed.
- */
-export async function recoverAttempts(parts: {
+export interface RecoveryParts {
   journal: HostJournal
-  runtimes: ReadonlyMap<string, { runtime: Runtime; fingerprint: RuntimeFingerprint }>
+  runtimes: ReadonlyMap<string, HostRuntime>
   store: ArtifactStore
   attempts: AttemptRegistry
   desk: AttemptDesk
   runner: AttemptRunner
   workDir: string
   inputsDir: string
-}): Promise<void> {
-  const { journal, runtimes, store, attempts, desk, runner, workDir, inputsDir } = parts
-  const adopted = new Set<string>()
+  /** How long an engine that does not answer is waited for, ms. */
+  engineLostMs: number
+  logger: Logger
+  /** Fires when the host closes. */
+  closing: AbortSignal
+  /** A runtime is through, and may be given work. */
+  recovered(): void
+}
+
+/**
+ * Makes the journal and the engines agree after a restart, before anything new is admitted: sandboxes
+ * that still exist are adopted, sealed ends are announced again, the rest ends as the host's fault.
+ * Sandboxes of this instance that the journal does not know are removed.
+ *
+ * Resolves when every engine that answers is through. One that does not is waited for behind the
+ * host's back; until it answers its runtime is not offered.
+ */
+export async function recoverAttempts(parts: RecoveryParts): Promise<void> {
+  const { journal, runtimes, store, attempts, desk, runner, workDir, inputsDir, logger } = parts
+  const staged = await readdir(inputsDir).catch(() => [])
+  const open: JournaledAttempt[] = []
   for (const row of journal.attempts()) {
-    if (row.end !== undefined) {
-      const sealed = new Attempt(row, row.phase)
-      sealed.end = row.end
-      sealed.endedAt = performance.now()
-      sealed.done.resolve()
-      if (row.end.outputs !== undefined) store.retain(row.end.outputs.root, row.id)
-      desk.restore(sealed)
-      continue
-    }
-    const runtime = runtimes.get(row.spec.runtime)?.runtime
-    // An engine that does not answer now has no sandbox that could be taken up.
-    const task =
-      row.handle === undefined
-        ? undefined
-        : await runtime?.recover(row.handle).catch(() => undefined)
-    const attempt = new Attempt(row, task === undefined ? 'offered' : 'staging')
-    desk.restore(attempt)
-    if (task === undefined) {
-      const error = new ManyhandsError('HOST_LOST', 'the host was restarted under the task')
-      await runner.refuse(attempt, error)
-    } else {
-      adopted.add(task.handle.id)
-      void runner.adopt(attempt, task)
-    }
+    if (row.end === undefined) open.push(row)
+    else restoreSealed(row, { store, desk })
   }
-  for (const { runtime, fingerprint } of runtimes.values()) {
-    if (!fingerprint.available) continue
-    for (const handle of await runtime.list()) {
-      if (!adopted.has(handle.id)) await (await runtime.recover(handle))?.remove()
-    }
-  }
-  // Inputs of an adopted sandbox are mounted in it: then all of them stay until the next start.
-  if (adopted.size === 0) await rm(inputsDir, { recursive: true, force: true })
+  // Before anything is adopted: what an ended sandbox wrote is not held until it is collected.
   await store.sweep()
-  const running = new Set(attempts.live().map((attempt) => attempt.id))
-  for (const name of await readdir(workDir)) {
-    if (!running.has(name)) await rm(join(workDir, name), { recursive: true, force: true })
+  const begun: Promise<void>[] = []
+  for (const [name, entry] of runtimes) {
+    const recovery = new RuntimeRecovery(entry, parts)
+    for (const row of open.filter(({ spec }) => spec.runtime === name)) recovery.wait(row)
+    begun.push(recovery.begin())
   }
+  for (const row of open.filter(({ spec }) => !runtimes.has(spec.runtime))) {
+    const attempt = new Attempt(row)
+    desk.restore(attempt)
+    const why = `the host was restarted without the runtime ${row.spec.runtime}`
+    void runner.refuse(attempt, new ManyhandsError('HOST_LOST', why))
+  }
+  await Promise.all(begun)
+  const live = attempts.live()
+  const running = new Set(live.map((attempt) => attempt.id))
+  const remove = async (path: string) => {
+    await rm(path, { recursive: true, force: true }).catch((cause) => {
+      logger.warn('a directory of an earlier run stays', { path, cause: String(cause) })
+    })
+  }
+  for (const name of await readdir(workDir)) {
+    if (!running.has(name)) await remove(join(workDir, name))
+  }
+  // Inputs of adopted sandboxes are mounted in them: all of them stay until the last one has ended.
+  const ended = Promise.all(live.map((attempt) => attempt.done.promise))
+  const clean = async () => {
+    for (const name of staged) await remove(join(inputsDir, name))
+  }
+  if (live.length === 0) await clean()
+  else void ended.then(clean)
+}
+
+function restoreSealed(
+  row: JournaledAttempt,
+  { store, desk }: Pick<RecoveryParts, 'store' | 'desk'>,
+): void {
+  const sealed = new Attempt(row, row.phase)
+  sealed.end = row.end
+  sealed.endedAt = performance.now()
+  sealed.done.resolve()
+  if (row.end?.outputs !== undefined) store.retain(row.end.outputs.root, row.id)
+  desk.restore(sealed)
 }

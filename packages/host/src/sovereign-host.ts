@@ -20,6 +20,9 @@ import type { UsageLedger } from './usage-ledger.ts'
 import type { UsageMeter } from './usage-meter.ts'
 import type { UsageSample, UsageTotals } from './usage-totals.ts'
 
+/** What of a reason is kept and told. */
+const REASON_CHARACTERS = 1000
+
 export interface SovereignHostParts {
   network: Network
   instance: string
@@ -84,7 +87,8 @@ export class SovereignHost extends EventTarget implements Host {
   }
 
   async pause(id: string, reason = 'paused by the owner'): Promise<void> {
-    await this.#parts.control.pause(this.#find(id), 'owner', reason)
+    const attempt = this.#find(id)
+    await this.#parts.control.pause(attempt, 'owner', reason.slice(0, REASON_CHARACTERS))
   }
 
   async resume(id: string): Promise<void> {
@@ -192,5 +196,5 @@ export class SovereignHost extends EventTarget implements Host {
 }
 
 function evicted(reason: string): EndIntent {
-  return { phase: 'evicted', by: 'host', reason }
+  return { phase: 'evicted', by: 'host', reason: reason.slice(0, REASON_CHARACTERS) }
 }

@@ -14,6 +14,8 @@ export interface AttemptEvent {
   attempt: string
   seq: number
   phase: AttemptPhase
+  /** Why it stands still, while it is paused. */
+  reason?: string
   usage?: Usage
   stdout?: Uint8Array
   stderr?: Uint8Array
@@ -96,6 +98,7 @@ export const attemptEventSchema: z.ZodType<AttemptEvent> = z.object({
   attempt: z.string().max(128),
   seq: z.number().int().nonnegative(),
   phase,
+  reason: z.string().max(1024).optional(),
   usage: usageSchema.optional(),
   stdout: bytes.optional(),
   stderr: bytes.optional(),
