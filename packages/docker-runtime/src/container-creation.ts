@@ -54,6 +54,17 @@ async function findOwn(
   return { container: engine.docker.getContainer(existing.Id), existing }
 }
 
+/** Whether a container has this name; one that cannot be asked about counts as there. */
+export async function containerExists(engine: Engine, name: string): Promise<boolean> {
+  return engine.docker
+    .getContainer(name)
+    .inspect({ abortSignal: engine.deadline() })
+    .then(
+      () => true,
+      (error: unknown) => engineStatus(error) !== 404,
+    )
+}
+
 /** Best effort: what stays because the engine is away carries our label and is found again. */
 export async function discardContainer(engine: Engine, container: Docker.Container): Promise<void> {
   const options = { force: true, v: true, abortSignal: engine.deadline() }

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
-import type { RuntimeSpec, Workspace } from '@manyhands/core'
+import { ManyhandsError, type RuntimeSpec, type Workspace } from '@manyhands/core'
 import type Docker from 'dockerode'
+import type { EngineImage } from './image.ts'
+import { INIT_DIRECTORY, initArgv } from './init/init-program.ts'
 import { checkRuntimeSpec } from './spec-check.ts'
 
 const MIB = 1024 ** 2
@@ -15,9 +17,10 @@ const GPU_CAPABILITIES = 'compute,utility,graphics,video,display'
 /** What the host decides about a container; nothing of it comes from a job. */
 export interface TemplateContext {
   hostInstance: string
-  imageId: string
-  /** Paths that the image declares as volumes: each is covered by a bounded tmpfs. */
-  imageVolumes: string[]
+  /** Its volumes are covered by bounded tmpfs, its user and health check are not kept. */
+  image: EngineImage
+  /** The host's directory that is the container's `/.manyhands`, with the file for its end. */
+  directory: { path: string; endFile: string }
   /** `uid:gid`, never root. */
   user: string
   /** The OCI runtime by the engine's name for it; undefined for the engine's default. */
@@ -58,11 +61,20 @@ export function containerTemplate(
   const memory = Math.max(MEMORY_MIN, Math.floor(spec.resources.memoryBytes))
   const disk = Math.max(0, Math.floor(spec.resources.diskBytes))
   const tmp = Math.max(TMP_MIN, Math.min(disk, Math.floor(memory / 2)))
-  const command = argv(spec)
+  const command = argv(spec, context.image)
+  const order = {
+    maxRuntimeMs: spec.maxRuntimeMs,
+    directory: context.image.workingDir,
+    egress: false,
+    dial: false,
+  }
   return {
-    Image: context.imageId,
+    Image: context.image.id,
     User: context.user,
-    ...command,
+    // The first process enters the image's directory: an engine that did could be led astray there.
+    WorkingDir: '/',
+    Entrypoint: initArgv(order),
+    Cmd: command,
     Env: environment(spec),
     Labels: {
       [LABELS.host]: context.hostInstance,
@@ -100,10 +112,11 @@ export function containerTemplate(
       NanoCpus: Math.max(10_000_000, Math.round(spec.resources.cpus * 1e9)),
       OomKillDisable: false,
       OomScoreAdj: 500,
-      Init: true,
+      // Ours is the entry point, and the engine's own would hide it.
+      Init: false,
       ShmSize: Math.min(64 * MIB, Math.floor(memory / 4)),
       Tmpfs: { '/tmp': `rw,nosuid,nodev,noexec,mode=1777,size=${tmp}` },
-      Mounts: mounts(workspace, context.imageVolumes, tmp),
+      Mounts: mounts(workspace, context, tmp),
       Binds: [],
       Devices: [],
       DeviceRequests: spec.gpuIds.length === 0 ? [] : [gpuRequest(spec.gpuIds)],
@@ -129,11 +142,15 @@ function hostConfig(config: Docker.HostConfig & { CgroupnsMode: 'private' }): Do
   return config
 }
 
-function argv(spec: RuntimeSpec): { Entrypoint?: string[]; Cmd?: string[] } {
-  // As the entry point and with no Cmd: the image's own ones are both out of the game.
-  if (spec.command !== undefined) return { Entrypoint: [...spec.command], Cmd: [] }
-  // An empty list would mean the image's own Cmd, which is right: nothing was appended.
-  return { Cmd: [...(spec.args ?? [])] }
+function argv(spec: RuntimeSpec, image: EngineImage): string[] {
+  if (spec.command !== undefined) return [...spec.command]
+  // Nothing appended leaves the image's own Cmd, as engines have it.
+  const args = spec.args === undefined || spec.args.length === 0 ? image.cmd : spec.args
+  const whole = [...image.entrypoint, ...args]
+  if (whole.length === 0 || whole[0] === '') {
+    throw new ManyhandsError('COMMAND_INVALID', 'neither the job nor its image names a program')
+  }
+  return whole
 }
 
 function environment(spec: RuntimeSpec): string[] {
@@ -144,11 +161,19 @@ function environment(spec: RuntimeSpec): string[] {
   return [...variables].map(([name, value]) => `${name}=${value}`)
 }
 
-function mounts(workspace: Workspace, volumes: string[], tmpBytes: number): Docker.MountConfig {
-  const list: Docker.MountSettings[] = [bind(workspace.outDir, '/out', false)]
+function mounts(
+  workspace: Workspace,
+  { image, directory }: TemplateContext,
+  tmpBytes: number,
+): Docker.MountConfig {
+  const list: Docker.MountSettings[] = [
+    bind(directory.path, INIT_DIRECTORY, true),
+    bind(directory.endFile, `${INIT_DIRECTORY}/end`, false),
+    bind(workspace.outDir, '/out', false),
+  ]
   if (workspace.inDir !== undefined) list.push(bind(workspace.inDir, '/in', true))
-  const taken = new Set(['/', '/in', '/out', '/tmp'])
-  for (const volume of volumes) {
+  const taken = new Set(['/in', '/out', '/tmp'])
+  for (const volume of image.volumes) {
     const path = posix.resolve('/', volume)
     if (taken.has(path)) continue
     taken.add(path)

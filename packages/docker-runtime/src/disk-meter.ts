@@ -7,6 +7,8 @@ const INTERVAL_MS = 250
 const SLICE_ENTRIES = 128
 /** What an empty file costs the disk, so that a flood of them runs into the quota as well. */
 const ENTRY_BYTES = 256
+/** What the one file beside the directory may take: a block. */
+const FREE_BYTES = 4096
 /** A walk may take this share of a core; a tree too large for that is walked less often. */
 const DUTY = 0.2
 
@@ -17,15 +19,18 @@ const DUTY = 0.2
 export class DiskMeter {
   readonly #directory: string
   readonly #limitBytes: number
+  readonly #file: string | undefined
   #bytes = 0
   #measuredAt = Number.NEGATIVE_INFINITY
   #walk: Promise<number> | undefined
   #timer: NodeJS.Timeout | undefined
   #stopped = false
 
-  constructor(directory: string, limitBytes: number) {
+  /** @param file - one more file that the task can write to; it has room for a line of its own */
+  constructor(directory: string, limitBytes: number, file?: string) {
     this.#directory = directory
     this.#limitBytes = limitBytes
+    this.#file = file
   }
 
   get over(): boolean {
@@ -70,7 +75,7 @@ export class DiskMeter {
   }
 
   async #measure(): Promise<number> {
-    let bytes = 0
+    let bytes = Math.max(0, sizeOf(this.#file) - FREE_BYTES)
     let entries = 0
     const directories = [this.#directory]
     while (directories.length > 0 && bytes <= this.#limitBytes) {
@@ -84,7 +89,7 @@ export class DiskMeter {
         bytes += ENTRY_BYTES
         if (found.isDirectory()) directories.push(path)
         // The length counts as well as the blocks: a sparse file becomes whole when it is collected.
-        else if (found.isFile()) bytes += Math.max(found.size, found.blocks * 512)
+        else if (found.isFile()) bytes += sizeOf(found)
         if (bytes > this.#limitBytes) break
       }
     }
@@ -92,6 +97,11 @@ export class DiskMeter {
     this.#measuredAt = performance.now()
     return bytes
   }
+}
+
+function sizeOf(file: string | Stats | undefined): number {
+  const found = typeof file === 'string' ? lookAt(file) : file
+  return found === undefined ? 0 : Math.max(found.size, found.blocks * 512)
 }
 
 function namesIn(directory: string): string[] {

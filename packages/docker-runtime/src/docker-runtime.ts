@@ -10,17 +10,19 @@ import {
   type Workspace,
 } from '@manyhands/core'
 import type Docker from 'dockerode'
+import { AttemptDirectories, type AttemptDirectory } from './attempt-directory.ts'
 import type { EngineAddress } from './connect/engine-address.ts'
 import { type EngineFinder, engineFinder } from './connect/find-engine.ts'
-import { createContainer, discardContainer } from './container-creation.ts'
+import { containerExists, createContainer, discardContainer } from './container-creation.ts'
 import { containerName, containerTemplate, LABELS } from './container-template.ts'
 import { DockerTask } from './docker-task.ts'
 import type { Engine } from './engine.ts'
 import { engineError, engineMessage, engineStatus, unreachableReason } from './engine-error.ts'
 import { type EngineInfo, engineKind, mapsUsers } from './engine-info.ts'
 import { resolveImage } from './image.ts'
+import { installInit } from './init/init-program.ts'
 import { canUpdate, chooseIsolation, engineAttributes, type IsolationChoice } from './isolation.ts'
-import { StartWatch } from './start-watch.ts'
+import { confirmStart } from './start-record.ts'
 import { openWorkspace, sandboxUser } from './workspace-access.ts'
 
 const FINGERPRINT_TIMEOUT_MS = 3000
@@ -68,6 +70,9 @@ class DockerRuntime implements Runtime {
   /** Containers between their creation and their start, which are nobody's leftovers. */
   readonly #starting = new Set<string>()
   #hostInstance: string | undefined
+  #stateDir = ''
+  #directories = new AttemptDirectories('')
+  #initProgram: Promise<string> | undefined
   #closed = false
 
   constructor(options: DockerOptions) {
@@ -92,6 +97,9 @@ class DockerRuntime implements Runtime {
 
   async open(context: RuntimeContext): Promise<void> {
     this.#hostInstance = context.hostInstance
+    this.#stateDir = context.stateDir
+    this.#directories = new AttemptDirectories(context.stateDir)
+    await this.#directories.open()
     // What the engine can do is known from here on. One that is away is asked again by whoever needs it.
     await this.#finder.find().then(
       (engine) => this.#ask(engine),
@@ -132,19 +140,27 @@ class DockerRuntime implements Runtime {
     const info = this.#info ?? (await this.#ask(engine))
     if (info instanceof ManyhandsError) throw info
     const { ociRuntime } = chooseIsolation(info, this.#options.isolation)
+    const name = containerName(hostInstance, spec.attemptId)
+    const directory = this.#directories.of(name)!
     const image = await resolveImage(engine, spec.image)
+    const initProgram = await this.#init(info)
     const template = containerTemplate(spec, workspace, {
       hostInstance,
-      imageId: image.id,
-      imageVolumes: image.volumes,
+      image,
+      directory,
       user: `${this.#user.uid}:${this.#user.gid}`,
       ociRuntime,
       userProcesses: engineKind(info) === 'podman' ? PODMAN_USER_PROCESSES : undefined,
     })
     await openWorkspace(workspace, this.#user, { mapped: mapsUsers(info) })
     signal.throwIfAborted()
-    const name = containerName(hostInstance, spec.attemptId)
-    const { container, existing } = await createContainer(engine, name, template, spec)
+    const fresh = await directory.create(initProgram, () => containerExists(engine, name))
+    const { container, existing } = await createContainer(engine, name, template, spec).catch(
+      async (error: unknown) => {
+        if (fresh) await directory.remove()
+        throw error
+      },
+    )
     const known = this.#tasks.get(container.id)
     if (known !== undefined) return known
     if (existing !== undefined && existing.State.Status !== 'created') {
@@ -152,9 +168,10 @@ class DockerRuntime implements Runtime {
     }
     this.#starting.add(container.id)
     try {
-      return await this.#run(engine, container, spec, workspace, signal)
+      return await this.#run(engine, container, spec, workspace, directory, signal)
     } catch (error) {
       await discardContainer(engine, container)
+      await directory.remove()
       signal.throwIfAborted()
       throw engineError(error, `attempt ${spec.attemptId}`)
     } finally {
@@ -180,6 +197,7 @@ class DockerRuntime implements Runtime {
     if (found.State.Status === 'created') {
       if (this.#starting.has(found.Id)) return undefined
       await discardContainer(engine, container)
+      await this.#directories.of(found.Name)?.remove()
       return undefined
     }
     return this.#takeUp(engine, container, found)
@@ -197,6 +215,7 @@ class DockerRuntime implements Runtime {
       .catch((error: unknown) => {
         throw engineError(error, `containers of ${engine.where}`)
       })
+    await this.#directories.sweep(found.flatMap(({ Names }) => Names))
     return found.map(({ Id }) => ({ v: 1, runtime: this.name, id: Id }))
   }
 
@@ -237,35 +256,45 @@ class DockerRuntime implements Runtime {
     return this.#hostInstance
   }
 
+  /** The first process of containers, for this engine; unpacked once. */
+  #init(info: EngineInfo): Promise<string> {
+    this.#initProgram ??= installInit(this.#stateDir, info.Architecture ?? '').catch(
+      (error: unknown) => {
+        // The next start tries again.
+        this.#initProgram = undefined
+        throw error
+      },
+    )
+    return this.#initProgram
+  }
+
   async #run(
     engine: Engine,
     container: Docker.Container,
     spec: RuntimeSpec,
     workspace: Workspace,
+    directory: AttemptDirectory,
     signal: AbortSignal,
   ): Promise<DockerTask> {
     signal.throwIfAborted()
     // Attached before the start, or the first words of a fast task are lost.
     const attached = await attach(container)
-    const startWatch = new StartWatch()
     try {
       await container.start({ abortSignal: engine.deadline() })
     } catch (error) {
       ;(attached as { destroy?: () => void }).destroy?.()
-      // The engine tries the program itself where it brings no init.
-      const bad =
-        engineStatus(error) === 400 && /exec|executable|permission/.test(engineMessage(error))
-      throw engineError(error, `attempt ${spec.attemptId}`, bad ? 'COMMAND_INVALID' : undefined)
+      throw engineError(error, `attempt ${spec.attemptId}`)
     }
     const task = this.#track({
       engine,
       container,
       outDir: workspace.outDir,
+      directory,
       diskBytes: spec.resources.diskBytes,
       maxRuntimeMs: spec.maxRuntimeMs,
+      paused: false,
       ranMs: 0,
       attached,
-      startWatch,
       recovered: false,
     })
     const aborted = Promise.withResolvers<never>()
@@ -273,7 +302,7 @@ class DockerRuntime implements Runtime {
     signal.addEventListener('abort', abort, { once: true })
     try {
       signal.throwIfAborted()
-      await Promise.race([startWatch.check(task.wait()), aborted.promise])
+      await Promise.race([confirmStart(() => directory.record(), task.wait()), aborted.promise])
       return task
     } catch (error) {
       await task.remove()
@@ -297,11 +326,13 @@ class DockerRuntime implements Runtime {
       engine,
       container,
       outDir: found.Mounts.find((mount) => mount.Destination === '/out')?.Source ?? '',
+      directory: this.#directories.of(found.Name),
       diskBytes: Number(labels[LABELS.diskBytes]),
-      maxRuntimeMs: Math.max(0, Number(labels[LABELS.maxRuntimeMs]) - ranMs),
+      // How much of `ranMs` it was paused is not known here: its first process knows, and ends it.
+      maxRuntimeMs: Number(labels[LABELS.maxRuntimeMs]),
+      paused: found.State.Paused,
       ranMs,
       attached,
-      startWatch: undefined,
       recovered: true,
     })
   }

@@ -10,6 +10,7 @@ import {
   type Usage,
 } from '@manyhands/core'
 import type Docker from 'dockerode'
+import type { AttemptDirectory } from './attempt-directory.ts'
 import { BoundedOutput } from './bounded-output.ts'
 import { readOomKills } from './cgroup.ts'
 import { DiskMeter } from './disk-meter.ts'
@@ -21,10 +22,12 @@ import { exitFacts, type OwnEnd } from './exit-facts.ts'
 import { watchExit } from './exit-watch.ts'
 import { kernelToldOfOom } from './kernel-log.ts'
 import { OutputDemultiplexer } from './output-demultiplexer.ts'
-import type { StartWatch } from './start-watch.ts'
+import { RunClock } from './run-clock.ts'
 import { UsageMeter } from './usage-meter.ts'
 
 const TIMER_MAX_MS = 2 ** 31 - 1
+/** The container's first process ends it at the limit; we do only if that has not come about. */
+const BACKSTOP_MS = 2000
 /** How long output may trail behind the end; the engine closes the stream itself much earlier. */
 const OUTPUT_TRAIL_MS = 2000
 
@@ -32,15 +35,16 @@ export interface DockerTaskOptions {
   engine: Engine
   container: Docker.Container
   outDir: string
+  /** The container's `/.manyhands` here. */
+  directory: AttemptDirectory | undefined
   diskBytes: number
   /** What is left of the longest run time, ms. */
   maxRuntimeMs: number
+  paused: boolean
   /** How long the container has run already, ms; 0 for a new one. */
   ranMs: number
   /** The attach stream; undefined when the container has ended. */
   attached: NodeJS.ReadableStream | undefined
-  /** Sees the first output, to tell a command that could not be started. */
-  startWatch: StartWatch | undefined
   /** Whether the container was started by another process, which an engine restart may have hit. */
   recovered: boolean
   /** Whether the engine can change a container's limits. */
@@ -63,7 +67,8 @@ export class DockerTask implements RuntimeTask {
   readonly #watch = new AbortController()
   /** Requests of ours that may have ended the container; its end is told after they are answered. */
   readonly #ending = new Set<Promise<unknown>>()
-  #timer: NodeJS.Timeout | undefined
+  readonly #clock: RunClock
+  #retry: NodeJS.Timeout | undefined
   #ownEnd: OwnEnd
   #oom = false
   #ended = false
@@ -74,7 +79,11 @@ export class DockerTask implements RuntimeTask {
     this.#engine = options.engine
     this.#container = options.container
     this.handle = { v: 1, runtime: 'docker', id: options.container.id }
-    this.#disk = new DiskMeter(options.outDir, options.diskBytes)
+    this.#disk = new DiskMeter(options.outDir, options.diskBytes, options.directory?.endFile)
+    this.#clock = new RunClock(options.maxRuntimeMs + BACKSTOP_MS, () =>
+      this.#endQuietly('max-runtime'),
+    )
+    if (!options.paused) this.#clock.resume()
     this.#usage = new UsageMeter(options.engine, options.container, this.#disk, options.ranMs)
     this.#drain(options.attached)
     // A watch that was called off belongs to a closed runtime; its container goes on.
@@ -95,12 +104,14 @@ export class DockerTask implements RuntimeTask {
 
   async pause(): Promise<void> {
     await this.#act('pause', () => this.#container.pause({ abortSignal: this.#engine.deadline() }))
+    this.#clock.pause()
   }
 
   async resume(): Promise<void> {
     await this.#act('resume', () =>
       this.#container.unpause({ abortSignal: this.#engine.deadline() }),
     )
+    if (!this.#ended) this.#clock.resume()
   }
 
   async limit(change: Partial<Pick<Resources, 'cpus' | 'memoryBytes' | 'pids'>>): Promise<void> {
@@ -156,26 +167,19 @@ export class DockerTask implements RuntimeTask {
     this.#released.resolve()
     this.#watch.abort(new ManyhandsError('CLOSED', 'the docker runtime was closed'))
     this.#disk.stop()
-    clearTimeout(this.#timer)
+    this.#stopTimers()
     this.#detach()
   }
 
   async #follow(): Promise<void> {
     this.#disk.watch(() => this.#endQuietly('disk'))
-    if (this.#options.maxRuntimeMs <= TIMER_MAX_MS) {
-      this.#timer = setTimeout(
-        () => this.#endQuietly('max-runtime'),
-        Math.max(0, this.#options.maxRuntimeMs),
-      )
-      this.#timer.unref()
-    }
     const watched = await watchExit(this.#engine, this.#container, {
       lostAfterMs: this.#options.engineLostMs,
       signal: this.#watch.signal,
     })
     this.#ended = true
     this.#disk.stop()
-    clearTimeout(this.#timer)
+    this.#stopTimers()
     this.#usage.end()
     const [restarted] = await Promise.all([
       watched.interrupted || this.#options.recovered ? this.#engineRestarted() : false,
@@ -185,7 +189,7 @@ export class DockerTask implements RuntimeTask {
     if (this.#disk.over) this.#ownEnd ??= 'disk'
     const trail = setTimeout(() => this.#detach(), OUTPUT_TRAIL_MS)
     trail.unref()
-    const exit = exitFacts(watched, this.#ownEnd, restarted)
+    const exit = exitFacts(watched, this.#ownEnd, restarted, this.#options.directory?.record())
     // A failure of the task's own may be a kill that nobody owns up to: the kernel's log is the last witness.
     const unexplained = exit.exitCode !== 0 && exit.reason === 'exited'
     const oom = exit.oom || this.#oom || (unexplained && this.#kernelToldOfOom())
@@ -198,7 +202,6 @@ export class DockerTask implements RuntimeTask {
       return
     }
     const demultiplexer = new OutputDemultiplexer((stream, bytes) => {
-      this.#options.startWatch?.see(stream, bytes)
       this.#output.push(stream, bytes)
     })
     attached.on('data', (bytes: Buffer) => demultiplexer.push(bytes))
@@ -247,9 +250,14 @@ export class DockerTask implements RuntimeTask {
   #endQuietly(reason: 'disk' | 'max-runtime'): void {
     this.#end(reason, 'SIGKILL').catch(() => {
       // The engine is away. Its watcher knows; the timer tries again until one of them is over.
-      this.#timer = setTimeout(() => this.#endQuietly(reason), 1000)
-      this.#timer.unref()
+      this.#retry = setTimeout(() => this.#endQuietly(reason), 1000)
+      this.#retry.unref()
     })
+  }
+
+  #stopTimers(): void {
+    this.#clock.pause()
+    clearTimeout(this.#retry)
   }
 
   /** A change to a running container; it has no meaning, and does nothing, after the end. */
@@ -281,6 +289,7 @@ export class DockerTask implements RuntimeTask {
       }
     }
     this.#detach()
+    await this.#options.directory?.remove()
     this.#options.onRemoved()
   }
 

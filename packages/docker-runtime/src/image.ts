@@ -2,24 +2,22 @@ import { ManyhandsError } from '@manyhands/core'
 import type Docker from 'dockerode'
 import type { Engine } from './engine.ts'
 import { engineError, engineStatus } from './engine-error.ts'
+import { type ImageWishes, wishesOf } from './image-wishes.ts'
 
-/** More declared volumes than this in an image is no honest image; each becomes a mount. */
-const VOLUMES_MAX = 32
 // A reference becomes part of a request path: nothing that could leave its segment gets there.
 const REFERENCE = /^[A-Za-z0-9][A-Za-z0-9._-]*([/:@][A-Za-z0-9._-]+)*$/
 
-/** An image of the engine, pinned. */
-export interface EngineImage {
+/** An image of the engine, pinned, and what of its wishes is kept. */
+export interface EngineImage extends ImageWishes {
   /** `sha256:…`: what containers are created from, so that a tag moved meanwhile changes nothing. */
   id: string
-  /** Paths that the image declares as volumes. */
-  volumes: string[]
 }
 
 /**
  * Finds an image that the engine already has; nothing is ever pulled.
  *
- * @throws IMAGE_INVALID when the reference is none, IMAGE_NOT_FOUND, RUNTIME_UNAVAILABLE
+ * @throws IMAGE_INVALID when the reference is none or the image asks for what no honest one needs,
+ *   IMAGE_NOT_FOUND, RUNTIME_UNAVAILABLE
  */
 export async function resolveImage(engine: Engine, reference: string): Promise<EngineImage> {
   if (reference.length > 512 || reference.includes('..') || !REFERENCE.test(reference)) {
@@ -37,14 +35,7 @@ export async function resolveImage(engine: Engine, reference: string): Promise<E
       throw engineError(error, `image ${reference}`)
     })
   if (!isNamedBy(found, reference)) throw notFound(reference)
-  const volumes = Object.keys(found.Config?.Volumes ?? {})
-  if (volumes.length > VOLUMES_MAX) {
-    throw new ManyhandsError(
-      'IMAGE_INVALID',
-      `image ${reference} declares ${volumes.length} volumes, at most ${VOLUMES_MAX} are taken`,
-    )
-  }
-  return { id: found.Id, volumes }
+  return { id: found.Id, ...wishesOf(found.Config, reference) }
 }
 
 /**

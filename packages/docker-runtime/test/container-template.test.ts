@@ -11,8 +11,8 @@ const MIB = 1024 ** 2
 const workspace: Workspace = { inDir: '/state/a/in', outDir: '/state/a/out' }
 const context: TemplateContext = {
   hostInstance: 'host-1',
-  imageId: 'sha256:abc',
-  imageVolumes: [],
+  image: { id: 'sha256:abc', volumes: [], entrypoint: [], cmd: [], workingDir: '/work' },
+  directory: { path: '/state/d', endFile: '/state/d/end' },
   user: '10001:10001',
 }
 
@@ -47,7 +47,7 @@ const FIXED = {
   CgroupnsMode: 'private',
   OomKillDisable: false,
   OomScoreAdj: 500,
-  Init: true,
+  Init: false,
   Binds: [],
   Devices: [],
   LogConfig: { Type: 'none', Config: {} },
@@ -82,29 +82,43 @@ describe('the container template', () => {
     const mounts = containerTemplate(spec(), workspace, context).HostConfig?.Mounts
     const BindOptions = { Propagation: 'rprivate' }
     expect(mounts).toEqual([
+      { Type: 'bind', Source: '/state/d', Target: '/.manyhands', ReadOnly: true, BindOptions },
+      {
+        Type: 'bind',
+        Source: '/state/d/end',
+        Target: '/.manyhands/end',
+        ReadOnly: false,
+        BindOptions,
+      },
       { Type: 'bind', Source: '/state/a/out', Target: '/out', ReadOnly: false, BindOptions },
       { Type: 'bind', Source: '/state/a/in', Target: '/in', ReadOnly: true, BindOptions },
     ])
   })
 
   it('covers the volumes of an image, but never the places that are ours', () => {
-    const imageVolumes = ['/data', '/data/', '/out', '/in/../in', '/tmp', '/', 'relative']
-    const mounts = containerTemplate(spec(), workspace, { ...context, imageVolumes }).HostConfig
-      ?.Mounts
-    expect(mounts?.slice(2).map((mount) => [mount.Type, mount.Target])).toEqual([
+    const volumes = ['/data', '/data/', '/out', '/in/../in', '/tmp', 'relative']
+    const image = { ...context.image, volumes }
+    const mounts = containerTemplate(spec(), workspace, { ...context, image }).HostConfig?.Mounts
+    expect(mounts?.slice(4).map((mount) => [mount.Type, mount.Target])).toEqual([
       ['tmpfs', '/data'],
       ['tmpfs', '/relative'],
     ])
   })
 
-  it('replaces entry point and Cmd by a command, and only Cmd by args', () => {
-    expect(containerTemplate(spec({ command: ['a', 'b'] }), workspace, context)).toMatchObject({
-      Entrypoint: ['a', 'b'],
-      Cmd: [],
-    })
-    const args = containerTemplate(spec({ command: undefined, args: ['x'] }), workspace, context)
-    expect(args.Cmd).toEqual(['x'])
-    expect(args.Entrypoint).toBe(undefined)
+  it('starts our first process, and it the command or the image’s entry point with args', () => {
+    const image = { ...context.image, entrypoint: ['entry'], cmd: ['cmd'] }
+    const made = (over: Partial<RuntimeSpec>) =>
+      containerTemplate(spec(over), workspace, { ...context, image })
+    const command = made({ command: ['a', 'b'], maxRuntimeMs: 1500.2 })
+    expect(command.Entrypoint).toEqual(['/.manyhands/init', 'run', '1501', '/work', '-', '--'])
+    expect(command.Cmd).toEqual(['a', 'b'])
+    expect(command.WorkingDir).toBe('/')
+    expect(made({ command: undefined, args: ['x'] }).Cmd).toEqual(['entry', 'x'])
+    expect(made({ command: undefined, args: [] }).Cmd).toEqual(['entry', 'cmd'])
+    expect(made({ command: undefined }).Cmd).toEqual(['entry', 'cmd'])
+    expect(() => containerTemplate(spec({ command: undefined }), workspace, context)).toThrow(
+      /neither the job nor its image/,
+    )
   })
 
   it('refuses what no process can be given', () => {
@@ -161,7 +175,8 @@ describe('the container template', () => {
         expect(made.User).toBe('10001:10001')
         expect(made.Image).toBe('sha256:abc')
         expect(made.Labels?.['manyhands.host']).toBe('host-1')
-        expect(made.HostConfig?.Mounts).toHaveLength(2)
+        expect(made.HostConfig?.Mounts).toHaveLength(4)
+        expect(made.Entrypoint?.[0]).toBe('/.manyhands/init')
         expect(made.HostConfig?.Memory).toBe(made.HostConfig?.MemorySwap)
         expect(made.HostConfig?.Memory).toBeGreaterThan(0)
         expect(made.HostConfig?.PidsLimit).toBeGreaterThan(0)

@@ -2,10 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import process from 'node:process'
 import { DEFAULT_RESOURCES, type Resources, type Workspace } from '@manyhands/core'
 import type Docker from 'dockerode'
+import { AttemptDirectory } from '../src/attempt-directory.ts'
 import { containerTemplate } from '../src/container-template.ts'
+import { installInit } from '../src/init/init-program.ts'
 import { OutputDemultiplexer } from '../src/output-demultiplexer.ts'
 import { openWorkspace, sandboxUser } from '../src/workspace-access.ts'
 import { engine } from './engine-for-tests.ts'
@@ -56,6 +59,8 @@ export class RawContainers implements AsyncDisposable {
     await mkdir(workspace.inDir, { recursive: true })
     await writeFile(join(workspace.inDir, 'a'), 'mine')
     await chmod(join(workspace.inDir, 'a'), 0o666)
+    const init = await installInit(this.#root, process.arch === 'x64' ? 'amd64' : process.arch)
+    await directoryOf(workspace).create(init, () => Promise.resolve(false))
     await openWorkspace(workspace, sandboxUser(), { mapped: false })
     return workspace
   }
@@ -84,8 +89,14 @@ export class RawContainers implements AsyncDisposable {
       workspace,
       {
         hostInstance: this.#host,
-        imageId: asked.image,
-        imageVolumes: asked.volumes ?? [],
+        image: {
+          id: asked.image,
+          volumes: asked.volumes ?? [],
+          entrypoint: [],
+          cmd: [],
+          workingDir: '/',
+        },
+        directory: directoryOf(workspace),
         user: `${uid}:${gid}`,
       },
     )
@@ -116,4 +127,8 @@ export class RawContainers implements AsyncDisposable {
     }
     await rm(this.#root, { recursive: true, force: true })
   }
+}
+
+function directoryOf({ outDir }: Workspace): AttemptDirectory {
+  return new AttemptDirectory(join(dirname(outDir), 'manyhands'))
 }

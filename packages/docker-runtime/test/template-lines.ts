@@ -73,6 +73,7 @@ export const LINES_WITHOUT_ATTACK: Record<string, string> = {
   UsernsMode: 'has no effect unless the engine maps users, which this one does not',
   DeviceRequests: 'needs a GPU; container-template.test.ts shows that only granted ids get there',
   Runtime: 'is the owner’s word; absent by default',
+  Init: 'is off, because ours is the entry point; that line is attacked',
 }
 
 export const TEMPLATE_LINES: TemplateLine[] = [
@@ -322,12 +323,13 @@ export const TEMPLATE_LINES: TemplateLine[] = [
     },
   },
   {
-    line: 'Init',
+    line: 'Entrypoint',
     attack: 'fills its processes with dead ones',
     script:
       '( (true & exec sleep 0.1) & ); (sleep 0.4; if grep -q "^State:.Z" /proc/[0-9]*/status 2>/dev/null; then echo BROKEN; else echo HELD; fi) & exec sleep 0.8',
-    loosen: ({ HostConfig }) => {
-      HostConfig.Init = false
+    loosen: (template) => {
+      template.Entrypoint = template.Cmd
+      template.Cmd = []
     },
   },
   {

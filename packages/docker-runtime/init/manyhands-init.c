@@ -1,0 +1,631 @@
+/*
+ * The first process of every container: starts the task's program, passes signals on, reaps orphans,
+ * ends everything when the run time is over, and records how it ended. No host process is needed for
+ * any of that. It also carries bytes between the container's loopback and two sockets of the host.
+ *
+ *   init run MAX_MS WORKDIR SERVICES -- ARGV...   SERVICES: any of e (egress), d (dial), or -
+ *   init dial PORT                                stdin and stdout become a connection to PORT
+ *
+ * Freestanding: no libc, one thread, no allocation but the rest of a write that did not fit. It has
+ * the rights of the task and no others, so nothing here is a boundary; the host's side is.
+ */
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long u64;
+typedef long i64;
+
+/* ---- The kernel, by number: the same calls on both architectures ---- */
+
+#if defined(__x86_64__)
+enum { SYS_read = 0, SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_munmap = 11,
+       SYS_rt_sigprocmask = 14, SYS_ioctl = 16, SYS_pwrite64 = 18, SYS_getpid = 39, SYS_socket = 41,
+       SYS_connect = 42, SYS_shutdown = 48, SYS_bind = 49, SYS_listen = 50, SYS_setsockopt = 54,
+       SYS_getsockopt = 55, SYS_clone = 56, SYS_execve = 59, SYS_wait4 = 61, SYS_kill = 62,
+       SYS_fcntl = 72, SYS_ftruncate = 77, SYS_chdir = 80, SYS_setpgid = 109, SYS_prctl = 157,
+       SYS_clock_gettime = 228, SYS_exit_group = 231, SYS_openat = 257, SYS_ppoll = 271,
+       SYS_accept4 = 288, SYS_signalfd4 = 289, SYS_pipe2 = 293, SYS_close_range = 436 };
+
+static i64 sys(i64 n, i64 a, i64 b, i64 c, i64 d, i64 e, i64 f) {
+  i64 result;
+  register i64 r10 __asm__("r10") = d;
+  register i64 r8 __asm__("r8") = e;
+  register i64 r9 __asm__("r9") = f;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                   : "rcx", "r11", "memory");
+  return result;
+}
+__asm__(".globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %rsp,%rdi\n\tand $-16,%rsp\n\tcall begin\n");
+#elif defined(__aarch64__)
+enum { SYS_fcntl = 25, SYS_ioctl = 29, SYS_ftruncate = 46, SYS_chdir = 49, SYS_openat = 56,
+       SYS_close = 57, SYS_pipe2 = 59, SYS_read = 63, SYS_write = 64, SYS_pwrite64 = 68,
+       SYS_ppoll = 73, SYS_signalfd4 = 74, SYS_exit_group = 94, SYS_clock_gettime = 113,
+       SYS_kill = 129, SYS_rt_sigprocmask = 135, SYS_setpgid = 154, SYS_prctl = 167,
+       SYS_getpid = 172, SYS_socket = 198, SYS_bind = 200, SYS_listen = 201, SYS_connect = 203,
+       SYS_setsockopt = 208, SYS_getsockopt = 209, SYS_shutdown = 210, SYS_munmap = 215,
+       SYS_clone = 220, SYS_execve = 221, SYS_mmap = 222, SYS_accept4 = 242, SYS_wait4 = 260,
+       SYS_close_range = 436 };
+
+static i64 sys(i64 n, i64 a, i64 b, i64 c, i64 d, i64 e, i64 f) {
+  register i64 x8 __asm__("x8") = n;
+  register i64 x0 __asm__("x0") = a;
+  register i64 x1 __asm__("x1") = b;
+  register i64 x2 __asm__("x2") = c;
+  register i64 x3 __asm__("x3") = d;
+  register i64 x4 __asm__("x4") = e;
+  register i64 x5 __asm__("x5") = f;
+  __asm__ volatile("svc 0"
+                   : "+r"(x0)
+                   : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                   : "memory");
+  return x0;
+}
+__asm__(".globl _start\n_start:\n\tmov x29,#0\n\tmov x30,#0\n\tmov x0,sp\n\tb begin\n");
+#else
+#error "no system calls for this architecture"
+#endif
+
+#define CALL(n, a, b, c, d, e, f) \
+  sys((n), (i64)(a), (i64)(b), (i64)(c), (i64)(d), (i64)(e), (i64)(f))
+#define CALL1(n, a) CALL(n, a, 0, 0, 0, 0, 0)
+#define CALL2(n, a, b) CALL(n, a, b, 0, 0, 0, 0)
+#define CALL3(n, a, b, c) CALL(n, a, b, c, 0, 0, 0)
+
+enum { ENOENT = 2, EINTR = 4, EAGAIN = 11, EACCES = 13, ENOTDIR = 20, EINVAL = 22,
+       EINPROGRESS = 115 };
+enum { AT_FDCWD = -100, O_WRONLY = 1, O_NONBLOCK = 04000, O_CLOEXEC = 02000000 };
+enum { AF_UNIX = 1, AF_INET = 2, STREAM = 1 | O_NONBLOCK | O_CLOEXEC, SHUT_WR = 1 };
+enum { POLLIN = 1, POLLOUT = 4, POLLERR = 8, POLLHUP = 16 };
+enum { SIGKILL = 9, SIGPIPE = 13, SIGCHLD = 17, SIGTTIN = 21, SIGTTOU = 22 };
+enum { WNOHANG = 1, PR_SET_DUMPABLE = 4, F_SETFL = 4, TIOCSPGRP = 0x5410 };
+
+struct pollfd { int fd; short events; short revents; };
+struct timespec { i64 sec; i64 nsec; };
+struct sockaddr_un { u16 family; char path[108]; };
+struct sockaddr_in { u16 family; u8 port[2]; u8 address[4]; u8 zero[8]; };
+
+void *memset(void *to, int value, u64 length) {
+  for (u64 i = 0; i < length; i += 1) ((u8 *)to)[i] = (u8)value;
+  return to;
+}
+
+void *memcpy(void *to, const void *from, u64 length) {
+  for (u64 i = 0; i < length; i += 1) ((u8 *)to)[i] = ((const u8 *)from)[i];
+  return to;
+}
+
+static u64 length_of(const char *text) {
+  u64 length = 0;
+  while (text[length] != 0) length += 1;
+  return length;
+}
+
+static int same(const char *a, const char *b) {
+  while (*a != 0 && *a == *b) { a += 1; b += 1; }
+  return *a == *b;
+}
+
+static int contains(const char *text, char wanted) {
+  for (; *text != 0; text += 1) if (*text == wanted) return 1;
+  return 0;
+}
+
+static u64 number_of(const char *text) {
+  u64 value = 0;
+  for (; *text >= '0' && *text <= '9'; text += 1) value = value * 10 + (u64)(*text - '0');
+  return value;
+}
+
+static void leave(int code) {
+  for (;;) CALL1(SYS_exit_group, code);
+}
+
+static i64 now_ms(void) {
+  struct timespec time;
+  CALL2(SYS_clock_gettime, 1 /* monotonic */, &time);
+  return time.sec * 1000 + time.nsec / 1000000;
+}
+
+static void shut(int fd) { CALL1(SYS_close, fd); }
+
+/* ---- The record: one line in a file that the host reads ---- */
+
+static int record_fd = -1;
+static i64 ran_ms;
+
+static u64 put_text(char *to, u64 at, const char *text) {
+  while (*text != 0) to[at++] = *text++;
+  return at;
+}
+
+static u64 put_number(char *to, u64 at, u64 value) {
+  char digits[20];
+  int count = 0;
+  do { digits[count++] = (char)('0' + value % 10); value /= 10; } while (value > 0);
+  while (count > 0) to[at++] = digits[--count];
+  return at;
+}
+
+/* Always the same length, so that one write replaces the line before, whole. */
+static void record(const char *what, const char *field, int value) {
+  enum { LINE = 96 };
+  char line[LINE + 64];
+  u64 at = put_text(line, 0, "{\"v\":1,\"state\":\"");
+  at = put_text(line, at, what);
+  at = put_text(line, at, "\"");
+  if (field != 0) {
+    at = put_text(line, at, ",\"");
+    at = put_text(line, at, field);
+    at = put_text(line, at, "\":");
+    at = put_number(line, at, (u64)value);
+  }
+  at = put_text(line, at, ",\"ms\":");
+  at = put_number(line, at, (u64)ran_ms);
+  at = put_text(line, at, "}");
+  while (at < LINE - 1) line[at++] = ' ';
+  line[at++] = '\n';
+  CALL(SYS_pwrite64, record_fd, line, at, 0, 0, 0);
+  CALL2(SYS_ftruncate, record_fd, at);
+}
+
+/* ---- Connections: bytes both ways, half-closes kept apart, nothing read that cannot be written ---- */
+
+/* The host allows fewer; both sides of each count into the container's 1,024 open files. */
+enum { LINKS = 240, CHUNK = 65536, WAITING = 4 };
+enum { FREE, ASKED, CONNECTING, OPEN };
+
+struct flow {
+  u8 *rest;   /* what a write did not take; nothing is read while there is some */
+  u32 from, to;
+  u8 ended;   /* the source has no more */
+  u8 closed;  /* the target was told so */
+};
+
+/* Side 0 is the host's, side 1 the container's; flow 0 goes from side 0 to side 1. */
+struct link {
+  u8 state;
+  u8 asked;      /* bytes of the port that have come */
+  u8 port[2];
+  int in[2], out[2];
+  struct flow flow[2];
+};
+
+static struct link links[LINKS];
+static int link_count;      /* links beyond this were never used */
+static u8 chunk[CHUNK];
+static int listener = -1;   /* 127.0.0.1:3128 */
+static int presence = -1;   /* tells the host that this process lives; lower than every link's fd */
+static int waiting;         /* links in the state ASKED */
+static int serves_dial;
+
+static struct link *new_link(int state, int host, int inside) {
+  for (int i = 0; i < LINKS; i += 1) {
+    struct link *link = &links[i];
+    if (link->state != FREE) continue;
+    if (i >= link_count) link_count = i + 1;
+    memset(link, 0, sizeof *link);
+    link->state = (u8)state;
+    link->in[0] = link->out[0] = host;
+    link->in[1] = link->out[1] = inside;
+    return link;
+  }
+  return 0;
+}
+
+static int full(void) {
+  if (link_count < LINKS) return 0;
+  for (int i = 0; i < LINKS; i += 1) if (links[i].state == FREE) return 0;
+  return 1;
+}
+
+static void drop(struct link *link) {
+  if (link->state == ASKED) waiting -= 1;
+  for (int side = 0; side < 2; side += 1) {
+    if (link->in[side] >= 0) shut(link->in[side]);
+    if (link->out[side] >= 0 && link->out[side] != link->in[side]) shut(link->out[side]);
+    if (link->flow[side].rest != 0) CALL2(SYS_munmap, link->flow[side].rest, CHUNK);
+  }
+  memset(link, 0, sizeof *link);
+}
+
+static int connect_unix(const char *path) {
+  struct sockaddr_un address;
+  memset(&address, 0, sizeof address);
+  address.family = AF_UNIX;
+  memcpy(address.path, path, length_of(path));
+  int fd = (int)CALL3(SYS_socket, AF_UNIX, STREAM, 0);
+  if (fd < 0) return -1;
+  if (CALL3(SYS_connect, fd, &address, sizeof address) == 0) return fd;
+  shut(fd);
+  return -1;
+}
+
+static struct sockaddr_in loopback(u32 port) {
+  struct sockaddr_in address = { AF_INET, { (u8)(port >> 8), (u8)port }, { 127, 0, 0, 1 }, { 0 } };
+  return address;
+}
+
+static void listen_for_egress(void) {
+  struct sockaddr_in address = loopback(3128);
+  int one = 1;
+  listener = (int)CALL3(SYS_socket, AF_INET, STREAM, 0);
+  CALL(SYS_setsockopt, listener, 1 /* SOL_SOCKET */, 2 /* SO_REUSEADDR */, &one, sizeof one, 0);
+  if (CALL3(SYS_bind, listener, &address, sizeof address) != 0) leave(125);
+  if (CALL2(SYS_listen, listener, 128) != 0) leave(125);
+}
+
+/* A few connections wait at the host, so that a dial costs one message there and one back. */
+static void keep_waiting(void) {
+  if (presence < 0) {
+    presence = connect_unix("/.manyhands/dial.sock");
+    if (presence < 0) return;
+    if (CALL3(SYS_write, presence, "P", 1) != 1) { shut(presence); presence = -1; return; }
+  }
+  while (waiting < WAITING && !full()) {
+    int fd = connect_unix("/.manyhands/dial.sock");
+    if (fd < 0) return;
+    if (CALL3(SYS_write, fd, "W", 1) != 1) { shut(fd); return; }
+    new_link(ASKED, fd, -1);
+    waiting += 1;
+  }
+}
+
+static void begin_local(struct link *link) {
+  struct sockaddr_in address = loopback((u32)link->port[0] << 8 | link->port[1]);
+  int fd = (int)CALL3(SYS_socket, AF_INET, STREAM, 0);
+  i64 result = fd < 0 ? fd : CALL3(SYS_connect, fd, &address, sizeof address);
+  link->in[1] = link->out[1] = fd < 0 ? -1 : fd;
+  if (result == 0 || result == -EINPROGRESS) { link->state = CONNECTING; return; }
+  u8 error = (u8)-result;
+  CALL3(SYS_write, link->out[0], &error, 1);
+  drop(link);
+}
+
+/* One answer byte: 0, or the error number of the connection inside. */
+static void end_local(struct link *link) {
+  int error = 0;
+  u32 size = sizeof error;
+  CALL(SYS_getsockopt, link->in[1], 1 /* SOL_SOCKET */, 4 /* SO_ERROR */, &error, &size, 0);
+  int one = 1;
+  CALL(SYS_setsockopt, link->in[1], 6 /* TCP */, 1 /* NODELAY */, &one, sizeof one, 0);
+  u8 answer = (u8)error;
+  if (CALL3(SYS_write, link->out[0], &answer, 1) != 1 || error != 0) { drop(link); return; }
+  link->state = OPEN;
+}
+
+static void take_port(struct link *link) {
+  i64 got = CALL3(SYS_read, link->in[0], link->port + link->asked, 2 - link->asked);
+  if (got == -EAGAIN || got == -EINTR) return;
+  if (got <= 0) { drop(link); return; }
+  link->asked = (u8)(link->asked + got);
+  if (link->asked < 2) return;
+  waiting -= 1;
+  link->state = CONNECTING;
+  begin_local(link);
+}
+
+static void end_flow(struct link *link, int way) {
+  struct flow *flow = &link->flow[way];
+  flow->ended = flow->closed = 1;
+  flow->from = flow->to = 0;
+}
+
+static void write_rest(struct link *link, int way) {
+  struct flow *flow = &link->flow[way];
+  i64 wrote = CALL3(SYS_write, link->out[!way], flow->rest + flow->from, flow->to - flow->from);
+  if (wrote == -EAGAIN || wrote == -EINTR) return;
+  /* Nobody reads there any more; what comes the other way is still carried. */
+  if (wrote < 0) { end_flow(link, way); return; }
+  flow->from += (u32)wrote;
+  if (flow->from == flow->to) flow->from = flow->to = 0;
+}
+
+/* Returns 0 when the connection was reset under us. */
+static int carry(struct link *link, int way) {
+  struct flow *flow = &link->flow[way];
+  i64 got = CALL3(SYS_read, link->in[way], chunk, CHUNK);
+  if (got == -EAGAIN || got == -EINTR) return 1;
+  if (got < 0) return 0;
+  if (got == 0) { flow->ended = 1; return 1; }
+  i64 wrote = CALL3(SYS_write, link->out[!way], chunk, got);
+  if (wrote == -EAGAIN || wrote == -EINTR) wrote = 0;
+  if (wrote < 0) { end_flow(link, way); return 1; }
+  if (wrote == got) return 1;
+  if (flow->rest == 0) {
+    i64 memory = CALL(SYS_mmap, 0, CHUNK, 3 /* read, write */, 0x22 /* private, anonymous */, -1, 0);
+    if (memory < 0) return 0;
+    flow->rest = (u8 *)memory;
+  }
+  flow->from = 0;
+  flow->to = (u32)(got - wrote);
+  memcpy(flow->rest, chunk + wrote, flow->to);
+  return 1;
+}
+
+static struct pollfd polled[LINKS * 2 + 8];
+static u8 polled_side[LINKS * 2 + 8];
+static u16 polled_link[LINKS * 2 + 8];
+
+static int add(int count, int fd, int events, int link, int side) {
+  polled[count].fd = fd;
+  polled[count].events = (short)events;
+  polled[count].revents = 0;
+  polled_link[count] = (u16)link;
+  polled_side[count] = (u8)side;
+  return count + 1;
+}
+
+static int wants_read(struct link *link, int side) {
+  struct flow *flow = &link->flow[side];
+  return !flow->ended && flow->to == 0;
+}
+
+static int wants_write(struct link *link, int side) { return link->flow[!side].to > 0; }
+
+static int add_links(int count) {
+  for (int i = 0; i < link_count; i += 1) {
+    struct link *link = &links[i];
+    if (link->state == ASKED) count = add(count, link->in[0], POLLIN, i, 0);
+    if (link->state == CONNECTING) count = add(count, link->in[1], POLLOUT, i, 1);
+    if (link->state != OPEN) continue;
+    for (int side = 0; side < 2; side += 1) {
+      int read = wants_read(link, side) ? POLLIN : 0;
+      int write = wants_write(link, side) ? POLLOUT : 0;
+      if (link->in[side] != link->out[side]) {
+        if (read) count = add(count, link->in[side], read, i, side);
+        if (write) count = add(count, link->out[side], write, i, side);
+      } else if (read || write || link->flow[side].ended) {
+        /* With nothing wanted, the poll tells when a side that has ended has gone altogether. A side
+           that we do not read for now is left out: it would answer at once, again and again. */
+        count = add(count, link->in[side], read | write, i, side);
+      }
+    }
+  }
+  return count;
+}
+
+static void serve(struct link *link, int side, int events) {
+  if (link->state == ASKED) { take_port(link); return; }
+  if (link->state == CONNECTING) { end_local(link); return; }
+  if (link->state != OPEN) return;
+  if (wants_write(link, side) && (events & (POLLOUT | POLLHUP | POLLERR))) write_rest(link, !side);
+  else if (wants_read(link, side)) {
+    if ((events & (POLLIN | POLLHUP | POLLERR)) && !carry(link, side)) { drop(link); return; }
+  } else if ((events & (POLLHUP | POLLERR)) && link->flow[side].ended) {
+    drop(link);
+    return;
+  }
+  for (int way = 0; way < 2; way += 1) {
+    struct flow *flow = &link->flow[way];
+    if (!flow->ended || flow->closed || flow->to > 0) continue;
+    flow->closed = 1;
+    if (link->in[!way] == link->out[!way]) CALL2(SYS_shutdown, link->out[!way], SHUT_WR);
+    else { shut(link->out[!way]); link->out[!way] = -1; }
+  }
+  if (link->flow[0].closed && link->flow[1].closed) drop(link);
+}
+
+static void accept_egress(void) {
+  while (!full()) {
+    int inside = (int)CALL(SYS_accept4, listener, 0, 0, O_NONBLOCK | O_CLOEXEC, 0, 0);
+    if (inside < 0) return;
+    int host = connect_unix("/.manyhands/egress.sock");
+    /* The host's process is away: its clients are refused, and may try again. */
+    if (host < 0) { shut(inside); continue; }
+    new_link(OPEN, host, inside);
+  }
+}
+
+/* ---- The task's program ---- */
+
+static const char *variable(char **environment, const char *name) {
+  u64 length = length_of(name);
+  for (; *environment != 0; environment += 1) {
+    const char *entry = *environment;
+    u64 i = 0;
+    while (i < length && entry[i] == name[i]) i += 1;
+    if (i == length && entry[i] == '=') return entry + length + 1;
+  }
+  return 0;
+}
+
+/* As execvp, without its resort to a shell. Returns the error number. */
+static int execute(char **argv, char **environment) {
+  static char path[4096];
+  if (contains(argv[0], '/')) return (int)-CALL3(SYS_execve, argv[0], argv, environment);
+  if (argv[0][0] == 0) return ENOENT;
+  const char *list = variable(environment, "PATH");
+  if (list == 0) list = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  int error = ENOENT;
+  u64 name = length_of(argv[0]);
+  for (;;) {
+    u64 length = 0;
+    while (list[length] != 0 && list[length] != ':') length += 1;
+    if (length + name + 2 <= sizeof path) {
+      memcpy(path, list, length);
+      u64 at = length;
+      if (length > 0) path[at++] = '/';
+      memcpy(path + at, argv[0], name + 1);
+      int failed = (int)-CALL3(SYS_execve, path, argv, environment);
+      if (failed == EACCES) error = EACCES;
+      else if (failed != ENOENT && failed != ENOTDIR) return failed;
+    }
+    if (list[length] == 0) return error;
+    list += length + 1;
+  }
+}
+
+static void fail_to_start(int error) {
+  record("cannot-start", "error", error);
+  leave(error == ENOENT || error == ENOTDIR ? 127 : 126);
+}
+
+static int start(const char *directory, char **argv, char **environment) {
+  int report[2];
+  if (CALL2(SYS_pipe2, report, O_CLOEXEC) != 0) fail_to_start(EAGAIN);
+  i64 child = CALL1(SYS_clone, SIGCHLD);
+  if (child < 0) fail_to_start((int)-child);
+  if (child == 0) {
+    /* In the foreground of a terminal, when there is one. */
+    CALL2(SYS_setpgid, 0, 0);
+    int self = (int)CALL1(SYS_getpid, 0);
+    CALL3(SYS_ioctl, 0, TIOCSPGRP, &self);
+    int error = (int)-CALL1(SYS_chdir, directory);
+    u64 none = 0;
+    CALL(SYS_rt_sigprocmask, 2 /* set */, &none, 0, sizeof none, 0, 0);
+    if (error == 0) error = execute(argv, environment);
+    CALL3(SYS_write, report[1], &error, sizeof error);
+    leave(127);
+  }
+  shut(report[1]);
+  int error = 0;
+  i64 got;
+  do got = CALL3(SYS_read, report[0], &error, sizeof error); while (got == -EINTR);
+  shut(report[0]);
+  if (got == sizeof error) fail_to_start(error);
+  return (int)child;
+}
+
+/* ---- The life of the container ---- */
+
+/* How the program ended, as wait tells it; -1 while it runs. */
+static int reap(int child) {
+  int status = 0, end = -1;
+  for (;;) {
+    i64 pid = CALL(SYS_wait4, -1, &status, WNOHANG, 0, 0, 0);
+    if (pid <= 0) return end;
+    if (pid == child) end = status;
+  }
+}
+
+static int pass_signals(int signals, int child) {
+  u8 info[128];
+  int end = -1;
+  while (CALL3(SYS_read, signals, info, sizeof info) == sizeof info) {
+    u32 signal = *(u32 *)info;
+    if (signal == SIGCHLD) {
+      int status = reap(child);
+      if (status >= 0) end = status;
+    } else if (signal != SIGPIPE && signal != SIGTTIN && signal != SIGTTOU && end < 0) {
+      CALL2(SYS_kill, child, signal);
+    }
+  }
+  return end;
+}
+
+static void wait_for_events(int count, i64 timeout_ms) {
+  struct timespec timeout = { timeout_ms / 1000, (timeout_ms % 1000) * 1000000 };
+  CALL(SYS_ppoll, polled, count, &timeout, 0, 8, 0);
+}
+
+static void serve_links(int from, int count) {
+  for (int i = from; i < count; i += 1) {
+    if (polled[i].revents != 0) serve(&links[polled_link[i]], polled_side[i], polled[i].revents);
+  }
+}
+
+static int any_open(void) {
+  for (int i = 0; i < link_count; i += 1) if (links[i].state == OPEN) return 1;
+  return 0;
+}
+
+/* The program has gone; what it said last is still on its way through us. */
+static void drain(void) {
+  i64 until = now_ms() + 500;
+  while (any_open() && now_ms() < until) {
+    int count = add_links(0);
+    wait_for_events(count, 50);
+    serve_links(0, count);
+  }
+}
+
+static void finish(int status) {
+  int signal = status & 0x7f, code = status >> 8 & 0xff;
+  if (signal == 0) record("exited", "code", code);
+  else record("exited", "signal", signal);
+  drain();
+  leave(signal == 0 ? code : 128 + signal);
+}
+
+static void run(i64 max_ms, int child, int signals) {
+  i64 last = now_ms();
+  for (;;) {
+    i64 left = max_ms - ran_ms;
+    i64 timeout = left < 1000 ? (left < 0 ? 0 : left) : 1000;
+    if (serves_dial) {
+      if (presence < 0 || waiting < WAITING) keep_waiting();
+      if (presence < 0 && timeout > 200) timeout = 200;
+    }
+    int count = add(0, signals, POLLIN, 0, 0);
+    int listens = listener >= 0 && !full();
+    if (listens) count = add(count, listener, POLLIN, 0, 0);
+    int present = presence >= 0;
+    if (present) count = add(count, presence, POLLIN, 0, 0);
+    int first = count;
+    count = add_links(count);
+    wait_for_events(count, timeout);
+    /* A step much longer than what we waited for is a time in which we were frozen. */
+    i64 now = now_ms(), step = now - last;
+    ran_ms += step > timeout + 1000 ? timeout + 1000 : step;
+    last = now;
+    if (polled[0].revents != 0) {
+      int status = pass_signals(signals, child);
+      if (status >= 0) finish(status);
+    }
+    if (ran_ms >= max_ms) {
+      record("max-runtime", 0, 0);
+      /* Only in a container of its own; elsewhere that would be everything. */
+      if (CALL1(SYS_getpid, 0) == 1) CALL2(SYS_kill, -1, SIGKILL);
+      CALL2(SYS_kill, child, SIGKILL);
+      leave(128 + SIGKILL);
+    }
+    /* The host says nothing there: it has gone, and comes back with another listener. */
+    if (present && polled[first - 1].revents != 0) { shut(presence); presence = -1; }
+    serve_links(first, count);
+    if (listens && polled[1].revents != 0) accept_egress();
+  }
+}
+
+static void dial(u32 port) {
+  struct link *link = new_link(OPEN, -1, -1);
+  link->in[0] = 0;
+  link->out[0] = 1;
+  link->port[0] = (u8)(port >> 8);
+  link->port[1] = (u8)port;
+  CALL3(SYS_fcntl, 0, F_SETFL, O_NONBLOCK);
+  CALL3(SYS_fcntl, 1, F_SETFL, O_NONBLOCK);
+  begin_local(link);
+  while (link->state != FREE) {
+    int count = add_links(0);
+    wait_for_events(count, 1000);
+    serve_links(0, count);
+  }
+  leave(0);
+}
+
+/* Not const: the parameters of a first process are what the kernel put on its stack. */
+__attribute__((used)) static void begin(i64 *stack) {
+  int argc = (int)stack[0];
+  char **argv = (char **)(stack + 1);
+  char **environment = argv + argc + 1;
+  /* What an engine may have left open to us reaches nobody. */
+  if (CALL3(SYS_close_range, 3, ~0U, 0) != 0) for (int fd = 3; fd < 1024; fd += 1) shut(fd);
+  /* The task has our user id, and must neither trace us nor take our descriptors. */
+  CALL2(SYS_prctl, PR_SET_DUMPABLE, 0);
+  u64 all = ~0UL;
+  CALL(SYS_rt_sigprocmask, 2 /* set */, &all, 0, sizeof all, 0, 0);
+  if (argc == 3 && same(argv[1], "dial")) dial((u32)number_of(argv[2]));
+  if (argc < 7 || !same(argv[1], "run") || !same(argv[5], "--")) leave(125);
+  int signals = (int)CALL(SYS_signalfd4, -1, &all, sizeof all, O_NONBLOCK | O_CLOEXEC, 0, 0);
+  record_fd = (int)CALL(SYS_openat, AT_FDCWD, "/.manyhands/end", O_WRONLY | O_CLOEXEC, 0, 0, 0);
+  if (signals < 0) leave(125);
+  serves_dial = contains(argv[4], 'd');
+  if (serves_dial) keep_waiting();
+  if (contains(argv[4], 'e')) listen_for_egress();
+  int child = start(argv[3], argv + 6, environment);
+  record("started", 0, 0);
+  run((i64)number_of(argv[2]), child, signals);
+}

@@ -1,0 +1,93 @@
+import { chmod, copyFile, link, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type EndRecord, readEndRecord } from './init/end-record.ts'
+
+/** Of the container's name: the hash of host instance and attempt. */
+const NAME = /^\/?manyhands-([0-9a-f]{24})-/
+
+/**
+ * The host's side of `/.manyhands` in a container: its first process, the file for how it ended, and
+ * the sockets between the two. The container sees it read-only, but for the one file.
+ */
+export class AttemptDirectory {
+  readonly path: string
+
+  constructor(path: string) {
+    this.path = path
+  }
+
+  /** What the container's first process writes to; mounted over itself, writable. */
+  get endFile(): string {
+    return join(this.path, 'end')
+  }
+
+  /**
+   * Makes it afresh, unless it belongs to a container: nothing of an earlier try is believed.
+   *
+   * @returns whether it was made
+   */
+  async create(initProgram: string, hasContainer: () => Promise<boolean>): Promise<boolean> {
+    const made = await mkdir(this.path, { mode: 0o755 }).then(
+      () => true,
+      () => false,
+    )
+    if (!made) {
+      if (await hasContainer()) return false
+      await this.remove()
+      await mkdir(this.path, { mode: 0o755 })
+    }
+    await chmod(this.path, 0o755)
+    const init = join(this.path, 'init')
+    await link(initProgram, init).catch(() => copyFile(initProgram, init))
+    await writeFile(this.endFile, '', { flag: 'wx' })
+    // The directory above is the host's alone; in a container it may be reached by a mapped user id.
+    await chmod(this.endFile, 0o666)
+    return true
+  }
+
+  record(): EndRecord | undefined {
+    return readEndRecord(this.endFile)
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.path, { recursive: true, force: true })
+  }
+}
+
+/** All attempts' directories of one runtime, by the containers' names. */
+export class AttemptDirectories {
+  readonly #root: string
+  /** Hashes that this process has to do with; undefined once the others were swept. */
+  #known: Set<string> | undefined = new Set()
+
+  constructor(stateDir: string) {
+    this.#root = join(stateDir, 'containers')
+  }
+
+  /** Undefined for a name that no container of ours has. */
+  of(containerName: string): AttemptDirectory | undefined {
+    const hash = NAME.exec(containerName)?.[1]
+    if (hash === undefined) return undefined
+    this.#known?.add(hash)
+    return new AttemptDirectory(join(this.#root, hash))
+  }
+
+  /** Keeps other users of this computer out of all of them. */
+  async open(): Promise<void> {
+    await mkdir(this.#root, { recursive: true, mode: 0o700 })
+  }
+
+  /** Once: removes those whose containers are gone, which an earlier process left. */
+  async sweep(containerNames: string[]): Promise<void> {
+    const known = this.#known
+    if (known === undefined) return
+    const named = new Set(containerNames.map((name) => NAME.exec(name)?.[1]))
+    const present = await readdir(this.#root).catch(() => [])
+    for (const hash of present) {
+      // Looked up now: a start may have begun while we read.
+      if (named.has(hash) || known.has(hash)) continue
+      await rm(join(this.#root, hash), { recursive: true, force: true }).catch(() => {})
+    }
+    this.#known = undefined
+  }
+}
