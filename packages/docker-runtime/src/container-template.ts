@@ -21,6 +21,8 @@ export interface TemplateContext {
   image: EngineImage
   /** The host's directory that is the container's `/.manyhands`, with the file for its end. */
   directory: { path: string; endFile: string }
+  /** Threads of the OCI runtime itself that count into the container's processes; default none. */
+  runtimeThreads?: number
   /** `uid:gid`, never root. */
   user: string
   /** The OCI runtime by the engine's name for it; undefined for the engine's default. */
@@ -106,7 +108,7 @@ export function containerTemplate(
       UsernsMode: '',
       IpcMode: 'private',
       CgroupnsMode: 'private',
-      PidsLimit: Math.max(2, Math.floor(spec.resources.pids)),
+      PidsLimit: Math.max(2, Math.floor(spec.resources.pids)) + (context.runtimeThreads ?? 0),
       Memory: memory,
       MemorySwap: memory,
       NanoCpus: Math.max(10_000_000, Math.round(spec.resources.cpus * 1e9)),

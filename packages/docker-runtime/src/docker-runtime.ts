@@ -27,6 +27,8 @@ import { openWorkspace, sandboxUser } from './workspace-access.ts'
 
 const FINGERPRINT_TIMEOUT_MS = 3000
 const ENGINE_LOST_MS = 120_000
+/** gVisor's kernel is a process in the container's control group; without threads it dies, with code 2. */
+const GVISOR_THREADS = 128
 /** Podman otherwise asks for 2^20, which a service that is not wholly privileged may not grant. */
 const PODMAN_USER_PROCESSES = 16_384
 
@@ -139,7 +141,7 @@ class DockerRuntime implements Runtime {
     const engine = await this.#finder.find()
     const info = this.#info ?? (await this.#ask(engine))
     if (info instanceof ManyhandsError) throw info
-    const { ociRuntime } = chooseIsolation(info, this.#options.isolation)
+    const { ociRuntime, level } = chooseIsolation(info, this.#options.isolation)
     const name = containerName(hostInstance, spec.attemptId)
     const directory = this.#directories.of(name)!
     const image = await resolveImage(engine, spec.image)
@@ -150,6 +152,7 @@ class DockerRuntime implements Runtime {
       directory,
       user: `${this.#user.uid}:${this.#user.gid}`,
       ociRuntime,
+      runtimeThreads: level === 'gvisor' ? GVISOR_THREADS : 0,
       userProcesses: engineKind(info) === 'podman' ? PODMAN_USER_PROCESSES : undefined,
     })
     await openWorkspace(workspace, this.#user, { mapped: mapsUsers(info) })
