@@ -65,6 +65,8 @@ export const LIMITS = {
   attemptsPerClient: 4096,
   /** Jobs of one client that a host tells about at once. */
   jobsPerClient: 256,
+  /** Clients that the owner of a host blocks one by one. */
+  blockedClients: 65_536,
   /** Times a task is sent out before it is given up, whoever's fault the ends were. */
   dispatchesPerTask: 20,
   /** Distinct host deaths after which a task counts as poison. */

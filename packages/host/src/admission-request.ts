@@ -1,4 +1,4 @@
-import type { GpuNeed, Resources } from '@manyhands/core'
+import type { AttemptSpec, GpuNeed, Resources } from '@manyhands/core'
 
 /** What a client asks for, as rules see it. */
 export interface AdmissionRequest {
@@ -16,10 +16,17 @@ export interface AdmissionRequest {
 
 /** What one rule says of a request. */
 export interface RuleVerdict {
+  /** The setting that decides: `clients`, `quotas.attempts`, `hours` … */
   rule: string
   allowed: boolean
-  /** In words, for the owner and the client. */
+  /** In words and numbers, for the owner and the client; also when it is allowed. */
   detail: string
   /** Whether the same request may be allowed later without a change of policy. */
   temporary: boolean
+}
+
+/** What an attempt's spec asks for. */
+export function requestOf(client: string, spec: AttemptSpec): AdmissionRequest {
+  const { runtime, image, resources, timeoutMs, networkProfile, gpu } = spec
+  return { client, runtime, image, resources, timeoutMs, networkProfile, gpu }
 }

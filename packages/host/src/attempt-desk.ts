@@ -1,6 +1,5 @@
 import { LIMITS, type Logger, type Network, PROTOCOLS } from '@manyhands/core'
 import type { AdmissionLedger } from './admission-ledger.ts'
-import type { AdmissionState } from './admission-rules.ts'
 import type { Attempt, EndIntent } from './attempt.ts'
 import { AttemptOffers } from './attempt-offers.ts'
 import type { AttemptRegistry } from './attempt-registry.ts'
@@ -8,6 +7,7 @@ import type { AttemptRunner } from './attempt-runner.ts'
 import type { ClientRelations } from './client-relations.ts'
 import type { HostJournal } from './host-journal.ts'
 import type { OfferBoard } from './offer-board.ts'
+import type { AdmissionState } from './rules/rule.ts'
 import type { UsageLedger } from './usage-ledger.ts'
 
 export interface AttemptDeskOptions {

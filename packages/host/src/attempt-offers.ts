@@ -8,11 +8,13 @@ import {
   type WireAttempt,
 } from '@manyhands/core'
 import type { AdmissionLedger } from './admission-ledger.ts'
-import type { AdmissionRequest, RuleVerdict } from './admission-request.ts'
-import { type AdmissionState, askOwner, firstRefusal, refusalError } from './admission-rules.ts'
+import { type RuleVerdict, requestOf } from './admission-request.ts'
+import { firstRefusal, refusalError } from './admission-rules.ts'
+import { askOwner } from './ask-owner.ts'
 import { Attempt } from './attempt.ts'
 import type { AttemptRegistry } from './attempt-registry.ts'
 import type { HostJournal } from './host-journal.ts'
+import type { AdmissionState } from './rules/rule.ts'
 
 export interface AttemptOffersOptions {
   attempts: AttemptRegistry
@@ -105,11 +107,6 @@ export class AttemptOffers {
       return { id: attempt.id, accepted: true }
     })
   }
-}
-
-function requestOf(client: string, spec: AttemptSpec): AdmissionRequest {
-  const { runtime, image, resources, timeoutMs, networkProfile } = spec
-  return { client, runtime, image, resources, timeoutMs, networkProfile }
 }
 
 /** The job's spec with what one attempt says differently. */

@@ -18,7 +18,7 @@ export interface StagedWorkspace {
 export interface AttemptStagingOptions {
   workDir: string
   /** Most bytes of inputs that are taken for one artifact. */
-  maxInputBytes: number
+  maxInputBytes(): number
   inputs: InputStage
   /** Bytes of inputs came for an attempt. */
   received(attempt: Attempt, bytes: number): void
@@ -47,7 +47,7 @@ export class AttemptStaging {
     const { inputs, maxInputBytes, received } = this.#options
     const source: StageSource = {
       peer: attempt.client,
-      maxBytes: maxInputBytes,
+      maxBytes: maxInputBytes(),
       signal: attempt.ending.signal,
       onReceived: (bytes) => received(attempt, bytes),
     }

@@ -9,19 +9,22 @@ import {
   parseDuration,
 } from '@manyhands/core'
 import { AdmissionLedger, resolveShare } from './admission-ledger.ts'
-import { type AdmissionState, maxRuntimeMs } from './admission-rules.ts'
+import { admissionState } from './admission-state.ts'
 import { AttemptControl } from './attempt-control.ts'
 import { AttemptDesk } from './attempt-desk.ts'
 import { AttemptRegistry } from './attempt-registry.ts'
 import { AttemptRunner } from './attempt-runner.ts'
 import { AttemptSealer } from './attempt-sealer.ts'
 import { AttemptStaging } from './attempt-staging.ts'
+import { BlockList } from './block-list.ts'
 import { ClientRelations } from './client-relations.ts'
 import type { Host, HostOptions } from './host.ts'
 import { openHostJournal } from './host-journal.ts'
 import { checkHostOptions } from './host-options.ts'
 import { InputStage } from './input-stage.ts'
 import { OfferBoard } from './offer-board.ts'
+import { PolicyBook } from './policy-book.ts'
+import { PolicyEnforcer } from './policy-enforcer.ts'
 import { recoverAttempts } from './recover-attempts.ts'
 import type { HostRuntime } from './runtime-recovery.ts'
 import { SandboxEnder } from './sandbox-ender.ts'
@@ -34,6 +37,9 @@ const DEFAULT_LISTEN = ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws']
 /** How often runtimes are looked at again and old ends are let go, ms. */
 const HOUSEKEEPING_MS = 15_000
 
+/** How often rules are held against what runs, ms. */
+const WATCH_MS = 1_000
+
 const SILENT: Logger = { debug: () => {}, warn: () => {} }
 
 /**
@@ -44,7 +50,8 @@ const SILENT: Logger = { debug: () => {}, warn: () => {} }
 export async function createHost(options: HostOptions): Promise<Host> {
   checkHostOptions(options)
   const logger = options.logger ?? SILENT
-  const policy = options.policy ?? {}
+  const { share, schedule } = options
+  const policy = new PolicyBook({ share, policy: options.policy, schedule })
   await using opening = new AsyncDisposableStack()
   const state = await openStateDirectory(options.state)
   opening.defer(() => state.close())
@@ -80,17 +87,22 @@ export async function createHost(options: HostOptions): Promise<Host> {
   opening.defer(() => network.close())
 
   const attempts = new AttemptRegistry()
-  const ledger = new AdmissionLedger(resolveShare(options.share))
-  const blocked = new Set<string>()
+  const ledger = new AdmissionLedger(resolveShare(share))
+  const usage = new UsageLedger(journal.usage, logger)
+  opening.defer(() => usage.close())
+  const blocks = new BlockList(network, journal.blocks)
+  await blocks.restore()
   let draining = false
-  const admission: AdmissionState = {
+  const admission = admissionState({
     ledger,
     policy,
-    blocked,
+    blocked: blocks.clients,
     runtimes,
+    attempts,
     draining: () => draining,
-    live: () => attempts.liveCount,
-  }
+    lastDayOf: (client) => usage.lastDay(client),
+    schedule: () => [],
+  })
   const board = new OfferBoard({
     network,
     ledger,
@@ -101,9 +113,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   })
   opening.defer(async () => board.close())
 
-  const usage = new UsageLedger(journal.usage, logger)
-  opening.defer(() => usage.close())
-  const inputs = new InputStage(inputsDir, store, network, Math.floor(ledger.share.diskBytes / 2))
+  const inputs = new InputStage(inputsDir, store, network, () => ledger.share.diskBytes / 2)
   const events = new EventTarget()
   const changed = (attempt: { describe(): unknown }) => {
     events.dispatchEvent(new CustomEvent('attempt', { detail: attempt.describe() }))
@@ -144,18 +154,18 @@ export async function createHost(options: HostOptions): Promise<Host> {
     (attempt, sample) => {
       usage.measured(attempt)
       desk.measured(attempt)
-      applyUsageRule({ policy: admission.policy, control, logger }, attempt, sample)
+      applyUsageRule({ policy: policy.rules, control, logger }, attempt, sample)
     },
   )
   const sandboxes = new SandboxEnder(logger)
   const runner = new AttemptRunner({
     instance: journal.instance,
-    maxRuntimeMs: () => maxRuntimeMs(admission.policy),
+    maxRuntimeMs: () => policy.maxRuntimeMs,
     runtimes,
     store,
     staging: new AttemptStaging({
       workDir,
-      maxInputBytes: ledger.share.diskBytes,
+      maxInputBytes: () => ledger.share.diskBytes,
       inputs,
       received: (attempt, bytes) => usage.received(attempt, bytes),
     }),
@@ -204,6 +214,15 @@ export async function createHost(options: HostOptions): Promise<Host> {
     void keepHouse().catch((cause) => logger.warn('housekeeping failed', { cause: String(cause) }))
   }, HOUSEKEEPING_MS)
   housekeeping.unref()
+  const enforcer = new PolicyEnforcer({
+    state: admission,
+    live: () => attempts.live(),
+    end: (unwanted, intent) => desk.end(unwanted, intent),
+  })
+  const watch = setInterval(() => {
+    void enforcer.tick().catch((cause) => logger.warn('a rule failed', { cause: String(cause) }))
+  }, WATCH_MS)
+  watch.unref()
   async function keepHouse() {
     await desk.expire(holdMs)
     await sandboxes.removeLeftovers()
@@ -228,17 +247,17 @@ export async function createHost(options: HostOptions): Promise<Host> {
     control,
     usage,
     admission,
+    policy,
+    enforcer,
+    blocks,
     setDraining: () => {
       draining = true
       board.changed({ now: true })
     },
-    block: (peer) => {
-      blocked.add(peer)
-      return network.block(peer)
-    },
     close: async () => {
       clearInterval(housekeeping)
       closing.abort()
+      clearInterval(watch)
       meter.close()
       relations.close()
       await resources.disposeAsync()

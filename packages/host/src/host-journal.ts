@@ -12,6 +12,7 @@ import {
   type RuntimeHandle,
 } from '@manyhands/core'
 import type { EndIntent, PauseHolder } from './attempt.ts'
+import { BLOCKS_SCHEMA, type BlockJournal, SqliteBlockJournal } from './block-list.ts'
 import { SqliteUsageJournal, USAGE_SCHEMA, type UsageJournal } from './usage-journal.ts'
 
 /** An attempt as the journal has it. */
@@ -43,6 +44,7 @@ export type AttemptState = Pick<JournaledAttempt, 'id' | 'limits' | 'gpuIds' | '
 export interface HostJournal {
   instance: string
   readonly usage: UsageJournal
+  readonly blocks: BlockJournal
   attempts(): JournaledAttempt[]
   reserve(attempts: JournaledAttempt[]): Promise<void>
   started(id: string, handle: RuntimeHandle): Promise<void>
@@ -64,6 +66,7 @@ const SCHEMA = `
     intent TEXT
   ) STRICT;
   ${USAGE_SCHEMA}
+  ${BLOCKS_SCHEMA}
 `
 
 /** Opens the journal in a file, or in memory. @throws STATE_LOCKED, STATE_CORRUPT */
@@ -83,12 +86,14 @@ export function openHostJournal(path: string | undefined, newInstance: () => str
 class SqliteHostJournal implements HostJournal {
   readonly instance: string
   readonly usage: UsageJournal
+  readonly blocks: BlockJournal
   readonly #database: JournalDatabase
 
   constructor(database: JournalDatabase, instance: string, since: string) {
     this.#database = database
     this.instance = instance
     this.usage = new SqliteUsageJournal(database, since)
+    this.blocks = new SqliteBlockJournal(database)
   }
 
   attempts(): JournaledAttempt[] {

@@ -47,14 +47,14 @@ export class InputStage {
   readonly #dir: string
   readonly #store: ArtifactStore
   readonly #network: Network
-  readonly #keepBytes: number
+  readonly #keepBytes: () => number
   readonly #stages = new Map<string, Stage>()
   readonly #transfers = new Map<string, Transfer>()
   /** Artifacts held for later, by root, least recently used first, with their sizes. */
   readonly #kept = new Map<string, number>()
 
   /** @param keepBytes - how much is kept in the store for later jobs */
-  constructor(dir: string, store: ArtifactStore, network: Network, keepBytes: number) {
+  constructor(dir: string, store: ArtifactStore, network: Network, keepBytes: () => number) {
     this.#dir = dir
     this.#store = store
     this.#network = network
@@ -149,7 +149,7 @@ export class InputStage {
     let total = 0
     for (const size of this.#kept.values()) total += size
     for (const [root, size] of this.#kept) {
-      if (total <= this.#keepBytes) return
+      if (total <= this.#keepBytes()) return
       this.#kept.delete(root)
       total -= size
       await this.#store.release(root, HOLDER)

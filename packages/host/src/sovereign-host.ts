@@ -4,18 +4,23 @@ import {
   ManyhandsError,
   type Network,
   type Offer,
-  parseDuration,
 } from '@manyhands/core'
+import { resolveShare } from './admission-ledger.ts'
 import type { AdmissionRequest, RuleVerdict } from './admission-request.ts'
-import { type AdmissionState, explainRequest } from './admission-rules.ts'
+import { explainRequest } from './admission-rules.ts'
 import type { Attempt, EndIntent } from './attempt.ts'
 import type { AttemptControl } from './attempt-control.ts'
 import type { AttemptDesk } from './attempt-desk.ts'
 import type { AttemptRegistry } from './attempt-registry.ts'
+import type { BlockList } from './block-list.ts'
 import type { ClientRelations } from './client-relations.ts'
+import { DrainDeadline } from './drain.ts'
 import type { DrainReport, Host, HostAttempt } from './host.ts'
 import type { OfferBoard } from './offer-board.ts'
 import type { HostPolicy } from './policy.ts'
+import type { PolicyBook } from './policy-book.ts'
+import type { PolicyEnforcer } from './policy-enforcer.ts'
+import type { AdmissionState } from './rules/rule.ts'
 import type { UsageLedger } from './usage-ledger.ts'
 import type { UsageMeter } from './usage-meter.ts'
 import type { UsageSample, UsageTotals } from './usage-totals.ts'
@@ -36,8 +41,10 @@ export interface SovereignHostParts {
   control: AttemptControl
   usage: UsageLedger
   admission: AdmissionState
+  policy: PolicyBook
+  enforcer: PolicyEnforcer
+  blocks: BlockList
   setDraining(): void
-  block(peer: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -45,11 +52,15 @@ export interface SovereignHostParts {
 export class SovereignHost extends EventTarget implements Host {
   readonly #parts: SovereignHostParts
   #closing: Promise<void> | undefined
+  readonly #drainDeadline: DrainDeadline
   #draining: Promise<DrainReport> | undefined
 
   constructor(parts: SovereignHostParts) {
     super()
     this.#parts = parts
+    this.#drainDeadline = new DrainDeadline((reason) => {
+      void parts.desk.end(parts.attempts.live(), evicted(reason))
+    })
     parts.events.addEventListener('attempt', (event) => {
       this.dispatchEvent(new CustomEvent('attempt', { detail: (event as CustomEvent).detail }))
     })
@@ -107,11 +118,18 @@ export class SovereignHost extends EventTarget implements Host {
   }
 
   get policy(): HostPolicy {
-    throw new ManyhandsError('UNSUPPORTED', 'policy')
+    return this.#parts.policy.document
   }
 
-  setPolicy(_change: HostPolicy): Promise<void> {
-    throw new ManyhandsError('UNSUPPORTED', 'setPolicy')
+  async setPolicy(change: HostPolicy): Promise<void> {
+    const { policy, admission, enforcer, board } = this.#parts
+    const { admit } = policy.rules
+    policy.replace(change)
+    admission.ledger.resize(resolveShare(policy.document.share))
+    // Clients hear at once that there is less; and again what became free by it.
+    board.changed({ now: true })
+    await enforcer.rejudge({ admit: policy.rules.admit !== admit })
+    board.changed({ now: true })
   }
 
   history(id: string): UsageSample[] {
@@ -123,39 +141,35 @@ export class SovereignHost extends EventTarget implements Host {
     return this.#parts.usage.totals(this.#parts.attempts.all())
   }
 
-  unblock(_peerId: string): Promise<void> {
-    throw new ManyhandsError('UNSUPPORTED', 'unblock')
-  }
-
   get blocked(): string[] {
-    throw new ManyhandsError('UNSUPPORTED', 'blocked')
+    return [...this.#parts.blocks.clients]
   }
 
   explain(request: AdmissionRequest): Promise<RuleVerdict[]> {
     return explainRequest(request, this.#parts.admission)
   }
 
-  drain(options: { deadline?: Duration | 'never'; reason?: string } = {}): Promise<DrainReport> {
-    // A second call only shortens the wait.
-    const deadlineMs = parseDuration(
-      options.deadline === 'never' ? '24d' : (options.deadline ?? '30s'),
-      'deadline',
-    )
-    const reason = options.reason ?? 'the host is draining'
+  async drain(
+    options: { deadline?: Duration | 'never'; reason?: string } = {},
+  ): Promise<DrainReport> {
+    const { deadline = '30s', reason = 'the host is draining' } = options
+    this.#drainDeadline.shorten(deadline, reason)
     this.#parts.setDraining()
-    const evictLate = setTimeout(() => {
-      void this.#parts.desk.end(this.#parts.attempts.live(), evicted(reason))
-    }, deadlineMs)
     this.#draining ??= this.#drained()
-    return this.#draining.finally(() => clearTimeout(evictLate))
+    return this.#draining
   }
 
   async block(peerId: string): Promise<void> {
-    const mine = this.#parts.attempts.live().filter((attempt) => attempt.client === peerId)
-    const ended = this.#parts.desk.end(mine, evicted('the client was blocked'))
-    await Promise.all([ended, this.#parts.block(peerId)])
+    const { attempts, blocks, desk } = this.#parts
+    await blocks.block(peerId)
+    const mine = attempts.live().filter((attempt) => attempt.client === peerId)
+    await desk.end(mine, evicted('the client was blocked'))
     // It will never come to acknowledge.
-    await this.#parts.desk.abandon(peerId)
+    await desk.abandon(peerId)
+  }
+
+  unblock(peerId: string): Promise<void> {
+    return this.#parts.blocks.unblock(peerId)
   }
 
   close(): Promise<void> {
@@ -176,6 +190,7 @@ export class SovereignHost extends EventTarget implements Host {
   async #drained(): Promise<DrainReport> {
     const before = this.#parts.attempts.live()
     await Promise.all(before.map((attempt) => attempt.done.promise))
+    this.#drainDeadline.cancel()
     // What is sealed is handed over to those who are there to take it.
     await this.#parts.relations.flush()
     const report: DrainReport = {

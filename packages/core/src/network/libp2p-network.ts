@@ -140,6 +140,10 @@ export class Libp2pNetwork extends EventTarget implements Network {
     await this.#node.hangUp(id)
   }
 
+  unblock(peer: string): void {
+    this.#blocked.delete(peer)
+  }
+
   call<Method extends RpcMethod>(
     peer: string,
     method: Method,

@@ -30,6 +30,8 @@ export interface Network extends EventTarget, AsyncDisposable {
   disconnect(peer: string): Promise<void>
   /** Refuses a peer from now on and ends its connections. */
   block(peer: string): Promise<void>
+  /** Takes a {@link block} back; the peer may connect again. */
+  unblock(peer: string): void
 
   /**
    * Asks a peer, over the one long-lived stream to it (opened on first use, opened again after a cut).

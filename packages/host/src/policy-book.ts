@@ -1,0 +1,116 @@
+import { parseByteSize, parseDuration } from '@manyhands/core'
+import type { ClientQuota, HostPolicy, PolicyOptions } from './policy.ts'
+import { checkPolicy } from './policy-document.ts'
+import { parseWeekHours, type WeekHours } from './week-hours.ts'
+
+/** A client's quota as numbers. What is undefined is not limited. */
+export interface Quota {
+  attempts?: number
+  cpuMsPerDay?: number
+  diskBytes?: number
+  bytesPerDay?: number
+}
+
+/** The schedule as numbers. What is undefined is not asked. */
+export interface Schedule {
+  hours?: WeekHours
+  idleMs?: number
+  notOnBattery: boolean
+  /** In lower case; empty: none. */
+  pauseWhile: readonly string[]
+  evictAfterMs: number
+}
+
+interface InForce {
+  document: HostPolicy
+  maxRuntimeMs: number
+  maxAttempts: number
+  perClient: Quota
+  clients: ReadonlyMap<string, Quota>
+  schedule: Schedule
+}
+
+/**
+ * The owner's rules in force: one document, and the numbers that were read from it once. It is replaced
+ * as a whole, so nobody ever sees half of a change.
+ */
+export class PolicyBook {
+  #inForce: InForce
+
+  /** @throws CONFIG_INVALID naming the setting */
+  constructor(policy: HostPolicy) {
+    this.#inForce = inForce(checkPolicy(policy))
+  }
+
+  /** As the owner wrote it, functions included; frozen. */
+  get document(): HostPolicy {
+    return this.#inForce.document
+  }
+
+  get rules(): PolicyOptions {
+    return this.#inForce.document.policy ?? {}
+  }
+
+  get maxRuntimeMs(): number {
+    return this.#inForce.maxRuntimeMs
+  }
+
+  get maxAttempts(): number {
+    return this.#inForce.maxAttempts
+  }
+
+  get schedule(): Schedule {
+    return this.#inForce.schedule
+  }
+
+  /** A client's own quota, or the one for everybody. */
+  quotaOf(client: string): Quota {
+    return this.#inForce.clients.get(client) ?? this.#inForce.perClient
+  }
+
+  /**
+   * Replaces the sections that a change names, whole ones.
+   *
+   * @throws CONFIG_INVALID naming the setting; then nothing has changed
+   */
+  replace(change: HostPolicy): void {
+    const given = Object.entries(checkPolicy(change)).filter(([, section]) => section !== undefined)
+    this.#inForce = inForce({ ...this.document, ...Object.fromEntries(given) })
+  }
+}
+
+function inForce(document: HostPolicy): InForce {
+  const { policy = {}, schedule = {} } = document
+  const { perClient, clients } = policy.quotas ?? {}
+  return {
+    document: frozen(document),
+    maxRuntimeMs: parseDuration(policy.maxRuntime ?? '24h'),
+    maxAttempts: policy.maxAttempts ?? 1024,
+    perClient: quota(perClient),
+    clients: new Map(Object.entries(clients ?? {}).map(([client, own]) => [client, quota(own)])),
+    schedule: {
+      hours: schedule.hours === undefined ? undefined : parseWeekHours(schedule.hours),
+      idleMs:
+        schedule.onlyWhenIdle === undefined ? undefined : parseDuration(schedule.onlyWhenIdle),
+      notOnBattery: schedule.notOnBattery ?? false,
+      pauseWhile: (schedule.pauseWhile ?? []).map((name) => name.toLowerCase()),
+      evictAfterMs: parseDuration(schedule.evictAfter ?? '10m'),
+    },
+  }
+}
+
+function quota({ attempts, cpuHoursPerDay, disk, transferPerDay }: ClientQuota = {}): Quota {
+  return {
+    attempts,
+    cpuMsPerDay: cpuHoursPerDay === undefined ? undefined : cpuHoursPerDay * 3_600_000,
+    diskBytes: disk === undefined ? undefined : parseByteSize(disk),
+    bytesPerDay: transferPerDay === undefined ? undefined : parseByteSize(transferPerDay),
+  }
+}
+
+/** A reader of the policy in force does not change it by accident. */
+function frozen<Value>(value: Value): Value {
+  if (typeof value !== 'object' || value === null) return value
+  for (const inner of Object.values(value)) frozen(inner)
+  return Object.freeze(value)
+}

@@ -1,0 +1,46 @@
+import { firstShortage, formatByteSize, type Resources } from '@manyhands/core'
+import type { Rule } from './rule.ts'
+
+const AMOUNTS: Record<keyof Resources, (value: number) => string> = {
+  cpus: (value) => `${value} cpus`,
+  memoryBytes: (value) => `${formatByteSize(value)} memory`,
+  diskBytes: (value) => `${formatByteSize(value)} disk`,
+  gpus: (value) => `${value} gpus`,
+  pids: (value) => `${value} pids`,
+}
+
+/** Whether there is room for it. */
+export const ROOM_RULES: Rule[] = [
+  {
+    name: 'share',
+    temporary: false,
+    standing: true,
+    refuse: ({ resources }, { ledger }) => shortage(resources, ledger.share, 'the whole share is'),
+    allow: ({ resources }, { ledger }) => `${all(resources)} of ${all(ledger.share)}`,
+  },
+  {
+    name: 'free',
+    temporary: true,
+    refuse: ({ resources }, { ledger }) => shortage(resources, ledger.free, 'free now is'),
+    allow: (_, { ledger }) => `free now is ${all(ledger.free)}`,
+  },
+  {
+    name: 'maxAttempts',
+    temporary: true,
+    refuse: (_, { live, policy: { maxAttempts } }) =>
+      live() >= maxAttempts ? `no free slot: ${live()} of ${maxAttempts} attempts run` : undefined,
+    allow: (_, { live, policy }) => `${live()} of ${policy.maxAttempts} attempts run`,
+  },
+]
+
+function shortage(wanted: Resources, available: Resources, of: string): string | undefined {
+  const short = firstShortage(wanted, available)
+  if (short === undefined) return undefined
+  return `asks for ${AMOUNTS[short](wanted[short])}, ${of} ${AMOUNTS[short](available[short])}`
+}
+
+function all(resources: Resources): string {
+  return Object.entries(AMOUNTS)
+    .map(([key, show]) => show(resources[key as keyof Resources]))
+    .join(', ')
+}

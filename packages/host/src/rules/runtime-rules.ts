@@ -1,0 +1,61 @@
+import { formatByteSize, type GpuNeed, gpuFits } from '@manyhands/core'
+import type { Rule } from './rule.ts'
+
+/** What the runtime that is asked for can do here. */
+export const RUNTIME_RULES: Rule[] = [
+  {
+    name: 'runtime',
+    temporary: false,
+    refuse: ({ runtime }, { runtimes }) =>
+      runtimes.has(runtime) ? undefined : `runtime ${runtime} is not offered`,
+    allow: ({ runtime }) => `${runtime} is offered`,
+  },
+  {
+    name: 'runtime',
+    temporary: true,
+    refuse: ({ runtime }, { runtimes }) => {
+      const fingerprint = runtimes.get(runtime)?.fingerprint
+      if (fingerprint === undefined || fingerprint.available) return undefined
+      return `runtime ${runtime} is not available: ${fingerprint.detail ?? 'no reason known'}`
+    },
+    allow: ({ runtime }, { runtimes }) => {
+      const fingerprint = runtimes.get(runtime)?.fingerprint
+      return fingerprint === undefined ? 'not asked' : `${runtime} is available`
+    },
+  },
+  {
+    name: 'networkProfiles',
+    temporary: false,
+    refuse: ({ runtime, networkProfile }, { runtimes }) => {
+      const capabilities = runtimes.get(runtime)?.runtime.capabilities
+      if (networkProfile === 'none' || capabilities === undefined || capabilities.egress) {
+        return undefined
+      }
+      return `runtime ${runtime} cannot hold a task to the destinations it names`
+    },
+    allow: ({ runtime, networkProfile }) =>
+      networkProfile === 'none' ? 'asks for no network' : `${runtime} holds it to them`,
+  },
+  {
+    name: 'gpus',
+    temporary: false,
+    refuse: ({ runtime, resources, gpu }, { runtimes }) => {
+      if (resources.gpus === 0 || gpu === undefined) return undefined
+      const devices = runtimes.get(runtime)?.fingerprint.gpus ?? []
+      const fitting = devices.filter((device) => gpuFits(device, gpu)).length
+      if (fitting >= resources.gpus) return undefined
+      return `asks for ${resources.gpus} GPUs ${needed(gpu)}, ${fitting} of ${devices.length} here are`
+    },
+    allow: ({ resources, gpu }) =>
+      resources.gpus === 0 ? 'asks for none' : `asks for ${resources.gpus} ${needed(gpu)}`.trim(),
+  },
+]
+
+function needed({ model, memoryBytes }: GpuNeed = {}): string {
+  return [
+    model === undefined ? '' : `of model ${model}`,
+    memoryBytes === undefined ? '' : `with ${formatByteSize(memoryBytes)}`,
+  ]
+    .filter((part) => part !== '')
+    .join(' ')
+}
