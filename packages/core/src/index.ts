@@ -4,6 +4,7 @@ export {
   type ArtifactStoreOptions,
   createArtifactStore,
 } from './artifacts/create-artifact-store.ts'
+export { assertSupported } from './assert-supported.ts'
 export { type ByteSize, formatByteSize, parseByteSize } from './byte-size.ts'
 export { type JournalDatabase, openJournalDatabase } from './durable/journal-database.ts'
 export { openStateDirectory, type StateDirectory } from './durable/state-directory.ts'

@@ -1,4 +1,5 @@
 import {
+  assertSupported,
   ManyhandsError,
   type Runtime,
   type RuntimeCapabilities,
@@ -135,9 +136,7 @@ class DockerRuntime implements Runtime {
     const { signal } = options
     const hostInstance = this.#instance()
     signal.throwIfAborted()
-    if (spec.networkProfile !== 'none') {
-      throw new ManyhandsError('UNSUPPORTED', 'docker: the network profile egress is not offered')
-    }
+    assertSupported(spec, this.capabilities, this.name)
     const engine = await this.#finder.find()
     const info = this.#info ?? (await this.#ask(engine))
     if (info instanceof ManyhandsError) throw info

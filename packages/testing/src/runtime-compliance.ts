@@ -3,15 +3,26 @@
  */
 import { ManyhandsError, type Runtime, type RuntimeCapabilities } from '@manyhands/core'
 import type { ComplianceCase, Expect } from './runtime-compliance/case.ts'
+import { CASES_OF_ABSENCE } from './runtime-compliance/cases-of-absence.ts'
+import { CASES_OF_BOUNDS } from './runtime-compliance/cases-of-bounds.ts'
 import { CASES_OF_CONTROL } from './runtime-compliance/cases-of-control.ts'
 import { CASES_OF_RUNNING } from './runtime-compliance/cases-of-running.ts'
 import { ComplianceFixture } from './runtime-compliance/fixture.ts'
-import type { CompliancePrograms } from './runtime-compliance/programs.ts'
+import type { ComplianceEgress, CompliancePrograms } from './runtime-compliance/programs.ts'
 
 export type { Expect, Matchers } from './runtime-compliance/case.ts'
-export type { ComplianceProgram, CompliancePrograms } from './runtime-compliance/programs.ts'
+export type {
+  ComplianceEgress,
+  ComplianceProgram,
+  CompliancePrograms,
+} from './runtime-compliance/programs.ts'
 
-const CASES = { ...CASES_OF_RUNNING, ...CASES_OF_CONTROL } satisfies Record<string, ComplianceCase>
+const CASES = {
+  ...CASES_OF_RUNNING,
+  ...CASES_OF_CONTROL,
+  ...CASES_OF_ABSENCE,
+  ...CASES_OF_BOUNDS,
+} satisfies Record<string, ComplianceCase>
 
 export type ComplianceCaseName = keyof typeof CASES
 
@@ -23,6 +34,15 @@ const ONLY_IF: Partial<Record<ComplianceCaseName, (capable: RuntimeCapabilities)
   'limits of a running task can be changed': (capable) => capable.limit,
   'another process takes a running task up again': (capable) => capable.recover,
   'a program can be run beside the task': (capable) => capable.exec,
+  'paused time is no run time': (capable) => capable.pause !== false,
+  'the longest run time holds without us': (capable) => capable.recover,
+  'an end that nobody watched is told truthfully': (capable) => capable.recover,
+  'secrets are files for the task alone and on no disk': (capable) => capable.secrets,
+  'secrets are refused where they cannot be kept': (capable) => !capable.secrets,
+  'egress reaches what is listed and nothing else': (capable) => capable.egress,
+  'egress is refused where it cannot be kept': (capable) => !capable.egress,
+  'a declared port is reached, another is not': (capable) => capable.dial,
+  'ports are refused where they cannot be reached': (capable) => !capable.dial,
 }
 
 /** The functions of a test runner, handed in so that this package depends on none. */
@@ -43,6 +63,8 @@ export interface RuntimeComplianceOptions {
   programs: CompliancePrograms
   /** Cases that this runtime cannot show, each with its reason, which is printed. */
   skip?: Partial<Record<ComplianceCaseName, string>>
+  /** Makes the destinations for runtimes that keep the profile `egress`. */
+  egress?: ComplianceEgress
   /** Looks outside for what is left of this host instance: containers, volumes, processes. */
   leftovers?: (hostInstance: string) => Promise<string[]>
   /** Time for one case, default 30 s. */
@@ -67,10 +89,9 @@ export function runtimeCompliance(options: RuntimeComplianceOptions, runner: Tes
       if (reason !== undefined) {
         it.skip(`${name} (skipped: ${reason})`)
         options.print?.(`${options.name}: skipped "${name}": ${reason}`)
-      } else if (missing.length > 0) {
-        it(name, () => Promise.reject(needsReason(name, missing)))
       } else {
-        it(name, () => runCase(name as ComplianceCaseName, options, expect), options.timeoutMs)
+        const run = () => runCase(name as ComplianceCaseName, missing, options, expect)
+        it(name, run, options.timeoutMs)
       }
     }
   })
@@ -78,6 +99,7 @@ export function runtimeCompliance(options: RuntimeComplianceOptions, runner: Tes
 
 async function runCase(
   name: ComplianceCaseName,
+  missing: readonly string[],
   options: RuntimeComplianceOptions,
   expect: Expect,
 ): Promise<void> {
@@ -88,7 +110,9 @@ async function runCase(
       options.print?.(`${options.name}: left out "${name}": its capabilities exclude it`)
       return
     }
-    await entry.run({ fixture, programs: options.programs as Required<CompliancePrograms>, expect })
+    if (missing.length > 0) throw needsReason(name, missing)
+    const programs = options.programs as Required<CompliancePrograms>
+    await entry.run({ fixture, programs, expect, egress: options.egress })
     await fixture.removeAll()
     expect(await fixture.current.list(), 'sandboxes left behind').toEqual([])
   } finally {

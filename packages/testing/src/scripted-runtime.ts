@@ -1,4 +1,5 @@
 import {
+  assertSupported,
   ManyhandsError,
   type Runtime,
   type RuntimeCapabilities,
@@ -54,6 +55,8 @@ class ScriptedRuntime implements Runtime {
   }
   readonly #script: (spec: RuntimeSpec) => Script
   readonly #tasks = new Map<string, ScriptedTask>()
+  /** The same attempt never runs twice. */
+  readonly #byAttempt = new Map<string, ScriptedTask>()
   #nextId = 1
 
   constructor(options: ScriptedOptions) {
@@ -80,6 +83,9 @@ class ScriptedRuntime implements Runtime {
     options: { signal: AbortSignal },
   ): Promise<RuntimeTask> {
     options.signal.throwIfAborted()
+    assertSupported(spec, this.capabilities, this.name)
+    const known = this.#byAttempt.get(spec.attemptId)
+    if (known !== undefined) return known
     if (spec.image === 'missing') {
       throw new ManyhandsError('IMAGE_NOT_FOUND', `image ${spec.image} is not on this host`)
     }
@@ -91,10 +97,12 @@ class ScriptedRuntime implements Runtime {
       throw new ManyhandsError('RUNTIME_FAILED', `${spec.attemptId}: the script fails to start`)
     }
     const id = `${spec.attemptId}/${this.#nextId++}`
-    const task = new ScriptedTask(this.name, id, script, spec, workspace, () =>
-      this.#tasks.delete(id),
-    )
+    const task = new ScriptedTask(this.name, id, script, spec, workspace, () => {
+      this.#tasks.delete(id)
+      this.#byAttempt.delete(spec.attemptId)
+    })
     this.#tasks.set(id, task)
+    this.#byAttempt.set(spec.attemptId, task)
     return task
   }
 

@@ -152,7 +152,7 @@ export class ScriptedTask implements RuntimeTask {
   }
 
   #schedule(remainingMs: number): void {
-    const leftMs = this.#maxRuntimeMs - (performance.now() - this.#startedAt)
+    const leftMs = this.#maxRuntimeMs - this.#ranMs()
     const outOfTime = leftMs < remainingMs
     const delayMs = Math.min(leftMs, remainingMs)
     if (delayMs > TIMER_MAX_MS) return

@@ -1,5 +1,6 @@
 import { basename } from 'node:path'
 import {
+  assertSupported,
   ManyhandsError,
   type Runtime,
   type RuntimeCapabilities,
@@ -88,7 +89,8 @@ class WasmRuntime implements Runtime {
     { signal }: { signal: AbortSignal },
   ): Promise<RuntimeTask> {
     signal.throwIfAborted()
-    checkSpec(spec, this.name)
+    assertSupported(spec, this.capabilities, this.name)
+    checkSpec(spec)
     const compiled = await this.#modules.get(spec.image)
     signal.throwIfAborted()
     if (this.#closed) throw new ManyhandsError('CLOSED', `the runtime ${this.name} was closed`)
@@ -139,13 +141,7 @@ function memoryOf({ memory }: CompiledModule, spec: RuntimeSpec): WorkerMemory |
   return { initialPages, maximumPages: Math.min(cap, own), capped: cap < own, growth }
 }
 
-function checkSpec(spec: RuntimeSpec, runtime: string): void {
-  if (spec.networkProfile !== 'none') {
-    throw new ManyhandsError('UNSUPPORTED', `the runtime ${runtime} gives tasks no network`)
-  }
-  if (spec.gpuIds.length > 0) {
-    throw new ManyhandsError('UNSUPPORTED', `the runtime ${runtime} gives tasks no GPUs`)
-  }
+function checkSpec(spec: RuntimeSpec): void {
   const strings = [
     ...(spec.command ?? []),
     ...(spec.args ?? []),

@@ -15,6 +15,9 @@ const KILLED_EXIT_CODE = 137
 /** The longest time that a timer takes. */
 const TIMER_MAX_MS = 2 ** 31 - 1
 
+/** How often a task whose time is over is looked at while it is paused. */
+const OVERDUE_MS = 200
+
 /** How long a running thread has to answer how much CPU it used. */
 const CPU_ANSWER_MS = 50
 
@@ -30,7 +33,8 @@ export class WasmTask implements RuntimeTask {
   readonly #exit = Promise.withResolvers<RuntimeExit>()
   readonly #gone = Promise.withResolvers<void>()
   readonly #startedAt = performance.now()
-  readonly #maxRuntime: NodeJS.Timeout
+  readonly #maxRuntimeMs: number
+  #maxRuntime: NodeJS.Timeout | undefined
   #ended = false
   #endedAt: number | undefined
   /** Why we ended the thread, when we did. */
@@ -57,10 +61,8 @@ export class WasmTask implements RuntimeTask {
       })
       this.#gone.resolve()
     })
-    this.#maxRuntime = setTimeout(
-      () => void this.#end('max-runtime'),
-      Math.min(maxRuntimeMs, TIMER_MAX_MS),
-    ).unref()
+    this.#maxRuntimeMs = maxRuntimeMs
+    this.#boundRuntime(maxRuntimeMs)
     worker.postMessage({ ...input, control: this.#control.buffer, stdout, stderr })
   }
 
@@ -120,6 +122,20 @@ export class WasmTask implements RuntimeTask {
 
   async remove(): Promise<void> {
     await this.kill()
+  }
+
+  /** Only time in which it was really held is no run time: a pause is a request here. */
+  #boundRuntime(leftMs: number): void {
+    this.#maxRuntime = setTimeout(
+      () => {
+        const ranMs = performance.now() - this.#startedAt - this.#control.heldMs
+        const left = this.#control.held ? OVERDUE_MS : this.#maxRuntimeMs - ranMs
+        if (left >= 1) this.#boundRuntime(left)
+        else void this.#end('max-runtime')
+      },
+      Math.min(leftMs, TIMER_MAX_MS),
+    )
+    this.#maxRuntime.unref()
   }
 
   async #end(reason: 'stopped' | 'max-runtime'): Promise<void> {

@@ -50,9 +50,12 @@ export type WorkerMessage = WorkerEnd | WorkerOutput
 /** Exit code of a module that trapped: what a shell shows for SIGABRT. */
 export const TRAP_EXIT_CODE = 134
 
+// Two flags share the first cell of the gauges.
 const PAUSED = 0
+const HELD = 1
 const MEMORY = 1
 const DISK = 2
+const HELD_MS = 3
 
 /** Cells that both threads see at any time. */
 export class WorkerControl {
@@ -60,7 +63,7 @@ export class WorkerControl {
   readonly #flags: Int32Array
   readonly #gauges: BigInt64Array
 
-  constructor(buffer = new SharedArrayBuffer(24)) {
+  constructor(buffer = new SharedArrayBuffer(32)) {
     this.buffer = buffer
     this.#flags = new Int32Array(buffer)
     this.#gauges = new BigInt64Array(buffer)
@@ -73,7 +76,23 @@ export class WorkerControl {
 
   /** Blocks the calling thread while the task is paused. */
   waitWhilePaused(): void {
+    if (Atomics.load(this.#flags, PAUSED) === 0) return
+    const begun = performance.now()
+    Atomics.store(this.#flags, HELD, 1)
     while (Atomics.load(this.#flags, PAUSED) === 1) Atomics.wait(this.#flags, PAUSED, 1)
+    const heldMs = BigInt(Math.floor(performance.now() - begun))
+    Atomics.add(this.#gauges, HELD_MS, heldMs)
+    Atomics.store(this.#flags, HELD, 0)
+  }
+
+  /** Whether the thread stands still for a pause now: one that makes no system call never does. */
+  get held(): boolean {
+    return Atomics.load(this.#flags, HELD) === 1
+  }
+
+  /** How long it has stood still in earlier pauses, ms. */
+  get heldMs(): number {
+    return Number(Atomics.load(this.#gauges, HELD_MS))
   }
 
   /** Blocks the calling thread for so long. */

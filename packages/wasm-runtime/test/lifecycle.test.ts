@@ -17,6 +17,14 @@ describe('a task', () => {
     expect(await runtime.list()).toEqual([])
   })
 
+  it('that never lets itself be paused gains no run time by a pause', async () => {
+    const { start } = await openRuntime()
+    const task = await start(['spin'], { maxRuntimeMs: 500 })
+    await said(task, 'ready')
+    await task.pause?.()
+    expect((await task.wait()).reason).toBe('max-runtime')
+  })
+
   it('that is killed while it sleeps or is paused is gone', async () => {
     const { start } = await openRuntime()
     const sleeping = await start(['sleep', 100_000])

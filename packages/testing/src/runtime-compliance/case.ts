@@ -1,5 +1,5 @@
 import type { ComplianceFixture } from './fixture.ts'
-import type { CompliancePrograms } from './programs.ts'
+import type { ComplianceEgress, CompliancePrograms } from './programs.ts'
 
 /** The matchers that the suite uses; vitest's `expect` and Jest's have them. */
 export interface Matchers {
@@ -7,6 +7,7 @@ export interface Matchers {
   toEqual(expected: unknown): void
   toMatchObject(expected: object): void
   toContain(expected: unknown): void
+  toMatch(expected: RegExp): void
   toBeGreaterThan(expected: number): void
   toBeLessThanOrEqual(expected: number): void
 }
@@ -17,6 +18,8 @@ export interface CaseContext<Needs extends keyof CompliancePrograms> {
   fixture: ComplianceFixture
   programs: Required<Pick<CompliancePrograms, Needs>>
   expect: Expect
+  /** Only there for runtimes that keep the profile. */
+  egress: ComplianceEgress | undefined
 }
 
 /** One promise of the contract: the programs it needs and how it is shown. */
@@ -35,8 +38,10 @@ export function complianceCase<const Needs extends keyof CompliancePrograms>(
 
 /** The `code` of what a promise rejects with; undefined when it fulfils. */
 export async function codeOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => undefined,
-    (error: { code?: unknown }) => error.code ?? error,
-  )
+  return promise.then(() => undefined, codeIn)
+}
+
+/** The `code` of an error, or the error itself when it has none. */
+export function codeIn(error: unknown): unknown {
+  return (error as { code?: unknown }).code ?? error
 }

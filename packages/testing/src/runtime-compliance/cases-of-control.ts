@@ -1,4 +1,4 @@
-import { codeOf, complianceCase } from './case.ts'
+import { codeIn, codeOf, complianceCase } from './case.ts'
 import { until } from './fixture.ts'
 
 const MIB = 1024 ** 2
@@ -102,6 +102,67 @@ export const CASES_OF_CONTROL = {
     t.expect([undefined, reason]).toContain(outcome)
     await t.fixture.removeAll()
     t.expect(await t.fixture.runtime.list()).toEqual([])
+  }),
+
+  'a signal at any moment of the start leaves nothing': complianceCase(['spin'], async (t) => {
+    const reason = new Error('changed my mind')
+    const outcomes = [0, 5, 20, 50, 100, 150, 250].map((afterMs) => {
+      const controller = new AbortController()
+      setTimeout(() => controller.abort(reason), afterMs)
+      return codeOf(t.fixture.start(t.programs.spin(), { signal: controller.signal }))
+    })
+    // A start that was faster than its signal is a running task like any other.
+    for (const outcome of await Promise.all(outcomes)) {
+      t.expect([undefined, reason]).toContain(outcome)
+    }
+    await t.fixture.removeAll()
+    t.expect(await t.fixture.runtime.list()).toEqual([])
+  }),
+
+  'two starts of one attempt make one sandbox': complianceCase(['spin'], async (t) => {
+    const attemptId = 'attempt-twice.1'
+    const starts = [1, 2].map(() => t.fixture.start(t.programs.spin(), { attemptId }))
+    const outcomes = await Promise.allSettled(starts)
+    const ids = new Set<string>()
+    for (const outcome of outcomes) {
+      if (outcome.status === 'fulfilled') ids.add(outcome.value.task.handle.id)
+      else t.expect(codeIn(outcome.reason)).toBe('RUNTIME_FAILED')
+    }
+    t.expect(ids.size).toBe(1)
+    t.expect((await t.fixture.runtime.list()).map(({ id }) => id)).toEqual([...ids])
+  }),
+
+  'many at once run and leave nothing': complianceCase(['echo'], async (t) => {
+    const words = Array.from({ length: 8 }, (_, index) => `word ${index}`)
+    const resources = { cpus: 0.25, memoryBytes: 32 * MIB }
+    const said = words.map(async (word) => {
+      const started = await t.fixture.start(t.programs.echo([word]), { resources })
+      const { stdout } = await started.output()
+      t.expect(await started.task.wait()).toMatchObject({ exitCode: 0, reason: 'exited' })
+      return stdout
+    })
+    t.expect(await Promise.all(said)).toEqual(words.map((word) => `${word}\n`))
+  }),
+
+  'usage is told after the end and no longer changes': complianceCase(['spin'], async (t) => {
+    const { task } = await t.fixture.start(t.programs.spin())
+    await until(async () => (await task.stats()).cpuMs > 100, 'the task has used 100 core-ms')
+    const before = await task.stats()
+    await task.kill()
+    const after = await task.stats()
+    t.expect(after.cpuMs >= before.cpuMs, 'processor time was forgotten').toBe(true)
+    t.expect(after.elapsedMs >= before.elapsedMs, 'time was forgotten').toBe(true)
+    t.expect(after.pids).toBe(0)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    t.expect(await task.stats()).toEqual(after)
+  }),
+
+  'paused time is no run time': complianceCase(['sleep'], async (t) => {
+    const { task } = await t.fixture.start(t.programs.sleep(400), { maxRuntimeMs: 1500 })
+    await task.pause?.()
+    await new Promise((resolve) => setTimeout(resolve, 2500))
+    await task.resume?.()
+    t.expect(await task.wait()).toMatchObject({ exitCode: 0, reason: 'exited' })
   }),
 
   'wait settles once, also after the end': complianceCase(['exit'], async (t) => {

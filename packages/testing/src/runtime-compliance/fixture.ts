@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import {
@@ -20,6 +20,12 @@ export interface StartOptions {
   /** Texts to stage below /in. */
   inputs?: Record<string, string>
   maxRuntimeMs?: number
+  secrets?: Record<string, Uint8Array>
+  ports?: number[]
+  networkProfile?: RuntimeSpec['networkProfile']
+  gpuIds?: string[]
+  /** Default: one that no other start of this fixture has. */
+  attemptId?: string
   signal?: AbortSignal
 }
 
@@ -70,7 +76,7 @@ export class ComplianceFixture {
 
   async start(program: ComplianceProgram, options: StartOptions = {}): Promise<StartedTask> {
     this.#attempts += 1
-    const attemptId = `attempt-${this.#attempts}.1`
+    const attemptId = options.attemptId ?? `attempt-${this.#attempts}.1`
     const workspace = await this.#workspace(attemptId, options.inputs)
     const spec: RuntimeSpec = {
       attemptId,
@@ -89,14 +95,27 @@ export class ComplianceFixture {
         diskBytes: 64 * 1024 ** 2,
         ...options.resources,
       },
-      gpuIds: [],
+      gpuIds: options.gpuIds ?? [],
       maxRuntimeMs: options.maxRuntimeMs ?? 60_000,
-      networkProfile: 'none',
+      networkProfile: options.networkProfile ?? 'none',
+      ...(options.secrets === undefined ? {} : { secrets: options.secrets }),
+      ...(options.ports === undefined ? {} : { ports: options.ports }),
     }
     const signal = options.signal ?? new AbortController().signal
     const task = await this.runtime.start(spec, workspace, { signal })
     this.#tasks.push(task)
     return new StartedTask(task, workspace)
+  }
+
+  /** Paths of files below this fixture's directories that hold these bytes. */
+  async filesWith(bytes: Uint8Array): Promise<string[]> {
+    const entries = await readdir(this.#root, { recursive: true, withFileTypes: true })
+    const holding: string[] = []
+    for (const entry of entries) {
+      const path = join(entry.parentPath, entry.name)
+      if (entry.isFile() && (await readFile(path)).includes(Buffer.from(bytes))) holding.push(path)
+    }
+    return holding
   }
 
   async removeAll(): Promise<void> {
@@ -150,6 +169,15 @@ export class StartedTask {
       if (seen.includes(text)) return
     }
     throw new ManyhandsError('TASK_FAILED', `the task ended without printing ${text}: ${seen}`)
+  }
+
+  /** All bytes of stdout; instead of {@link output}. */
+  async stdoutBytes(): Promise<Uint8Array> {
+    const parts: Uint8Array[] = []
+    for await (const chunk of this.task.output()) {
+      if (chunk.stream === 'stdout') parts.push(chunk.bytes)
+    }
+    return Buffer.concat(parts)
   }
 
   file(path: string): Promise<string> {

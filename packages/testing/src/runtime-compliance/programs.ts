@@ -16,8 +16,8 @@ export interface CompliancePrograms {
   print?(stdout: string, stderr: string): ComplianceProgram
   /** Prints the value of an environment variable. */
   env?(name: string): ComplianceProgram
-  /** Ends with this code. */
-  exit?(code: number): ComplianceProgram
+  /** Ends with this code, after about this time; at once when it is not given. */
+  exit?(code: number, afterMs?: number): ComplianceProgram
   /** Keeps a core busy and never ends. */
   spin?(): ComplianceProgram
   /** Ends by itself with code 0 after about this time. */
@@ -42,4 +42,31 @@ export interface CompliancePrograms {
   badImage?(): ComplianceProgram
   /** An image with a command that cannot be started in it. */
   badCommand?(): ComplianceProgram
+  /** Makes this many empty files below /out, then runs on. */
+  litter?(count: number): ComplianceProgram
+  /** Appends to the file /out/ticks ten times a second and never ends. */
+  tick?(): ComplianceProgram
+  /** Writes bytes, given as hexadecimal digits, to stdout. */
+  raw?(hex: string): ComplianceProgram
+  /** Prints its numeric user id and a newline. */
+  uid?(): ComplianceProgram
+  /** Prints the names of its network interfaces, a line each. */
+  interfaces?(): ComplianceProgram
+  /**
+   * Prints a line with the mode in octal, the user id and the file system type of the file
+   * /run/secrets/NAME, such as `400 10001 tmpfs`, and then its contents.
+   */
+  secret?(name: string): ComplianceProgram
+  /** Prints what an http URL answers and ends with 0; with another code when nothing answers. */
+  fetch?(url: string): ComplianceProgram
+  /** Listens on a TCP port inside the sandbox and answers every connection with what it says. */
+  serve?(port: number): ComplianceProgram
+}
+
+/** Destinations that the network profile `egress` is tried with; made by the test of the runtime. */
+export interface ComplianceEgress {
+  /** What is listed, as a job would write it, the URL of it and what it answers. */
+  listed: { destination: string; url: string; answer: string }
+  /** URLs of servers that run as well and are not listed: other names, other ports, bare addresses. */
+  unlisted: string[]
 }

@@ -60,6 +60,7 @@ if (verb == "echo") {
     else if (all[index].startsWith(rest[0] + "=")) print(all[index].slice(rest[0].length + 1))
   }
 } else if (verb == "exit") {
+  if (rest.length > 1) sleep(u64(I64.parseInt(rest[1])))
   exit(u32(I32.parseInt(rest[0])))
 } else if (verb == "spin") {
   print("ready")
@@ -127,6 +128,22 @@ if (verb == "echo") {
   }
   print("ready")
   while (true) {}
+} else if (verb == "litter") {
+  const count = i32(I64.parseInt(rest[0]))
+  for (let index = 0; index < count; index++) {
+    const fd = make("litter-" + index.toString())
+    if (fd < 0) break
+    fd_close(fd)
+  }
+  while (true) {}
+} else if (verb == "raw") {
+  const hex = rest[0]
+  const length = hex.length / 2
+  const buffer = heap.alloc(length)
+  for (let index = 0; index < length; index++) {
+    store<u8>(buffer + index, u8(I32.parseInt(hex.substr(index * 2, 2), 16)))
+  }
+  writeBytes(1, buffer, length)
 } else if (verb == "fill-unlinked") {
   // What is removed while open still takes its place.
   const buffer = heap.alloc(65536)
