@@ -17,7 +17,7 @@ export function resolveShare(options: ShareOptions = {}): Resources {
   }
 }
 
-const NOTHING: Resources = { cpus: 0, memoryBytes: 0, diskBytes: 0, gpus: 0, pids: 0 }
+export const NOTHING: Resources = { cpus: 0, memoryBytes: 0, diskBytes: 0, gpus: 0, pids: 0 }
 
 /**
  * What is promised to whom. A reservation is one synchronous step, so the sum never grows beyond the

@@ -10,6 +10,7 @@ import {
 } from '@manyhands/core'
 import { AdmissionLedger, resolveShare } from './admission-ledger.ts'
 import { admissionState } from './admission-state.ts'
+import type { Attempt, EndIntent } from './attempt.ts'
 import { AttemptControl } from './attempt-control.ts'
 import { AttemptDesk } from './attempt-desk.ts'
 import { AttemptRegistry } from './attempt-registry.ts'
@@ -26,8 +27,11 @@ import { OfferBoard } from './offer-board.ts'
 import { PolicyBook } from './policy-book.ts'
 import { PolicyEnforcer } from './policy-enforcer.ts'
 import { recoverAttempts } from './recover-attempts.ts'
+import { watchRules } from './rule-watch.ts'
 import type { HostRuntime } from './runtime-recovery.ts'
 import { SandboxEnder } from './sandbox-ender.ts'
+import { ScheduleKeeper } from './schedule-keeper.ts'
+import { thisComputer } from './sensors/this-computer.ts'
 import { SovereignHost } from './sovereign-host.ts'
 import { UsageLedger } from './usage-ledger.ts'
 import { UsageMeter } from './usage-meter.ts'
@@ -36,9 +40,6 @@ import { applyUsageRule } from './usage-rule.ts'
 const DEFAULT_LISTEN = ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws']
 /** How often runtimes are looked at again and old ends are let go, ms. */
 const HOUSEKEEPING_MS = 15_000
-
-/** How often rules are held against what runs, ms. */
-const WATCH_MS = 1_000
 
 const SILENT: Logger = { debug: () => {}, warn: () => {} }
 
@@ -101,7 +102,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     attempts,
     draining: () => draining,
     lastDayOf: (client) => usage.lastDay(client),
-    schedule: () => [],
+    schedule: () => keeper.verdicts,
   })
   const board = new OfferBoard({
     network,
@@ -110,6 +111,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     labels: options.labels ?? {},
     runtimes,
     draining: () => draining,
+    closed: () => keeper.closed !== undefined,
   })
   opening.defer(async () => board.close())
 
@@ -149,6 +151,18 @@ export async function createHost(options: HostOptions): Promise<Host> {
       desk.progressed(attempt)
     },
   })
+  const live = () => attempts.live()
+  const end = (unwanted: Attempt[], intent: EndIntent) => desk.end(unwanted, intent)
+  const enforcer = new PolicyEnforcer({ state: admission, live, end })
+  const keeper: ScheduleKeeper = new ScheduleKeeper({
+    schedule: () => policy.schedule,
+    sensors: options.sensors ?? opening.use(thisComputer()),
+    control,
+    live,
+    end,
+    changed: () => board.changed({ now: true }),
+    logger,
+  })
   const meter = new UsageMeter(
     () => attempts.all(),
     (attempt, sample) => {
@@ -176,7 +190,10 @@ export async function createHost(options: HostOptions): Promise<Host> {
     usage,
     control,
     logger,
-    changed: (attempt, output) => desk.progressed(attempt, output),
+    changed: (attempt, output) => {
+      desk.progressed(attempt, output)
+      if (attempt.phase === 'running' && output === undefined) keeper.started(attempt)
+    },
     sealed: (attempt) => desk.sealed(attempt),
   })
 
@@ -189,6 +206,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     (root, bytes, peer) => usage.sent(peer, ownerOf(peer, root), bytes),
   )
   const closing = new AbortController()
+  await keeper.apply()
   await recoverAttempts({
     journal,
     runtimes,
@@ -208,21 +226,13 @@ export async function createHost(options: HostOptions): Promise<Host> {
     relations.forgetClient((event as CustomEvent<string>).detail)
   })
   board.changed({ now: true })
+  const unwatch = watchRules(keeper, enforcer, logger)
 
   const holdMs = parseDuration(options.holdResults ?? '24h', 'holdResults')
   const housekeeping = setInterval(() => {
     void keepHouse().catch((cause) => logger.warn('housekeeping failed', { cause: String(cause) }))
   }, HOUSEKEEPING_MS)
   housekeeping.unref()
-  const enforcer = new PolicyEnforcer({
-    state: admission,
-    live: () => attempts.live(),
-    end: (unwanted, intent) => desk.end(unwanted, intent),
-  })
-  const watch = setInterval(() => {
-    void enforcer.tick().catch((cause) => logger.warn('a rule failed', { cause: String(cause) }))
-  }, WATCH_MS)
-  watch.unref()
   async function keepHouse() {
     await desk.expire(holdMs)
     await sandboxes.removeLeftovers()
@@ -249,6 +259,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     admission,
     policy,
     enforcer,
+    keeper,
     blocks,
     setDraining: () => {
       draining = true
@@ -257,7 +268,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     close: async () => {
       clearInterval(housekeeping)
       closing.abort()
-      clearInterval(watch)
+      unwatch()
       meter.close()
       relations.close()
       await resources.disposeAsync()

@@ -1,6 +1,6 @@
 import { arch, cpus, platform } from 'node:os'
 import type { Network, Offer, OfferedRuntime, Runtime, RuntimeFingerprint } from '@manyhands/core'
-import type { AdmissionLedger } from './admission-ledger.ts'
+import { type AdmissionLedger, NOTHING } from './admission-ledger.ts'
 
 /** Changes of what is free are gossiped at most this often, ms; clients with work here hear them at once. */
 const GOSSIP_PERIOD_MS = 5_000
@@ -12,6 +12,8 @@ export interface OfferBoardOptions {
   labels: Record<string, string>
   runtimes: ReadonlyMap<string, { runtime: Runtime; fingerprint: RuntimeFingerprint }>
   draining(): boolean
+  /** Whether nothing is lent now; then nothing is free, so that no client asks. */
+  closed(): boolean
 }
 
 /** What this host advertises, always of now. */
@@ -64,7 +66,7 @@ export class OfferBoard {
       disk: ledger.share.diskBytes,
       gpus: ledger.share.gpus,
       share: ledger.share,
-      free: ledger.free,
+      free: this.#options.closed() ? NOTHING : ledger.free,
       runtimes: [...runtimes.values()]
         .filter(({ fingerprint }) => fingerprint.available)
         .map(offered),

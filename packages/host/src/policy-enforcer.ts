@@ -52,7 +52,8 @@ export class PolicyEnforcer {
     const { maxRuntimeMs } = state.policy
     const late = new Map<Attempt, string>()
     for (const attempt of live()) {
-      const { client } = attempt
+      const { client, intent } = attempt
+      if (intent !== undefined) continue
       if (!clients.has(client)) clients.set(client, usedUp(client, state))
       const reason = clients.get(client)
       if (reason !== undefined) spent.set(attempt, reason)

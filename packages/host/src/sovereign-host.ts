@@ -21,6 +21,7 @@ import type { HostPolicy } from './policy.ts'
 import type { PolicyBook } from './policy-book.ts'
 import type { PolicyEnforcer } from './policy-enforcer.ts'
 import type { AdmissionState } from './rules/rule.ts'
+import type { ScheduleKeeper } from './schedule-keeper.ts'
 import type { UsageLedger } from './usage-ledger.ts'
 import type { UsageMeter } from './usage-meter.ts'
 import type { UsageSample, UsageTotals } from './usage-totals.ts'
@@ -43,6 +44,7 @@ export interface SovereignHostParts {
   admission: AdmissionState
   policy: PolicyBook
   enforcer: PolicyEnforcer
+  keeper: ScheduleKeeper
   blocks: BlockList
   setDraining(): void
   close(): Promise<void>
@@ -122,13 +124,13 @@ export class SovereignHost extends EventTarget implements Host {
   }
 
   async setPolicy(change: HostPolicy): Promise<void> {
-    const { policy, admission, enforcer, board } = this.#parts
+    const { policy, admission, enforcer, keeper, board } = this.#parts
     const { admit } = policy.rules
     policy.replace(change)
     admission.ledger.resize(resolveShare(policy.document.share))
     // Clients hear at once that there is less; and again what became free by it.
     board.changed({ now: true })
-    await enforcer.rejudge({ admit: policy.rules.admit !== admit })
+    await Promise.all([keeper.apply(), enforcer.rejudge({ admit: policy.rules.admit !== admit })])
     board.changed({ now: true })
   }
 

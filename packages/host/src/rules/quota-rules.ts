@@ -3,7 +3,7 @@ import type { AdmissionRequest } from '../admission-request.ts'
 import type { Quota } from '../policy-book.ts'
 import type { AdmissionState, Rule } from './rule.ts'
 
-const hours = (ms: number) => `${Math.round(ms / 36_000) / 100}`
+const hours = (ms: number) => `${Number((ms / 3_600_000).toPrecision(3))}`
 
 interface Amount {
   setting: 'attempts' | 'cpuHoursPerDay' | 'disk' | 'transferPerDay'
