@@ -8,7 +8,7 @@ import { docker } from '@manyhands/docker-runtime'
 import { createHost } from '@manyhands/host'
 import { ensureBusybox } from '../scripts/docker-images.ts'
 import { bareContainers } from './shared/containers-bare.ts'
-import { engine } from './shared/engine.ts'
+import { engine, socketPath } from './shared/engine.ts'
 import { median, printResult } from './shared/result.ts'
 
 const COUNT = 40
@@ -18,7 +18,7 @@ const ROUNDS = 5
 const image = await ensureBusybox(engine)
 
 await using host = await createHost({
-  runtimes: [docker()],
+  runtimes: [docker({ socketPath })],
   share: { cpus: CONCURRENCY, memory: '8GiB', disk: '8GiB' },
   network: { listen: ['/ip4/127.0.0.1/tcp/0'], gossip: false },
 })

@@ -7,11 +7,12 @@ import { docker } from '@manyhands/docker-runtime'
 import { createHost } from '@manyhands/host'
 import { scripted } from '@manyhands/testing'
 import { wasm } from '@manyhands/wasm-runtime'
+import { socketPath } from './engine.ts'
 import type { HostProcessOptions, ReadyHost } from './host-processes.ts'
 
 const options = JSON.parse(process.argv[2] ?? '{}') as HostProcessOptions
 const { cpus } = options
-const runtimes = { docker, scripted, wasm }
+const runtimes = { docker: () => docker({ socketPath }), scripted, wasm }
 const began = performance.now()
 const host = await createHost({
   runtimes: options.runtimes.map((name) => runtimes[name]()),

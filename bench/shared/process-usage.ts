@@ -19,12 +19,3 @@ export function rssOf(pid: number): number {
   const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
   return Number(match?.[1] ?? 0) * 1024
 }
-
-/** The engine's daemon; undefined where it is not a process of this computer. */
-export function enginePid(): number | undefined {
-  try {
-    return Number(readFileSync('/var/run/docker.pid', 'utf8'))
-  } catch {
-    return undefined
-  }
-}
