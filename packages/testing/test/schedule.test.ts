@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Offer, Runtime } from '@manyhands/core'
-import type { Host, HostAttempt, HostSensors, ScheduleOptions } from '@manyhands/host'
+import type { Host, HostAttempt, ScheduleOptions } from '@manyhands/host'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
   createLocalNetwork,
@@ -10,6 +10,7 @@ import {
   type LocalNetwork,
   scripted,
 } from '../src/index.ts'
+import { PlayedSensors } from './played-sensors.ts'
 
 let open: LocalNetwork | undefined
 let directory: string | undefined
@@ -20,18 +21,6 @@ afterEach(async () => {
   if (directory !== undefined) await rm(directory, { recursive: true, force: true })
   directory = undefined
 })
-
-/** A computer whose owner the test plays. */
-class PlayedSensors implements HostSensors {
-  idle: number | undefined = 3_600_000
-  battery: boolean | undefined = false
-  running: string[] | undefined = []
-  time = { day: 1, minutes: 20 * 60 }
-  idleMs = () => Promise.resolve(this.idle)
-  onBattery = () => Promise.resolve(this.battery)
-  programs = () => Promise.resolve(this.running && new Set(this.running))
-  localTime = () => this.time
-}
 
 async function lent(schedule: ScheduleOptions, more: LocalHostOptions = {}) {
   const sensors = new PlayedSensors()
