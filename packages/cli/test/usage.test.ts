@@ -126,15 +126,24 @@ it('says where state lives', async () => {
 it('examines this computer', async () => {
   const ended = await room.run('doctor', '--runtime', 'wasm', '--json')
   expect(ended.code).toBe(0)
-  const { checks } = JSON.parse(ended.stdout)
-  expect(checks.map((check: { name: string }) => check.name)).toEqual([
+  const { checks, usable } = JSON.parse(ended.stdout)
+  expect(usable).toBe(true)
+  const names = checks.map((check: { name: string }) => check.name)
+  expect(names.slice(0, 7)).toEqual([
     'node',
     'computer',
     'runtime wasm',
+    'isolation of wasm',
     'state directory',
     'network',
+    'clock',
   ])
-  expect(checks[2]).toMatchObject({ ok: true, runtime: 'wasm', attributes: expect.any(Object) })
+  expect(checks[2]).toMatchObject({
+    ok: true,
+    state: 'ok',
+    runtime: 'wasm',
+    attributes: expect.any(Object),
+  })
 })
 
 it('ends with 6 when the runtime asked for cannot be used', async () => {

@@ -1,3 +1,8 @@
 export type { EngineAddress, EngineEnvironment, EngineTls } from './connect/engine-address.ts'
 export { type DockerOptions, docker } from './docker-runtime.ts'
+export {
+  type EngineExamination,
+  type EngineReport,
+  examineEngines,
+} from './engine-examination.ts'
 export type { IsolationChoice, IsolationLevel } from './isolation.ts'

@@ -5,16 +5,17 @@ import { nameList } from '../option-values.ts'
 export function doctorCommand(context: CommandContext): Command {
   return defineCommand('doctor', 'check what this computer can lend, and say what to do')
     .option('--runtime <names>', 'only these runtimes', nameList)
+    .option('--isolation <name>', 'with the isolation that the host would be given')
     .option('--state <dir>', 'state directory of the host that is meant')
+    .addHelpText('after', '\nEnds with 6 when no runtime can be used, else with 0.')
     .action(async (options) => {
-      const { examine, reportText } = await import('../lend/examination.ts')
+      const { examine } = await import('../lend/doctor/examine.ts')
+      const { reportText } = await import('../lend/doctor/report-text.ts')
       const { EXIT } = await import('@manyhands/core')
       const report = await examine(options, context)
       context.output.document(report)
       for (const check of report.checks) context.output.event('check', check)
-      context.output.data(reportText(report, context.output))
-      if (!report.checks.some((check) => check.runtime !== undefined && check.ok)) {
-        context.exit(EXIT.runtimeUnavailable)
-      }
+      context.output.data(reportText(report.checks, context.output))
+      if (!report.usable) context.exit(EXIT.runtimeUnavailable)
     })
 }

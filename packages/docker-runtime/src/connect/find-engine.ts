@@ -28,12 +28,9 @@ export interface EngineFinder {
 
 /** @throws CONFIG_INVALID when the owner named what is no address */
 export function engineFinder(address: EngineAddress, usual = USUAL): EngineFinder {
-  const named = NAMED.map((strategy) => strategy.targets(address)).find(({ length }) => length > 0)
-  if (named !== undefined) {
-    // Not asked first: whoever uses it is told what is the matter with this very address.
-    const engine = createEngine(named[0]!)
-    return { find: () => Promise.resolve(engine) }
-  }
+  const named = namedEngine(address)
+  // Not asked first: whoever uses it is told what is the matter with this very address.
+  if (named !== undefined) return { find: () => Promise.resolve(named) }
   const engines = usual.flatMap((strategy) => strategy.targets(address)).map(createEngine)
   let found: Promise<Engine> | undefined
   return {
@@ -45,6 +42,19 @@ export function engineFinder(address: EngineAddress, usual = USUAL): EngineFinde
       return found
     },
   }
+}
+
+/** Where {@link engineFinder} looks, in its order. @throws CONFIG_INVALID */
+export function enginesToTry(address: EngineAddress): Engine[] {
+  const named = namedEngine(address)
+  if (named !== undefined) return [named]
+  return USUAL.flatMap((strategy) => strategy.targets(address)).map(createEngine)
+}
+
+function namedEngine(address: EngineAddress): Engine | undefined {
+  const targets = NAMED.map((strategy) => strategy.targets(address))
+  const first = targets.find(({ length }) => length > 0)?.[0]
+  return first === undefined ? undefined : createEngine(first)
 }
 
 async function firstThatAnswers(engines: Engine[]): Promise<Engine> {

@@ -2,6 +2,7 @@ import type { ControlClient } from '@manyhands/control/client'
 import { ManyhandsError } from '@manyhands/core'
 import type { HostAttempt, UsageSample } from '@manyhands/host'
 import type { CommandContext } from '../../command-context.ts'
+import type { Output } from '../../output.ts'
 import { runningHost } from '../../running-host.ts'
 import { withAttempt } from '../attempt-id.ts'
 import { attemptText } from './attempt-view.ts'
@@ -54,8 +55,7 @@ async function showAll(control: ControlClient, once: boolean, context: CommandCo
     ])
     await histories.see(control, attempts, signal)
     const rows = attempts.map((attempt) => ({ attempt, cpus: histories.of(attempt.id) }))
-    const { columns, style } = output
-    return { attempts, text: statsText({ offer, rows, totals }, { columns, style, ...view }) }
+    return { attempts, text: statsText({ offer, rows, totals }, { ...page(output), ...view }) }
   }
   if (!once) return await redraw(output, signal, async () => (await look(output)).text)
   if (output.format !== 'text') return tellSamples(await control.attempts({ signal }), context)
@@ -74,7 +74,7 @@ async function showOne(control: ControlClient, id: string, once: boolean, contex
   const document = { ...describe(attempt), history }
   output.document([document])
   output.event('usage', document)
-  output.data(attemptText(attempt, history, output))
+  output.data(attemptText(attempt, history, page(output)))
 }
 
 async function showTotals(
@@ -94,7 +94,7 @@ async function showTotals(
   const sorted = sortedTotals(totals, by)
   output.document({ since: totals.since, by, totals: sorted })
   for (const total of sorted) output.event('total', { by, ...total })
-  output.data(totalsText(totals, by, output))
+  output.data(totalsText(totals, by, page(output)))
 }
 
 /** Samples as they are taken, until the host ends or the user does. */
@@ -114,6 +114,12 @@ function tellSamples(attempts: HostAttempt[], { output }: CommandContext): void 
   const samples = attempts.map(describe).sort((a, b) => b.cpu - a.cpu)
   output.document(samples)
   for (const sample of samples) output.event('usage', sample)
+}
+
+/** What does not go to a terminal has no width to fit. */
+function page(output: Output): Pick<Output, 'columns' | 'style'> {
+  const columns = output.watched ? output.columns : Number.POSITIVE_INFINITY
+  return { columns, style: output.style }
 }
 
 /** A sample, and what it is a sample of. */

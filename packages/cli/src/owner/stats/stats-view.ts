@@ -73,7 +73,7 @@ function columnsFor(attempts: HostAttempt[]): FittedColumn<StatsRow>[] {
   return [
     column('ATTEMPT', 100, ({ id }) => id.slice(0, idLength), false),
     column('CPU', 99, ({ usage, limits }) => `${usage.cpu.toFixed(2)}/${limits.cpus}`),
-    column('', 80, ({ usage, limits }) => bar(usage.cpu / limits.cpus, BAR), false),
+    column('', 68, ({ usage, limits }) => bar(usage.cpu / limits.cpus, BAR), false),
     {
       title: 'HISTORY',
       worth: 70,
@@ -93,7 +93,7 @@ function columnsFor(attempts: HostAttempt[]): FittedColumn<StatsRow>[] {
     column('TIME', 75, ({ usage }) => formatDuration(usage.elapsedMs)),
     column('CLIENT', 45, ({ client }) => shortPeer(client), false),
     column('JOB', 40, ({ job, jobName }) => cut(jobName === '' ? job : jobName, 20), false),
-    column('TASK', 42, ({ task }) => cut(task, 16), false),
+    column('TASK', 72, ({ task }) => cut(task, 16), false),
     column('PHASE', 95, phaseText, false),
   ]
 }
