@@ -30,7 +30,8 @@ const parsed = <Value extends string | number>(
     try {
       parse(value)
     } catch (error) {
-      issue.addIssue((error as Error).message.replace(/^[^:]*: /, ''))
+      // Which setting it is, and what came, is said for all of them in one way.
+      issue.addIssue((error as Error).message.replace(/^[^:]*: /, '').replace(/, got .*$/s, ''))
     }
   })
 

@@ -1,0 +1,73 @@
+import { readFile } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
+import { PolicyBook } from '../src/policy-book.ts'
+import { checkPolicy, parsePolicyDocument } from '../src/policy-document.ts'
+
+const guide = await readFile(new URL('../../../docs/guides/host.md', import.meta.url), 'utf8')
+
+describe('a policy as data', () => {
+  it('is what the guide shows', () => {
+    const [, example] = /```json\n([\s\S]*?)```/.exec(guide)!
+    const document = parsePolicyDocument(JSON.parse(example!))
+    expect(Object.keys(document)).toEqual(['share', 'policy', 'schedule'])
+    expect(() => new PolicyBook(document)).not.toThrow()
+  })
+
+  it('may hold its rules at the top, and functions nowhere', () => {
+    expect(parsePolicyDocument({ maxAttempts: 2, policy: { maxRuntime: '1h' } })).toEqual({
+      policy: { maxAttempts: 2, maxRuntime: '1h' },
+    })
+    expect(parsePolicyDocument({})).toEqual({})
+    expect(() => parsePolicyDocument({ admit: () => true })).toThrow(/^admit: unknown setting/)
+    expect(() => parsePolicyDocument(null)).toThrow(/^policy: /)
+    expect(() => checkPolicy({ policy: { admit: () => true } })).not.toThrow()
+  })
+
+  it.each([
+    '{"__proto__":{"clients":[]}}',
+    '{"policy":{"__proto__":{"clients":[]}}}',
+    '{"constructor":1}',
+  ])('refuses or ignores %s without any effect', (text) => {
+    let document = {}
+    try {
+      document = parsePolicyDocument(JSON.parse(text))
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'CONFIG_INVALID' })
+    }
+    expect(new PolicyBook(document).rules.clients).toBeUndefined()
+  })
+
+  it('says what was expected and shows no more than the beginning of what came', () => {
+    expect(() => parsePolicyDocument({ share: { memory: 'x'.repeat(10_000) } })).toThrow(
+      expect.objectContaining({
+        code: 'CONFIG_INVALID',
+        message: expect.stringMatching(
+          /^share\.memory: expected bytes or a text such as '512MiB', got "x{99}…$/,
+        ),
+      }),
+    )
+  })
+})
+
+describe('PolicyBook', () => {
+  it('gives a named client its own quota, whatever the client is called', () => {
+    const book = new PolicyBook({
+      policy: { quotas: { perClient: { attempts: 1 }, clients: { friend: { disk: '1KiB' } } } },
+    })
+    expect(book.quotaOf('friend')).toEqual({ diskBytes: 1024 })
+    for (const client of ['other', '__proto__', 'constructor', 'toString']) {
+      expect(book.quotaOf(client)).toEqual({ attempts: 1 })
+    }
+  })
+
+  it('keeps what was in force when a change is wrong', () => {
+    const book = new PolicyBook({ policy: { maxAttempts: 3 } })
+    expect(() => book.replace({ policy: {}, schedule: { hours: 'x' } })).toThrow(/schedule\.hours/)
+    expect(book.maxAttempts).toBe(3)
+    book.replace({ schedule: { hours: '08:00-09:00' } })
+    expect(book.maxAttempts).toBe(3)
+    book.replace({ policy: {}, share: undefined })
+    expect(book.maxAttempts).toBe(1024)
+    expect(book.schedule.hours?.text).toBe('08:00-09:00')
+  })
+})
