@@ -72,6 +72,8 @@ class DockerRuntime implements Runtime {
   readonly #tasks = new Map<string, DockerTask>()
   /** Containers between their creation and their start, which are nobody's leftovers. */
   readonly #starting = new Set<string>()
+  /** Names of containers whose start is under way. */
+  readonly #beingStarted = new Set<string>()
   #hostInstance: string | undefined
   #stateDir = ''
   #directories = new AttemptDirectories('')
@@ -129,6 +131,27 @@ class DockerRuntime implements Runtime {
   }
 
   async start(
+    spec: RuntimeSpec,
+    workspace: Workspace,
+    options: { signal: AbortSignal },
+  ): Promise<RuntimeTask> {
+    const name = containerName(this.#instance(), spec.attemptId)
+    // Side by side, each would take the other's half-made container for a leftover.
+    if (this.#beingStarted.has(name)) {
+      throw new ManyhandsError(
+        'RUNTIME_FAILED',
+        `attempt ${spec.attemptId} is being started already`,
+      )
+    }
+    this.#beingStarted.add(name)
+    try {
+      return await this.#start(spec, workspace, options)
+    } finally {
+      this.#beingStarted.delete(name)
+    }
+  }
+
+  async #start(
     spec: RuntimeSpec,
     workspace: Workspace,
     options: { signal: AbortSignal },

@@ -43,9 +43,3 @@ export const BUSYBOX_PROGRAMS: Required<CompliancePrograms> = {
   badImage: () => ({ image: 'manyhands-test/no-such-image:1', command: ['/bin/true'] }),
   badCommand: () => ({ image: BUSYBOX_IMAGE, command: ['/no/such/program'] }),
 }
-
-/** Cases that containers do not keep yet; part of every run's printed list until they do. */
-export const NOT_YET = {
-  'paused time is no run time': 'the clock of the longest run time counts pauses',
-  'the longest run time holds without us': 'nothing inside the container ends it',
-}

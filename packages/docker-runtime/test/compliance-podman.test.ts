@@ -2,7 +2,7 @@ import process from 'node:process'
 import { runtimeCompliance } from '@manyhands/testing/runtime-compliance'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { docker } from '../src/index.ts'
-import { BUSYBOX_PROGRAMS, NOT_YET } from './busybox-programs.ts'
+import { BUSYBOX_PROGRAMS } from './busybox-programs.ts'
 import { canStart, OwnPodman } from './own-engines.ts'
 
 describe.skipIf(!canStart('podman', 'conmon', 'catatonit'))('with Podman', () => {
@@ -17,7 +17,7 @@ describe.skipIf(!canStart('podman', 'conmon', 'catatonit'))('with Podman', () =>
       name: "docker() on Podman's socket",
       create: () => docker({ socketPath: podman.socketPath }),
       programs: BUSYBOX_PROGRAMS,
-      skip: NOT_YET,
+
       leftovers: (hostInstance) => podman.leftovers(hostInstance),
       print: (line) => process.stderr.write(`${line}\n`),
     },

@@ -2,7 +2,7 @@ import process from 'node:process'
 import { runtimeCompliance } from '@manyhands/testing/runtime-compliance'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { docker } from '../src/index.ts'
-import { BUSYBOX_PROGRAMS, NOT_YET, sh } from './busybox-programs.ts'
+import { BUSYBOX_PROGRAMS, sh } from './busybox-programs.ts'
 import { canStart, OwnDocker } from './own-engines.ts'
 import { SandboxForTests } from './sandbox-for-tests.ts'
 
@@ -21,7 +21,7 @@ describe.skipIf(!canStart('dockerd', 'runsc'))('with gVisor', () => {
       name: "docker({ isolation: 'runsc' })",
       create: () => docker({ socketPath: engine.socketPath, isolation: 'runsc' }),
       programs: BUSYBOX_PROGRAMS,
-      skip: NOT_YET,
+
       leftovers: (hostInstance) => engine.leftovers(hostInstance),
       print: (line) => process.stderr.write(`${line}\n`),
     },

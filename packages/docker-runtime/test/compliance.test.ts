@@ -2,7 +2,7 @@ import process from 'node:process'
 import { runtimeCompliance } from '@manyhands/testing/runtime-compliance'
 import { describe, expect, it } from 'vitest'
 import { docker } from '../src/index.ts'
-import { BUSYBOX_PROGRAMS, NOT_YET } from './busybox-programs.ts'
+import { BUSYBOX_PROGRAMS } from './busybox-programs.ts'
 import { engineForTests, leftovers } from './engine-for-tests.ts'
 
 describe.skipIf(!(await engineForTests({ announce: true })))('with an engine', () => {
@@ -11,7 +11,7 @@ describe.skipIf(!(await engineForTests({ announce: true })))('with an engine', (
       name: 'docker()',
       create: () => docker(),
       programs: BUSYBOX_PROGRAMS,
-      skip: NOT_YET,
+
       leftovers,
       print: (line) => process.stderr.write(`${line}\n`),
     },
