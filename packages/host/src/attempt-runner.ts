@@ -94,12 +94,7 @@ export class AttemptRunner {
       const task = await unlessEnded(found, attempt.ending.signal)
       attempt.runtimeTask = task
       await this.#countEarlierRun(attempt)
-      const end = this.#follow(attempt, task, cleanups)
-      end.catch(() => {})
-      await this.#options.control
-        .adopted(attempt)
-        .catch((cause) => this.#warn('pausing an adopted attempt failed', attempt, cause))
-      return end
+      return this.#follow(attempt, task, cleanups, () => this.#options.control.adopted(attempt))
     })
   }
 
@@ -125,7 +120,12 @@ export class AttemptRunner {
     attempt.done.resolve()
   }
 
-  async #follow(attempt: Attempt, task: RuntimeTask, cleanups: Cleanup[]): Promise<AttemptEnd> {
+  async #follow(
+    attempt: Attempt,
+    task: RuntimeTask,
+    cleanups: Cleanup[],
+    running = async () => {},
+  ): Promise<AttemptEnd> {
     attempt.runtimeTask = task
     attempt.startedAt = performance.now()
     cleanups.push(() => this.#options.sandboxes.remove(attempt, task))
@@ -140,6 +140,7 @@ export class AttemptRunner {
       .started(attempt.id, task.handle)
       .catch((cause) => this.#warn('journaling a start failed', attempt, cause))
     this.#move(attempt, 'running')
+    running().catch((cause) => this.#warn('an adopted attempt is not as it was', attempt, cause))
     const exit = await ended
     attempt.ending.signal.removeEventListener('abort', kill)
     await drained
