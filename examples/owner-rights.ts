@@ -1,4 +1,4 @@
-/** The owner of a host: sees what runs, pauses it, takes the computer back; the client's work moves on. */
+/** The owner of a host: sees, pauses, limits and ends what runs; drains, blocks. The work moves on. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { HostAttempt } from '@manyhands/host'
@@ -11,7 +11,7 @@ const mine = hosts[0]!
 const job = await client.submit({
   runtime: 'scripted',
   image: 'any',
-  command: ['run', '--for', '300ms', '--memory', '64MiB'],
+  command: ['run', '--for', '2s', '--memory', '64MiB'],
   tasks: '1-4',
   retry: { attempts: 1 },
 })
@@ -24,8 +24,12 @@ do {
 } while (attempt.phase !== 'running')
 console.log(`task ${attempt.task} runs here for ${attempt.client.slice(-6)}`)
 
-await mine.pause(attempt.id)
-console.log('paused:', mine.attempts().find(({ id }) => id === attempt.id)?.phase)
+const now = () => mine.attempts().find(({ id }) => id === attempt.id)
+await mine.pause(attempt.id, 'a film')
+console.log('paused:', now()?.phase, `(${now()?.reason})`)
+await mine.limit(attempt.id, { cpus: 0.5, memory: '128MiB' })
+console.log('limited:', now()?.limits.cpus, 'cores')
+assert.equal(now()?.limits.cpus, 0.5)
 await mine.resume(attempt.id)
 await mine.kill(attempt.id, 'I want to play a game')
 
@@ -40,6 +44,9 @@ for await (const event of job.events()) {
   }
 }
 
+// A client that is not wanted any more is refused from now on, also after a restart.
+await mine.block(client.peerId)
+assert.deepEqual(mine.blocked, [client.peerId])
 console.log('why would a request be refused here?')
 const verdicts = await mine.explain({
   client: client.peerId,
@@ -50,3 +57,9 @@ const verdicts = await mine.explain({
   networkProfile: 'none',
 })
 for (const { rule, allowed, detail } of verdicts) if (!allowed) console.log(`  ${rule}: ${detail}`)
+await mine.unblock(client.peerId)
+
+// The end of the day: no new work, what runs may finish. A deadline would end the rest.
+const report = await mine.drain({ deadline: 'never' })
+console.log(`drained: ${report.completed} finished, ${report.evicted} evicted`)
+assert(mine.offer.draining)

@@ -340,6 +340,54 @@ describe("the owner's rights", () => {
   })
 })
 
+it('follows its policy file, and keeps the old rules where that is none', async () => {
+  const file = room.path('rules.json')
+  await writeFile(file, '{"images":["first:*"],"share":{"cpus":3}}')
+  const led = room.start([
+    ...['host', '--runtime', 'scripted', ...LISTEN, '--state', 'led', '--memory', '1GiB'],
+    ...['--policy', 'rules.json', '--jsonl'],
+  ])
+  await led.line((line) => line['event'] === 'ready')
+  const inForce = async () =>
+    JSON.parse((await room.run('policy', '--state', 'led', '--json')).stdout)
+  const policies = () => led.lines().filter((line) => line['event'] === 'policy')
+  const told = (count: number) =>
+    expect.poll(() => policies().length, { timeout: 20_000 }).toBe(count)
+  expect(await inForce()).toMatchObject({ policy: { images: ['first:*'] }, share: { cpus: 3 } })
+
+  await writeFile(file, '{"images":"first"}')
+  await told(1)
+  expect(policies()[0]).toMatchObject({
+    applied: false,
+    file,
+    error: { code: 'CONFIG_INVALID', message: expect.stringContaining('images') },
+  })
+  await writeFile(file, '{"images":["second:*"]}')
+  await told(2)
+  expect(policies()[1]).toMatchObject({ applied: true })
+  // The section that the file has no longer is the default again, but for what the command line says.
+  expect(await inForce()).toMatchObject({
+    policy: { images: ['second:*'] },
+    share: { memory: 2 ** 30 },
+  })
+  expect((await inForce()).share).not.toHaveProperty('cpus')
+  led.process.kill('SIGHUP')
+  await told(3)
+
+  const ask = ['explain', '--state', 'led', '--client', ready['peerId'], '--runtime', 'scripted']
+  const [refused, allowed] = await Promise.all([
+    room.run(...ask, '--image', 'first:1', '--json'),
+    room.run(...ask, '--image', 'second:1', '--json'),
+  ])
+  expect([refused.code, allowed.code]).toEqual([4, 0])
+  const verdicts = JSON.parse(refused.stdout).verdicts as Line[]
+  expect(verdicts.find(({ allowed }) => !allowed)).toMatchObject({ rule: 'images' })
+
+  const stopped = await room.run('drain', '--state', 'led', '--finish', '--stop', '--json')
+  expect(JSON.parse(stopped.stdout)).toMatchObject({ completed: 0, evicted: 0, stopped: true })
+  expect((await led.ended).code).toBe(0)
+})
+
 describe('the end of a host', () => {
   it('drains at SIGTERM: what runs finishes, the client gets it, the host ends with 0', async () => {
     const state = ['--state', 'ending']

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { hostOptions } from '../src/lend/host-options.ts'
 import { readPolicyFile } from '../src/policy/policy-file.ts'
@@ -45,6 +46,18 @@ it('holds every section', async () => {
   expect(await hostOptions({ policy: path }, [], context(), logger)).toMatchObject(sections)
 })
 
+it('understands the example of the guide, which has every setting', async () => {
+  const example = fileURLToPath(
+    new URL('../../../docs/guides/policy.example.json', import.meta.url),
+  )
+  const { share, policy: rules, schedule } = await readPolicyFile(example)
+  expect(Object.keys(share!)).toEqual(['cpus', 'memory', 'disk', 'gpus'])
+  expect(rules!.quotas!.perClient).toHaveProperty('transferPerDay')
+  expect(Object.keys(schedule!)).toEqual([
+    ...['hours', 'onlyWhenIdle', 'notOnBattery', 'pauseWhile', 'evictAfter'],
+  ])
+})
+
 it.each([
   [{ client: [] }, /client: unknown setting/],
   [{ share: { cpu: 1 } }, /share\.cpu: unknown setting/],
@@ -81,6 +94,24 @@ it('lets the command line win over the file', async () => {
     policy: { ...policy, maxAttempts: 1 },
     labels: { name: 'z', b: 'c' },
     state: join(directory, 'state'),
+  })
+})
+
+it('takes the schedule and the GPUs of the command line', async () => {
+  await writeFile(path, JSON.stringify({ schedule: { hours: '19:00-07:00', evictAfter: '5m' } }))
+  const flags = {
+    ...{ policy: 'policy.json', gpus: ['GPU-1'], hours: '20:00-06:00', onlyWhenIdle: '5m' },
+    ...{ notOnBattery: true, pauseWhile: ['steam'] },
+  }
+  expect(await hostOptions(flags, [], context(), logger)).toMatchObject({
+    share: { gpus: ['GPU-1'] },
+    schedule: {
+      hours: '20:00-06:00',
+      evictAfter: '5m',
+      onlyWhenIdle: '5m',
+      notOnBattery: true,
+      pauseWhile: ['steam'],
+    },
   })
 })
 

@@ -10,5 +10,6 @@ export type {
   UsageVerdict,
 } from './policy.ts'
 export { type PolicyDocument, parsePolicyDocument } from './policy-document.ts'
+export { thisComputer } from './sensors/this-computer.ts'
 export type { HostSensors } from './sensors.ts'
 export type { ClientTotal, JobTotal, UsageSample, UsageTotals } from './usage-totals.ts'

@@ -16,6 +16,7 @@ import { networkCheck } from './network-check.ts'
 import { nodeCheck } from './node-check.ts'
 import { runtimeChecks } from './runtime-checks.ts'
 import { sandboxChecks } from './sandbox-checks.ts'
+import { sensorsCheck } from './sensors-check.ts'
 import { stateCheck } from './state-check.ts'
 
 export interface Examination {
@@ -37,6 +38,7 @@ const EXAMINERS: Examiner[] = [
   stateCheck,
   networkCheck,
   clockCheck,
+  sensorsCheck,
 ]
 
 /** Looks at everything that lending depends on. Changes nothing, and runs no task. */

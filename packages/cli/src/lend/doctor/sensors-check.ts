@@ -1,6 +1,11 @@
 import { formatDuration } from '@manyhands/core'
-import type { HostSensors } from '@manyhands/host'
-import { type Check, ok } from './check.ts'
+import { type HostSensors, thisComputer } from '@manyhands/host'
+import { type Check, type Examiner, ok } from './check.ts'
+
+export const sensorsCheck: Examiner = async () => {
+  await using sensors = thisComputer()
+  return [await describeSensors(sensors)]
+}
 
 /** What a schedule can look at here. A rule about what nothing tells would pause everything. */
 export async function describeSensors(sensors: HostSensors): Promise<Check> {
