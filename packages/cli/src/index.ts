@@ -38,15 +38,23 @@ export {
 export { type DockerOptions, docker } from '@manyhands/docker-runtime'
 export {
   type AdmissionRequest,
+  type ClientQuota,
+  type ClientTotal,
   createHost,
   type DrainReport,
   type Host,
   type HostAttempt,
   type HostOptions,
+  type HostPolicy,
+  type HostSensors,
+  type JobTotal,
   type PolicyOptions,
   type RuleVerdict,
+  type ScheduleOptions,
   type ShareOptions,
   type UsageSample,
+  type UsageTotals,
+  type UsageVerdict,
 } from '@manyhands/host'
 export {
   createLocalNetwork,

@@ -44,7 +44,7 @@ function secretsCheck({ capabilities }: FoundRuntime): Check {
   return warn(
     'secrets',
     'cannot be given to tasks of this engine; jobs that have some are refused',
-    'Nothing, unless you want such jobs: then use an engine of this computer.',
+    'To take such jobs, use an engine of this computer.',
   )
 }
 
