@@ -5,6 +5,7 @@ export {
   createArtifactStore,
 } from './artifacts/create-artifact-store.ts'
 export { assertSupported } from './assert-supported.ts'
+export { BoundedOutput } from './bounded-output.ts'
 export { type ByteSize, formatByteSize, parseByteSize } from './byte-size.ts'
 export { type JournalDatabase, openJournalDatabase } from './durable/journal-database.ts'
 export { openStateDirectory, type StateDirectory } from './durable/state-directory.ts'

@@ -1,4 +1,5 @@
 import {
+  BoundedOutput,
   LIMITS,
   ManyhandsError,
   type Resources,
@@ -11,7 +12,6 @@ import {
 } from '@manyhands/core'
 import type Docker from 'dockerode'
 import type { AttemptDirectory } from './attempt-directory.ts'
-import { BoundedOutput } from './bounded-output.ts'
 import { readOomKills } from './cgroup.ts'
 import { DiskMeter } from './disk-meter.ts'
 import type { Engine } from './engine.ts'

@@ -1,6 +1,5 @@
-import { LIMITS, ManyhandsError, type RuntimeExec } from '@manyhands/core'
+import { BoundedOutput, LIMITS, ManyhandsError, type RuntimeExec } from '@manyhands/core'
 import type Docker from 'dockerode'
-import { BoundedOutput } from './bounded-output.ts'
 import type { Engine } from './engine.ts'
 import { engineError } from './engine-error.ts'
 import { OutputDemultiplexer } from './output-demultiplexer.ts'

@@ -1,6 +1,6 @@
+import { BoundedOutput } from '@manyhands/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { BoundedOutput } from '../src/bounded-output.ts'
 import { OutputDemultiplexer } from '../src/output-demultiplexer.ts'
 
 async function textOf(output: BoundedOutput) {

@@ -1,4 +1,4 @@
-import type { RuntimeOutput } from '@manyhands/core'
+import type { RuntimeOutput } from './runtime.ts'
 
 /** What a chunk costs beside its bytes, so that a flood of tiny ones is bounded as well. */
 const CHUNK_COST = 256
