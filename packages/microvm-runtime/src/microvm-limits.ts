@@ -9,7 +9,7 @@ export const MICROVM_LIMITS = {
   /** Cores of one machine: what the machine type takes is more, what a task needs is rarely. */
   cpus: 64,
   /** How long a machine may take from its start to the task's, ms. Emulation under load takes its time. */
-  bootMs: 60_000,
+  bootMs: 90_000,
   /** How long KVM gets to boot the kernel when it is tried; where it works this takes 0.3 s. */
   kvmProbeMs: 8_000,
   /** Bytes of one frame from the guest; its init sends at most 36 KiB. */

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import {
   assertSupported,
@@ -11,6 +12,7 @@ import {
   type RuntimeTask,
   type Workspace,
 } from '@manyhands/core'
+import { BootGate } from './boot-gate.ts'
 import type { Accelerator } from './machine-command.ts'
 import { clearRooms, MachineRoom } from './machine-room.ts'
 import { MachineSetup } from './machine-setup.ts'
@@ -66,6 +68,7 @@ class MicrovmRuntime implements Runtime {
   readonly #options: MicrovmOptions
   readonly #closing = new AbortController()
   readonly #tasks = new Map<string, MicrovmTask>()
+  readonly #gate = new BootGate(availableParallelism())
   readonly #starting = new Set<Promise<unknown>>()
   #setup: MachineSetup | undefined
   #rooms = ''
@@ -131,9 +134,8 @@ class MicrovmRuntime implements Runtime {
         })
       })
       try {
-        const booted = await startTask({
-          ...{ spec, workspace, image, room, files, acceleration, qemu, signal },
-        })
+        const options = { spec, workspace, image, room, files, acceleration, qemu, signal }
+        const booted = await this.#gate.pass(() => startTask(options), signal)
         return this.#track(spec, workspace, booted, room)
       } catch (error) {
         await room.remove()

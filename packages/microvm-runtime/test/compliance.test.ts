@@ -16,7 +16,7 @@ describe.skipIf(machines === undefined)('with QEMU', () => {
       // The suite's directories are named after it; machines have their kernel open there.
       leftovers: () => machineProcesses('manyhands-compliance-'),
       print: (line) => process.stderr.write(`${line}\n`),
-      timeoutMs: 120_000,
+      timeoutMs: 240_000,
     },
     { describe, it, expect },
   )
