@@ -50,12 +50,15 @@ export class RunningPrograms {
     if (pids.length > PROCESSES) return undefined
     this.#look += 1
     const known = new Map<number, Process>()
+    const present = new Set(pids)
     for (let from = 0; from < pids.length; from += AT_ONCE) {
       await Promise.all(
         pids.slice(from, from + AT_ONCE).map(async (pid) => {
           const before = this.#known.get(pid)
-          const again = (pid + this.#look) % LOOKS === 0
-          const process = before === undefined || again ? await this.#read(pid) : before
+          // One whose parent is gone has got another, by which a container may be known.
+          const orphan = before !== undefined && before.parent > 0 && !present.has(before.parent)
+          const again = orphan || (pid + this.#look) % LOOKS === 0
+          const process = before === undefined || again ? await this.#read(pid, before) : before
           if (process !== undefined) known.set(pid, process)
         }),
       )
@@ -70,13 +73,16 @@ export class RunningPrograms {
     return names
   }
 
-  async #read(pid: number): Promise<Process | undefined> {
+  async #read(pid: number, before: Process | undefined): Promise<Process | undefined> {
     const path = (file: string) => join(this.#proc, String(pid), file)
     const text = (file: string) => readFile(path(file), 'utf8').catch(() => '')
     const status = await text('status')
     const field = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)?.[1] ?? ''
     const comm = field('Name')
     if (comm === '') return undefined
+    const [parent, depth] = [Number(field('PPid')), field('NSpid').split(/\s+/).length]
+    // Whatever becomes another program gets its name, so the rest is as it was.
+    if (before?.comm === comm && before.depth === depth) return { ...before, parent }
     const [cgroup, command, executable] = await Promise.all([
       text('cgroup'),
       text('cmdline'),
@@ -85,9 +91,9 @@ export class RunningPrograms {
     const names = [comm, executable.replace(/ \(deleted\)$/, ''), command.split('\0')[0] ?? '']
     return {
       comm,
-      parent: Number(field('PPid')),
+      parent,
       names: [...new Set(names.map(programName).filter((name) => name !== ''))],
-      depth: field('NSpid').split(/\s+/).length,
+      depth,
       cgroup,
     }
   }
