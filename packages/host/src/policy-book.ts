@@ -1,6 +1,7 @@
 import { parseByteSize, parseDuration } from '@manyhands/core'
 import type { ClientQuota, HostPolicy, PolicyOptions } from './policy.ts'
 import { checkPolicy } from './policy-document.ts'
+import { programName } from './sensors/program-name.ts'
 import { parseWeekHours, type WeekHours } from './week-hours.ts'
 
 /** A client's quota as numbers. What is undefined is not limited. */
@@ -16,7 +17,7 @@ export interface Schedule {
   hours?: WeekHours
   idleMs?: number
   notOnBattery: boolean
-  /** In lower case; empty: none. */
+  /** As sensors call them; empty: none. */
   pauseWhile: readonly string[]
   evictAfterMs: number
 }
@@ -93,7 +94,7 @@ function inForce(document: HostPolicy): InForce {
       idleMs:
         schedule.onlyWhenIdle === undefined ? undefined : parseDuration(schedule.onlyWhenIdle),
       notOnBattery: schedule.notOnBattery ?? false,
-      pauseWhile: (schedule.pauseWhile ?? []).map((name) => name.toLowerCase()),
+      pauseWhile: (schedule.pauseWhile ?? []).map(programName),
       evictAfterMs: parseDuration(schedule.evictAfter ?? '10m'),
     },
   }

@@ -60,6 +60,12 @@ describe('PolicyBook', () => {
     }
   })
 
+  it('knows programs however their owner writes them', () => {
+    const pauseWhile = ['Steam', 'Neverball.EXE', '/usr/bin/blender', 'C:\\Games\\Doom.exe']
+    const book = new PolicyBook({ schedule: { pauseWhile } })
+    expect(book.schedule.pauseWhile).toEqual(['steam', 'neverball', 'blender', 'doom'])
+  })
+
   it('keeps what was in force when a change is wrong', () => {
     const book = new PolicyBook({ policy: { maxAttempts: 3 } })
     expect(() => book.replace({ policy: {}, schedule: { hours: 'x' } })).toThrow(/schedule\.hours/)

@@ -1,5 +1,6 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { programName } from './program-name.ts'
 
 /** Processes looked at; a desktop has some hundred. */
 const PROCESSES = 65_536
@@ -114,13 +115,4 @@ export class RunningPrograms {
     }
     return false
   }
-}
-
-/** As its owner calls it: `C:\Games\Neverball.exe` is neverball. */
-export function programName(path: string): string {
-  const name = path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1)
-  return name
-    .toLowerCase()
-    .replace(/\.exe$/, '')
-    .trim()
 }
