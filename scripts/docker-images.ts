@@ -27,11 +27,24 @@ export async function ensureBusybox(docker: Docker): Promise<string> {
   return ensureImage(docker, BUSYBOX_IMAGE, [])
 }
 
+/** What an image has beside busybox: a link when it has a target, else a file. */
+export interface ImageEntry {
+  path: string
+  mode?: number
+  content?: string | Buffer
+  target?: string
+}
+
 /**
- * Imports busybox under a tag, with changes such as `ENTRYPOINT ["/bin/cat"]` or `VOLUME /data`,
- * unless the engine has that tag already.
+ * Imports busybox under a tag, with changes such as `ENTRYPOINT ["/bin/cat"]` or `VOLUME /data` and
+ * with further files or links, unless the engine has that tag already.
  */
-export async function ensureImage(docker: Docker, tag: string, changes: string[]): Promise<string> {
+export async function ensureImage(
+  docker: Docker,
+  tag: string,
+  changes: string[],
+  entries: ImageEntry[] = [],
+): Promise<string> {
   const present = await docker
     .getImage(tag)
     .inspect()
@@ -42,7 +55,10 @@ export async function ensureImage(docker: Docker, tag: string, changes: string[]
   if (present !== undefined) return tag
   const [repo = '', version] = tag.split(':')
   const options = { repo, tag: version, changes }
-  const progress = await docker.importImage(Readable.from([await busyboxTar()]) as never, options)
+  const progress = await docker.importImage(
+    Readable.from([await busyboxTar(entries)]) as never,
+    options,
+  )
   const said: string[] = []
   progress.on('data', (bytes: Buffer) => said.push(String(bytes)))
   await finished(progress as Readable)
@@ -54,16 +70,42 @@ export async function ensureImage(docker: Docker, tag: string, changes: string[]
   return tag
 }
 
+/** Builds an image from instructions, for those that an import does not know, such as STOPSIGNAL. */
+export async function buildImage(
+  docker: Docker,
+  tag: string,
+  instructions: string[],
+): Promise<string> {
+  const text = Buffer.from(instructions.join('\n'))
+  const context = Buffer.concat([file('Dockerfile', text, 0o644), Buffer.alloc(2 * BLOCK)])
+  const progress = await docker.buildImage(Readable.from([context]) as never, { t: tag })
+  progress.resume()
+  await finished(progress as Readable)
+  return tag
+}
+
 /** A root file system of busybox and links to it, always the same bytes. */
-async function busyboxTar(): Promise<Buffer> {
+async function busyboxTar(entries: ImageEntry[]): Promise<Buffer> {
   const busybox = await readFile(BUSYBOX).catch(() => {
     throw new Error(`${BUSYBOX} is missing: apt-get install busybox-static`)
   })
-  const parts = [directory('bin/', 0o755), directory('tmp/', 0o1777), directory('etc/', 0o755)]
-  parts.push(file('bin/busybox', busybox, 0o755))
-  parts.push(file('etc/passwd', Buffer.from('root:x:0:0:root:/:/bin/sh\n'), 0o644))
-  for (const applet of APPLETS) parts.push(link(`bin/${applet}`, 'busybox'))
-  return Buffer.concat([...parts, Buffer.alloc(2 * BLOCK)])
+  const parts = new Map<string, Buffer>()
+  for (const [path, mode] of [
+    ['bin', 0o755],
+    ['tmp', 0o1777],
+    ['etc', 0o755],
+  ] as const) {
+    parts.set(path, directory(`${path}/`, mode))
+  }
+  parts.set('bin/busybox', file('bin/busybox', busybox, 0o755))
+  parts.set('etc/passwd', file('etc/passwd', Buffer.from('root:x:0:0:root:/:/bin/sh\n'), 0o644))
+  for (const applet of APPLETS) parts.set(`bin/${applet}`, link(`bin/${applet}`, 'busybox'))
+  // In the place of ours of the same name: an archive may not name a path twice.
+  for (const { path, mode = 0o755, content = '', target } of entries) {
+    const made = target === undefined ? file(path, Buffer.from(content), mode) : link(path, target)
+    parts.set(path, made)
+  }
+  return Buffer.concat([...parts.values(), Buffer.alloc(2 * BLOCK)])
 }
 
 function directory(name: string, mode: number): Buffer {

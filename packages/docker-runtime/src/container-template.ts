@@ -49,6 +49,20 @@ export function containerName(hostInstance: string, attemptId: string): string {
 }
 
 /**
+ * Whether a container is an attempt of this host. Labels alone do not tell: an image brings labels of
+ * its own, and whoever runs it by hand must not lose that container to us.
+ */
+export function isAttemptOf(
+  hostInstance: string,
+  name: string,
+  labels: Record<string, string>,
+): boolean {
+  const attemptId = labels[LABELS.attempt]
+  if (labels[LABELS.host] !== hostInstance || attemptId === undefined) return false
+  return name.replace(/^\//, '') === containerName(hostInstance, attemptId)
+}
+
+/**
  * The closed template: the engine's options for one attempt, every field named here. A job fills in
  * its argv, environment and sizes; no other word of it reaches the engine.
  *

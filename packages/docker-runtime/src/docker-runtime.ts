@@ -15,7 +15,7 @@ import { AttemptDirectories, type AttemptDirectory } from './attempt-directory.t
 import type { EngineAddress } from './connect/engine-address.ts'
 import { type EngineFinder, engineFinder } from './connect/find-engine.ts'
 import { containerExists, createContainer, discardContainer } from './container-creation.ts'
-import { containerName, containerTemplate, LABELS } from './container-template.ts'
+import { containerName, containerTemplate, isAttemptOf, LABELS } from './container-template.ts'
 import { DockerTask } from './docker-task.ts'
 import type { Engine } from './engine.ts'
 import { engineError, engineMessage, engineStatus, unreachableReason } from './engine-error.ts'
@@ -217,7 +217,9 @@ class DockerRuntime implements Runtime {
         if (engineStatus(error) === 404) return undefined
         throw engineError(error, `container ${handle.id.slice(0, 12)}`)
       })
-    if (found === undefined || found.Config.Labels[LABELS.host] !== hostInstance) return undefined
+    if (found === undefined || !isAttemptOf(hostInstance, found.Name, found.Config.Labels)) {
+      return undefined
+    }
     // It was created, but its start never came about: nothing ran, nothing is to be taken up.
     if (found.State.Status === 'created') {
       if (this.#starting.has(found.Id)) return undefined
@@ -241,7 +243,11 @@ class DockerRuntime implements Runtime {
         throw engineError(error, `containers of ${engine.where}`)
       })
     await this.#directories.sweep(found.flatMap(({ Names }) => Names))
-    return found.map(({ Id }) => ({ v: 1, runtime: this.name, id: Id }))
+    return found
+      .filter(({ Names, Labels }) =>
+        Names.some((name) => isAttemptOf(this.#instance(), name, Labels)),
+      )
+      .map(({ Id }) => ({ v: 1, runtime: this.name, id: Id }))
   }
 
   close(): Promise<void> {
