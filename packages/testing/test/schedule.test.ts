@@ -292,7 +292,7 @@ describe('a quota', () => {
     const job = await client.submit({ ...work('run', '--hang', '--cpu', '2'), tasks: [1] })
     await until(() => evicted.length > 0)
     expect(evicted[0]?.reason).toMatch(
-      /^quota: used 0\.000\d+ of 0\.0005 core-hours in the last 24 hours$/,
+      /^quota: used 0\.00\d+ of 0\.0005 core-hours in the last 24 hours$/,
     )
     const request = {
       client: client.peerId,
