@@ -78,7 +78,6 @@ async function killAndRestart(): Promise<Round> {
     instance = first.ready.instance
     await using client = await createClient({
       network: { bootstrap: first.ready.addresses, gossip: false },
-      lease: { heartbeat: '1s' },
     })
     await client.waitForHosts()
     const job = await client.submit({

@@ -1,8 +1,10 @@
-import { readFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** One reading of a container's counters; reading files takes ~1 ms and no work of the engine. */
+/**
+ * One reading of a container's counters, without any work of the engine. The files are the kernel's
+ * memory and no disk stands behind them: read at once they cost 50 µs, by way of the thread pool 500.
+ */
 export interface CgroupReading {
   cpuMs: number
   /** Without the page cache, which the kernel takes back by itself. */
@@ -73,13 +75,11 @@ class CgroupV1 implements CgroupReader {
   }
 
   async read(): Promise<CgroupReading> {
-    const [cpu, usage, peak, stat, pids] = await Promise.all([
-      number(join(this.#cpu, 'cpuacct.usage')),
-      number(join(this.#memory, 'memory.usage_in_bytes')),
-      number(join(this.#memory, 'memory.max_usage_in_bytes')),
-      table(join(this.#memory, 'memory.stat')),
-      number(join(this.#pids, 'pids.current')),
-    ])
+    const cpu = number(join(this.#cpu, 'cpuacct.usage'))
+    const usage = number(join(this.#memory, 'memory.usage_in_bytes'))
+    const peak = number(join(this.#memory, 'memory.max_usage_in_bytes'))
+    const stat = table(join(this.#memory, 'memory.stat'))
+    const pids = number(join(this.#pids, 'pids.current'))
     // Shared memory counts as cache, but nothing takes it back.
     const cache = (stat.get('total_cache') ?? 0) - (stat.get('total_shmem') ?? 0)
     return reading(cpu / 1e6, usage, peak, cache, pids)
@@ -94,14 +94,13 @@ class CgroupV2 implements CgroupReader {
   }
 
   async read(): Promise<CgroupReading> {
-    const [cpu, usage, peak, stat, pids] = await Promise.all([
-      table(join(this.#path, 'cpu.stat')),
-      number(join(this.#path, 'memory.current')),
-      // Kernels before 5.19 have no memory.peak.
-      number(join(this.#path, 'memory.peak')).catch(() => 0),
-      table(join(this.#path, 'memory.stat')),
-      number(join(this.#path, 'pids.current')),
-    ])
+    const cpu = table(join(this.#path, 'cpu.stat'))
+    const usage = number(join(this.#path, 'memory.current'))
+    const stat = table(join(this.#path, 'memory.stat'))
+    const pids = number(join(this.#path, 'pids.current'))
+    // Kernels before 5.19 have no memory.peak.
+    const peakFile = join(this.#path, 'memory.peak')
+    const peak = existsSync(peakFile) ? number(peakFile) : 0
     const cache = (stat.get('file') ?? 0) - (stat.get('shmem') ?? 0)
     return reading((cpu.get('usage_usec') ?? 0) / 1e3, usage, peak, cache, pids)
   }
@@ -118,12 +117,12 @@ function reading(
   return { cpuMs, memoryBytes, memoryPeakBytes: Math.max(memoryBytes, peak - cache), pids }
 }
 
-async function number(path: string): Promise<number> {
-  return Number(await readFile(path, 'utf8'))
+function number(path: string): number {
+  return Number(readFileSync(path, 'utf8'))
 }
 
-async function table(path: string): Promise<Map<string, number>> {
-  const lines = (await readFile(path, 'utf8')).split('\n')
+function table(path: string): Map<string, number> {
+  const lines = readFileSync(path, 'utf8').split('\n')
   return new Map(
     lines.map((line) => {
       const [name = '', value] = line.split(' ')
