@@ -22,6 +22,7 @@ import { exitFacts, type OwnEnd } from './exit-facts.ts'
 import { watchExit } from './exit-watch.ts'
 import { kernelToldOfOom } from './kernel-log.ts'
 import { OutputDemultiplexer } from './output-demultiplexer.ts'
+import { readPaced } from './paced-reading.ts'
 import { RunClock } from './run-clock.ts'
 import { UsageMeter } from './usage-meter.ts'
 
@@ -204,7 +205,7 @@ export class DockerTask implements RuntimeTask {
     const demultiplexer = new OutputDemultiplexer((stream, bytes) => {
       this.#output.push(stream, bytes)
     })
-    attached.on('data', (bytes: Buffer) => demultiplexer.push(bytes))
+    readPaced(attached, (bytes) => demultiplexer.push(bytes))
     attached.once('end', () => this.#lookForOom())
     for (const end of ['end', 'close', 'error']) attached.on(end, () => this.#output.close())
   }

@@ -1,7 +1,10 @@
+import { PassThrough } from 'node:stream'
+import { finished } from 'node:stream/promises'
 import { BoundedOutput } from '@manyhands/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { OutputDemultiplexer } from '../src/output-demultiplexer.ts'
+import { readPaced } from '../src/paced-reading.ts'
 
 async function textOf(output: BoundedOutput) {
   const text = { stdout: '', stderr: '', order: '' }
@@ -95,5 +98,23 @@ describe('the demultiplexer', () => {
         }
       }),
     )
+  })
+})
+
+describe('paced reading', () => {
+  it('lets a flood wait, and loses nothing of it', async () => {
+    const flood = new PassThrough({ highWaterMark: 8 * 1024 ** 2 })
+    let [read, rested] = [0, false]
+    readPaced(flood, (bytes) => {
+      read += bytes.length
+    })
+    flood.on('pause', () => {
+      rested = true
+    })
+    for (let index = 0; index < 80; index += 1) flood.write(Buffer.alloc(64 * 1024))
+    flood.end()
+    await finished(flood)
+    expect(rested).toBe(true)
+    expect(read).toBe(80 * 64 * 1024)
   })
 })
