@@ -69,6 +69,9 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
     if (directory.record(peer) !== undefined && offer.peerId === peer) directory.offered(offer)
     return { unwanted: scheduler.renewed(peer, ids) }
   })
+  network.handle('attempt.secrets', async ({ id }, { peer }) => ({
+    secrets: scheduler.secrets(peer, id),
+  }))
   // Inputs of running jobs go to hosts that this client knows, and to nobody else.
   await store.serve(
     network,

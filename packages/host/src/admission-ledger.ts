@@ -1,9 +1,23 @@
 import { availableParallelism, totalmem } from 'node:os'
-import { addResources, firstShortage, parseByteSize, type Resources } from '@manyhands/core'
+import {
+  addResources,
+  firstShortage,
+  type GpuDevice,
+  parseByteSize,
+  type Resources,
+} from '@manyhands/core'
+import { GpuShelf, type GpuWish } from './gpu-shelf.ts'
 import type { ShareOptions } from './policy.ts'
 
-/** What the owner lends when nothing else is said: all cores but one, half the memory. */
-export function resolveShare(options: ShareOptions = {}): Resources {
+/**
+ * What the owner lends when nothing else is said: all cores but one, half the memory.
+ *
+ * @param gpus - those of this computer that he lends
+ */
+export function resolveShare(
+  options: ShareOptions = {},
+  gpus: readonly GpuDevice[] = [],
+): Resources {
   return {
     cpus: options.cpus ?? Math.max(1, availableParallelism() - 1),
     memoryBytes:
@@ -11,8 +25,7 @@ export function resolveShare(options: ShareOptions = {}): Resources {
         ? Math.floor(totalmem() / 2)
         : parseByteSize(options.memory, 'share.memory'),
     diskBytes: parseByteSize(options.disk ?? '50GiB', 'share.disk'),
-    // No runtime of this release answers for a GPU, so all of them are none.
-    gpus: typeof options.gpus === 'number' ? options.gpus : 0,
+    gpus: gpus.length,
     pids: options.pids ?? 65_536,
   }
 }
@@ -25,11 +38,14 @@ export const NOTHING: Resources = { cpus: 0, memoryBytes: 0, diskBytes: 0, gpus:
  */
 export class AdmissionLedger {
   readonly #reserved = new Map<string, Resources>()
+  readonly #gpus: GpuShelf
   #share: Resources
   #sum = NOTHING
 
-  constructor(share: Resources) {
+  /** @param gpus - the ones that are lent; `share.gpus` is how many they are */
+  constructor(share: Resources, gpus: readonly GpuDevice[] = []) {
     this.#share = share
+    this.#gpus = new GpuShelf(gpus)
   }
 
   get share(): Resources {
@@ -55,28 +71,52 @@ export class AdmissionLedger {
     return this.#reserved.get(id)
   }
 
+  /** GPUs that are lent. */
+  get gpus(): readonly GpuDevice[] {
+    return this.#gpus.lent
+  }
+
+  /** GPUs that fit a wish and nobody has. */
+  freeGpus(wish: Omit<GpuWish, 'count'>): readonly GpuDevice[] {
+    return this.#gpus.fitting(wish)
+  }
+
+  /** Ids of the GPUs that one of them has. */
+  gpuIdsOf(id: string): readonly string[] {
+    return this.#gpus.of(id)
+  }
+
   /**
    * Lends another share from now on. When it is smaller than what is promised already, nothing more of
    * that is given until enough was released; whom to evict is the caller's choice.
    */
-  resize(share: Resources): void {
+  resize(share: Resources, gpus: readonly GpuDevice[] = []): void {
     this.#share = share
+    this.#gpus.lend(gpus)
   }
 
   /** Reserves all of it or nothing. Returns what is short, or undefined when it was reserved. */
-  reserve(id: string, wanted: Resources): keyof Resources | undefined {
+  reserve(
+    id: string,
+    wanted: Resources,
+    gpu: Omit<GpuWish, 'count'> = {},
+  ): keyof Resources | undefined {
     if (this.#reserved.has(id)) return undefined
     const short = firstShortage(wanted, this.free)
-    if (short === undefined) this.#set(id, wanted)
-    return short
+    if (short !== undefined) return short
+    if (!this.#gpus.take(id, { ...gpu, count: wanted.gpus })) return 'gpus'
+    this.#set(id, wanted)
+    return undefined
   }
 
   /**
    * Takes a reservation over that was made in an earlier life, also when the share became smaller since:
    * what runs is counted, whatever the rules say of it now.
    */
-  restore(id: string, held: Resources): void {
-    if (!this.#reserved.has(id)) this.#set(id, held)
+  restore(id: string, held: Resources, gpuIds: readonly string[] = []): void {
+    if (this.#reserved.has(id)) return
+    this.#set(id, held)
+    this.#gpus.restore(id, gpuIds)
   }
 
   /**
@@ -87,14 +127,17 @@ export class AdmissionLedger {
     const before = this.#reserved.get(id)
     if (before === undefined) return undefined
     const short = firstShortage(positive(addResources(wanted, before, -1)), this.free)
-    if (short === undefined) this.#set(id, wanted)
-    return short
+    if (short !== undefined) return short
+    this.#set(id, wanted)
+    if (wanted.gpus === 0) this.#gpus.giveBack(id)
+    return undefined
   }
 
   release(id: string): void {
     const held = this.#reserved.get(id)
     if (held === undefined) return
     this.#reserved.delete(id)
+    this.#gpus.giveBack(id)
     // Without reservations the sum is exact again, whatever the fractions did before.
     this.#sum = this.#reserved.size === 0 ? NOTHING : addResources(this.#sum, held, -1)
   }

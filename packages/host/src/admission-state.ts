@@ -12,20 +12,16 @@ export interface AdmissionStateParts {
   attempts: AttemptRegistry
   draining(): boolean
   lastDayOf: AdmissionState['lastDayOf']
+  diskShort: AdmissionState['diskShort']
   schedule: AdmissionState['schedule']
 }
 
 /** What rules look at, always of now. */
 export function admissionState(parts: AdmissionStateParts): AdmissionState {
-  const { attempts, ledger, policy, blocked, runtimes, draining, lastDayOf, schedule } = parts
+  const { attempts, ledger, ...rest } = parts
   return {
+    ...rest,
     ledger,
-    policy,
-    blocked,
-    runtimes,
-    draining,
-    lastDayOf,
-    schedule,
     live: () => attempts.liveCount,
     liveOf: (client) =>
       attempts.all().reduce((n, { client: of, over }) => n + (of === client && !over ? 1 : 0), 0),

@@ -91,7 +91,7 @@ export class AttemptDesk {
   restore(attempt: Attempt): void {
     const { attempts, ledger, relations } = this.#options
     attempts.add(attempt)
-    ledger.restore(attempt.id, attempt.limits)
+    ledger.restore(attempt.id, attempt.limits, attempt.gpuIds)
     relations.touch(attempt.client)
     if (attempt.over) this.#keepOutputs(attempt)
     if (attempt.end !== undefined) relations.outbox(attempt.client, attempt.job).end(attempt)

@@ -15,6 +15,7 @@ import { Attempt } from './attempt.ts'
 import type { AttemptRegistry } from './attempt-registry.ts'
 import type { HostJournal } from './host-journal.ts'
 import type { AdmissionState } from './rules/rule.ts'
+import { gpuIdsOf } from './rules/runtime-rules.ts'
 
 export interface AttemptOffersOptions {
   attempts: AttemptRegistry
@@ -50,7 +51,9 @@ export class AttemptOffers {
         refusedByOwner ?? firstRefusal(request, admission) ?? tooMany(held + accepted.length)
       if (verdict !== undefined) return [no(wire.id, refusalError(verdict))]
       // From the rules to here nothing was awaited: what they saw as free is what is reserved.
-      accepted.push(this.#reserve(params, wire, client))
+      const attempt = this.#reserve(params, wire, client)
+      if (attempt === undefined) return [no(wire.id, refusalError(NO_ROOM))]
+      accepted.push(attempt)
       return []
     })
     if (accepted.length > 0) answers.push(...(await this.#start(accepted)))
@@ -66,8 +69,15 @@ export class AttemptOffers {
     return no(wire.id, taken)
   }
 
-  #reserve(params: RpcParams<'attempt.offer'>, wire: WireAttempt, client: string): Attempt {
-    const { attempts, ledger } = this.#options
+  #reserve(
+    params: RpcParams<'attempt.offer'>,
+    wire: WireAttempt,
+    client: string,
+  ): Attempt | undefined {
+    const { admission, attempts, ledger } = this.#options
+    const { resources, runtime, gpu } = params.spec
+    const wish = { need: gpu, within: gpuIdsOf(runtime, admission) }
+    if (ledger.reserve(wire.id, resources, wish) !== undefined) return undefined
     const attempt = new Attempt({
       id: wire.id,
       client,
@@ -75,8 +85,8 @@ export class AttemptOffers {
       jobName: params.jobName,
       task: wire.task,
       spec: specOf(params.spec, wire),
+      gpuIds: [...ledger.gpuIdsOf(wire.id)],
     })
-    ledger.reserve(wire.id, params.spec.resources)
     attempts.add(attempt)
     return attempt
   }
@@ -107,6 +117,14 @@ export class AttemptOffers {
       return { id: attempt.id, accepted: true }
     })
   }
+}
+
+/** The rules have looked at the same numbers, so this is a last line behind them. */
+const NO_ROOM: RuleVerdict = {
+  rule: 'free',
+  allowed: false,
+  detail: 'nothing is free',
+  temporary: true,
 }
 
 /** The job's spec with what one attempt says differently. */

@@ -6,6 +6,7 @@ import {
   type AttemptPhase,
   type Logger,
   ManyhandsError,
+  type Network,
   type Runtime,
   type RuntimeExit,
   type RuntimeTask,
@@ -15,13 +16,16 @@ import type { Attempt } from './attempt.ts'
 import type { AttemptControl } from './attempt-control.ts'
 import { endOf } from './attempt-end.ts'
 import type { AttemptSealer } from './attempt-sealer.ts'
+import { checkSecrets, fetchSecrets } from './attempt-secrets.ts'
 import type { AttemptStaging, Cleanup } from './attempt-staging.ts'
 import type { HostJournal } from './host-journal.ts'
 import type { SandboxEnder } from './sandbox-ender.ts'
+import { sandboxSpec } from './sandbox-spec.ts'
 import type { UsageLedger } from './usage-ledger.ts'
 import type { UsageMeter } from './usage-meter.ts'
 
 export interface AttemptRunnerOptions {
+  network: Network
   instance: string
   /** Late binding: the policy may change. */
   maxRuntimeMs(): number
@@ -56,27 +60,18 @@ export class AttemptRunner {
   async run(attempt: Attempt): Promise<void> {
     await this.#guarded(attempt, async (cleanups) => {
       const { runtime } = this.#runtimeOf(attempt)
+      checkSecrets(attempt, runtime)
       this.#move(attempt, 'staging')
       const workspace = await this.#options.staging.stage(attempt, runtime, cleanups)
       attempt.ending.signal.throwIfAborted()
+      const secrets = await fetchSecrets(attempt, this.#options.network)
       const task = await runtime.start(
-        {
-          attemptId: attempt.id,
-          labels: {
-            host: this.#options.instance,
-            client: attempt.client,
-            job: attempt.job,
-            attempt: attempt.id,
-          },
+        sandboxSpec(attempt, {
+          instance: this.#options.instance,
           image: workspace.image,
-          command: attempt.spec.command,
-          args: attempt.spec.args,
-          env: attempt.spec.env,
-          resources: attempt.limits,
-          gpuIds: [...attempt.gpuIds],
           maxRuntimeMs: this.#maxRuntimeMs(attempt),
-          networkProfile: attempt.spec.networkProfile,
-        },
+          secrets,
+        }),
         { inDir: workspace.inDir, outDir: workspace.outDir },
         { signal: attempt.ending.signal },
       )

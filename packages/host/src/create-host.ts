@@ -8,7 +8,7 @@ import {
   openStateDirectory,
   parseDuration,
 } from '@manyhands/core'
-import { AdmissionLedger, resolveShare } from './admission-ledger.ts'
+import { AdmissionLedger } from './admission-ledger.ts'
 import { admissionState } from './admission-state.ts'
 import type { Attempt, EndIntent } from './attempt.ts'
 import { AttemptControl } from './attempt-control.ts'
@@ -19,10 +19,13 @@ import { AttemptSealer } from './attempt-sealer.ts'
 import { AttemptStaging } from './attempt-staging.ts'
 import { BlockList } from './block-list.ts'
 import { ClientRelations } from './client-relations.ts'
+import { DiskFloor } from './disk-floor.ts'
 import type { Host, HostOptions } from './host.ts'
 import { openHostJournal } from './host-journal.ts'
 import { checkHostOptions } from './host-options.ts'
+import { HouseKeeper } from './house-keeper.ts'
 import { InputStage } from './input-stage.ts'
+import { lendingOf } from './lending.ts'
 import { OfferBoard } from './offer-board.ts'
 import { PolicyBook } from './policy-book.ts'
 import { PolicyEnforcer } from './policy-enforcer.ts'
@@ -38,8 +41,6 @@ import { UsageMeter } from './usage-meter.ts'
 import { applyUsageRule } from './usage-rule.ts'
 
 const DEFAULT_LISTEN = ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws']
-/** How often runtimes are looked at again and old ends are let go, ms. */
-const HOUSEKEEPING_MS = 15_000
 
 const SILENT: Logger = { debug: () => {}, warn: () => {} }
 
@@ -88,7 +89,9 @@ export async function createHost(options: HostOptions): Promise<Host> {
   opening.defer(() => network.close())
 
   const attempts = new AttemptRegistry()
-  const ledger = new AdmissionLedger(resolveShare(share))
+  const lending = lendingOf(share, runtimes)
+  const ledger = new AdmissionLedger(lending.share, lending.gpus)
+  const disk = new DiskFloor(state.dir)
   const usage = new UsageLedger(journal.usage, logger)
   opening.defer(() => usage.close())
   const blocks = new BlockList(network, journal.blocks)
@@ -102,6 +105,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     attempts,
     draining: () => draining,
     lastDayOf: (client) => usage.lastDay(client),
+    diskShort: () => disk.short(),
     schedule: () => keeper.verdicts,
   })
   const board = new OfferBoard({
@@ -173,6 +177,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   )
   const sandboxes = new SandboxEnder(logger)
   const runner = new AttemptRunner({
+    network,
     instance: journal.instance,
     maxRuntimeMs: () => policy.maxRuntimeMs,
     runtimes,
@@ -205,6 +210,17 @@ export async function createHost(options: HostOptions): Promise<Host> {
     (peer, root) => ownerOf(peer, root) !== undefined,
     (root, bytes, peer) => usage.sent(peer, ownerOf(peer, root), bytes),
   )
+  const house = new HouseKeeper({
+    desk,
+    sandboxes,
+    runtimes,
+    ledger,
+    policy,
+    board,
+    holdMs: parseDuration(options.holdResults ?? '24h', 'holdResults'),
+    logger,
+  })
+  opening.defer(async () => house.close())
   const closing = new AbortController()
   await keeper.apply()
   await recoverAttempts({
@@ -219,7 +235,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     engineLostMs: parseDuration(options.engineLost ?? '2m', 'engineLost'),
     logger,
     closing: closing.signal,
-    recovered: () => board.changed({ now: true }),
+    recovered: () => house.runtimeChanged(),
   })
   await desk.open()
   network.addEventListener('peer:disconnect', (event) => {
@@ -227,22 +243,6 @@ export async function createHost(options: HostOptions): Promise<Host> {
   })
   board.changed({ now: true })
   const unwatch = watchRules(keeper, enforcer, logger)
-
-  const holdMs = parseDuration(options.holdResults ?? '24h', 'holdResults')
-  const housekeeping = setInterval(() => {
-    void keepHouse().catch((cause) => logger.warn('housekeeping failed', { cause: String(cause) }))
-  }, HOUSEKEEPING_MS)
-  housekeeping.unref()
-  async function keepHouse() {
-    await desk.expire(holdMs)
-    await sandboxes.removeLeftovers()
-    for (const entry of runtimes.values()) {
-      if (entry.recovering) continue
-      const before = entry.fingerprint.available
-      entry.fingerprint = await entry.runtime.fingerprint()
-      if (before !== entry.fingerprint.available) board.changed({ now: true })
-    }
-  }
 
   const resources = opening.move()
   return new SovereignHost({
@@ -266,7 +266,6 @@ export async function createHost(options: HostOptions): Promise<Host> {
       board.changed({ now: true })
     },
     close: async () => {
-      clearInterval(housekeeping)
       closing.abort()
       unwatch()
       meter.close()

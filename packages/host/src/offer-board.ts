@@ -5,6 +5,9 @@ import { type AdmissionLedger, NOTHING } from './admission-ledger.ts'
 /** Changes of what is free are gossiped at most this often, ms; clients with work here hear them at once. */
 const GOSSIP_PERIOD_MS = 5_000
 
+/** GPUs that an offer names one by one. */
+const OFFERED_GPUS = 64
+
 export interface OfferBoardOptions {
   network: Network
   ledger: AdmissionLedger
@@ -70,6 +73,13 @@ export class OfferBoard {
       runtimes: [...runtimes.values()]
         .filter(({ fingerprint }) => fingerprint.available)
         .map(offered),
+      ...(ledger.gpus.length === 0
+        ? {}
+        : {
+            gpuModels: ledger.gpus
+              .slice(0, OFFERED_GPUS)
+              .map(({ model, memoryBytes }) => ({ model: model.slice(0, 256), memoryBytes })),
+          }),
       platform: this.#platform,
       labels: this.#options.labels,
       attempts: ledger.size,

@@ -5,7 +5,6 @@ import {
   type Network,
   type Offer,
 } from '@manyhands/core'
-import { resolveShare } from './admission-ledger.ts'
 import type { AdmissionRequest, RuleVerdict } from './admission-request.ts'
 import { explainRequest } from './admission-rules.ts'
 import type { Attempt, EndIntent } from './attempt.ts'
@@ -16,6 +15,7 @@ import type { BlockList } from './block-list.ts'
 import type { ClientRelations } from './client-relations.ts'
 import { DrainDeadline } from './drain.ts'
 import type { DrainReport, Host, HostAttempt } from './host.ts'
+import { lendingOf } from './lending.ts'
 import type { OfferBoard } from './offer-board.ts'
 import type { HostPolicy } from './policy.ts'
 import type { PolicyBook } from './policy-book.ts'
@@ -127,7 +127,8 @@ export class SovereignHost extends EventTarget implements Host {
     const { policy, admission, enforcer, keeper, board } = this.#parts
     const { admit } = policy.rules
     policy.replace(change)
-    admission.ledger.resize(resolveShare(policy.document.share))
+    const { share, gpus } = lendingOf(policy.document.share, admission.runtimes)
+    admission.ledger.resize(share, gpus)
     // Clients hear at once that there is less; and again what became free by it.
     board.changed({ now: true })
     await Promise.all([keeper.apply(), enforcer.rejudge({ admit: policy.rules.admit !== admit })])

@@ -11,11 +11,12 @@ const share: Resources = {
   gpus: 1,
   pids: 1000,
 }
+const GPUS = [{ id: 'gpu-0', model: 'any', memoryBytes: GIB }]
 const none: Resources = { cpus: 0, memoryBytes: 0, diskBytes: 0, gpus: 0, pids: 0 }
 
 describe('AdmissionLedger', () => {
   it('reserves all of it or nothing, and names what is short', () => {
-    const ledger = new AdmissionLedger(share)
+    const ledger = new AdmissionLedger(share, GPUS)
     expect(ledger.reserve('a', { ...none, cpus: 3, memoryBytes: GIB })).toBeUndefined()
     expect(ledger.reserve('b', { ...none, cpus: 2, memoryBytes: GIB })).toBe('cpus')
     expect(ledger.free).toEqual({ ...share, cpus: 1, memoryBytes: 7 * GIB })
@@ -25,7 +26,7 @@ describe('AdmissionLedger', () => {
   })
 
   it('changes a reservation only within the share', () => {
-    const ledger = new AdmissionLedger(share)
+    const ledger = new AdmissionLedger(share, GPUS)
     ledger.reserve('a', { ...none, cpus: 2 })
     ledger.reserve('b', { ...none, cpus: 1 })
     expect(ledger.change('a', { ...none, cpus: 4 })).toBe('cpus')
@@ -34,7 +35,7 @@ describe('AdmissionLedger', () => {
   })
 
   it('gives nothing of what is promised beyond a smaller share, and less is always possible', () => {
-    const ledger = new AdmissionLedger(share)
+    const ledger = new AdmissionLedger(share, GPUS)
     ledger.reserve('a', { ...none, cpus: 3, memoryBytes: GIB })
     ledger.resize({ ...share, cpus: 2 })
     expect(ledger.free).toEqual({ ...share, cpus: 0, memoryBytes: 7 * GIB })
@@ -48,7 +49,7 @@ describe('AdmissionLedger', () => {
   })
 
   it('takes over what runs already, also beyond the share', () => {
-    const ledger = new AdmissionLedger(share)
+    const ledger = new AdmissionLedger(share, GPUS)
     ledger.restore('a', { ...none, cpus: 6 })
     expect(ledger.reserve('b', { ...none, cpus: 1 })).toBe('cpus')
     ledger.release('a')

@@ -25,6 +25,7 @@ function host(policy: HostPolicy) {
     attempts,
     draining: () => false,
     lastDayOf: (client) => used.get(client) ?? { cpuMs: 0, bytes: 0 },
+    diskShort: () => undefined,
     schedule: () => [],
   })
   const reasons = new Map<string, string>()

@@ -25,6 +25,12 @@ export const ROOM_RULES: Rule[] = [
     allow: (_, { ledger }) => `free now is ${all(ledger.free)}`,
   },
   {
+    name: 'disk',
+    temporary: true,
+    refuse: (_, { diskShort }) => diskShort(),
+    allow: () => 'the disk has room',
+  },
+  {
     name: 'maxAttempts',
     temporary: true,
     refuse: (_, { live, policy: { maxAttempts } }) =>

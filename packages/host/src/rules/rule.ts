@@ -17,6 +17,8 @@ export interface AdmissionState {
   diskOf(client: string): number
   /** What a client used in the last 24 hours: core-milliseconds, bytes in and out. */
   lastDayOf(client: string): { cpuMs: number; bytes: number }
+  /** In words what is short on the disk of this host; undefined while there is room. */
+  diskShort(): string | undefined
   /** What the schedule says now, one verdict for each of its settings. */
   schedule(): readonly RuleVerdict[]
 }

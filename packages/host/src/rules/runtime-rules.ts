@@ -1,5 +1,5 @@
 import { formatByteSize, type GpuNeed, gpuFits } from '@manyhands/core'
-import type { Rule } from './rule.ts'
+import type { AdmissionState, Rule } from './rule.ts'
 
 /** What the runtime that is asked for can do here. */
 export const RUNTIME_RULES: Rule[] = [
@@ -39,17 +39,41 @@ export const RUNTIME_RULES: Rule[] = [
   {
     name: 'gpus',
     temporary: false,
-    refuse: ({ runtime, resources, gpu }, { runtimes }) => {
-      if (resources.gpus === 0 || gpu === undefined) return undefined
-      const devices = runtimes.get(runtime)?.fingerprint.gpus ?? []
-      const fitting = devices.filter((device) => gpuFits(device, gpu)).length
+    refuse: ({ runtime, resources, gpu }, state) => {
+      if (resources.gpus === 0) return undefined
+      const ids = gpuIdsOf(runtime, state)
+      const lent = state.ledger.gpus.filter(({ id }) => ids.has(id))
+      const fitting = lent.filter((device) => gpuFits(device, gpu)).length
       if (fitting >= resources.gpus) return undefined
-      return `asks for ${resources.gpus} GPUs ${needed(gpu)}, ${fitting} of ${devices.length} here are`
+      return `asks for ${resources.gpus} GPUs ${needed(gpu)}, ${fitting} of ${lent.length} here are`
     },
     allow: ({ resources, gpu }) =>
       resources.gpus === 0 ? 'asks for none' : `asks for ${resources.gpus} ${needed(gpu)}`.trim(),
   },
+  {
+    name: 'gpus',
+    temporary: true,
+    refuse: ({ runtime, resources, gpu }, state) => {
+      if (resources.gpus === 0) return undefined
+      const wish = { need: gpu, within: gpuIdsOf(runtime, state) }
+      const free = state.ledger.freeGpus(wish).length
+      if (free >= resources.gpus) return undefined
+      return `asks for ${resources.gpus} GPUs ${needed(gpu)}, ${free} such are free now`
+    },
+    allow: ({ runtime, gpu }, state) => {
+      const wish = { need: gpu, within: gpuIdsOf(runtime, state) }
+      return `${state.ledger.freeGpus(wish).length} such are free now`
+    },
+  },
 ]
+
+/** Ids of the GPUs that a runtime can give to attempts. */
+export function gpuIdsOf(
+  runtime: string,
+  { runtimes }: Pick<AdmissionState, 'runtimes'>,
+): ReadonlySet<string> {
+  return new Set(runtimes.get(runtime)?.fingerprint.gpus?.map(({ id }) => id))
+}
 
 function needed({ model, memoryBytes }: GpuNeed = {}): string {
   return [
