@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises'
 import {
   assertSupported,
   ManyhandsError,
@@ -16,6 +17,8 @@ import type { EngineAddress } from './connect/engine-address.ts'
 import { type EngineFinder, engineFinder } from './connect/find-engine.ts'
 import { containerExists, createContainer, discardContainer } from './container-creation.ts'
 import { containerName, containerTemplate, isAttemptOf, LABELS } from './container-template.ts'
+import { DiskQuota } from './disk/disk-quota.ts'
+import type { QuotaChoice } from './disk/quota-kind.ts'
 import { DockerTask } from './docker-task.ts'
 import type { Engine } from './engine.ts'
 import { engineError, engineMessage, engineStatus, unreachableReason } from './engine-error.ts'
@@ -23,11 +26,14 @@ import { type EngineInfo, engineKind, mapsUsers } from './engine-info.ts'
 import { resolveImage } from './image.ts'
 import { installInit } from './init/init-program.ts'
 import { canUpdate, chooseIsolation, engineAttributes, type IsolationChoice } from './isolation.ts'
+import { takeOver } from './reaper/generation.ts'
+import { Reaper } from './reaper/reaper.ts'
 import { confirmStart } from './start-record.ts'
 import { openWorkspace, sandboxUser } from './workspace-access.ts'
 
 const FINGERPRINT_TIMEOUT_MS = 3000
 const ENGINE_LOST_MS = 120_000
+const ORPHANED_MS = 600_000
 /** gVisor's kernel is a process in the container's control group; without threads it dies, with code 2. */
 const GVISOR_THREADS = 128
 /** Podman otherwise asks for 2^20, which a service that is not wholly privileged may not grant. */
@@ -40,6 +46,18 @@ export interface DockerOptions extends EngineAddress {
    * runtime is unavailable; no attempt ever runs with less.
    */
   isolation?: IsolationChoice
+  /**
+   * How an attempt's disk is bounded. `'loop'`: its output directory is a file system of its own in a
+   * file, which ends where the quota does; needs Linux, root, and an engine on this computer.
+   * `'poll'`: the directory is measured every 250 ms. Default `'auto'`; see the decision on disk quotas.
+   */
+  diskQuota?: QuotaChoice
+  /**
+   * Removes what is left of this host when its process was killed and none has come back after this
+   * time, default 10 minutes; `false` leaves it to the next one. A process of its own, started with the
+   * first container.
+   */
+  reaper?: false | { afterMs: number }
   /** How long the engine may be away before its attempts count as lost, default 120,000 ms. */
   engineLostMs?: number
 }
@@ -74,6 +92,10 @@ class DockerRuntime implements Runtime {
   readonly #starting = new Set<string>()
   /** Names of containers whose start is under way. */
   readonly #beingStarted = new Set<string>()
+  #quota: DiskQuota | undefined
+  #reaper: Reaper | undefined
+  /** Tells the processes of one host instance apart. */
+  #generation = ''
   #hostInstance: string | undefined
   #stateDir = ''
   #directories = new AttemptDirectories('')
@@ -105,11 +127,15 @@ class DockerRuntime implements Runtime {
     this.#stateDir = context.stateDir
     this.#directories = new AttemptDirectories(context.stateDir)
     await this.#directories.open()
+    // First of all: from here on no reaper of an earlier process touches what is ours.
+    this.#generation = await takeOver(context.stateDir)
+    this.#quota = new DiskQuota(this.#options.diskQuota ?? 'auto', context.stateDir)
     // What the engine can do is known from here on. One that is away is asked again by whoever needs it.
     await this.#finder.find().then(
       (engine) => this.#ask(engine),
       () => {},
     )
+    if (await this.#quota.hasAny()) await this.list().catch(() => {})
   }
 
   async fingerprint(): Promise<RuntimeFingerprint> {
@@ -119,10 +145,14 @@ class DockerRuntime implements Runtime {
     if (info instanceof ManyhandsError) return unavailable(info.message)
     try {
       const isolation = chooseIsolation(info, this.#options.isolation)
+      const quota = await this.#quota?.kind(engine)
       return {
         available: true,
         version: info.ServerVersion,
-        attributes: engineAttributes(info, isolation),
+        attributes: {
+          ...engineAttributes(info, isolation),
+          ...(quota === undefined ? {} : { 'docker.disk-quota': quota }),
+        },
         isolation: isolation.level,
       }
     } catch (error) {
@@ -166,6 +196,7 @@ class DockerRuntime implements Runtime {
     const { ociRuntime, level } = chooseIsolation(info, this.#options.isolation)
     const name = containerName(hostInstance, spec.attemptId)
     const directory = this.#directories.of(name)!
+    const quota = this.#quota!
     const image = await resolveImage(engine, spec.image)
     const initProgram = await this.#init(info)
     const template = containerTemplate(spec, workspace, {
@@ -177,15 +208,22 @@ class DockerRuntime implements Runtime {
       runtimeThreads: level === 'gvisor' ? GVISOR_THREADS : 0,
       userProcesses: engineKind(info) === 'podman' ? PODMAN_USER_PROCESSES : undefined,
     })
-    await openWorkspace(workspace, this.#user, { mapped: mapsUsers(info) })
+    const isVolume = (await quota.kind(engine)) === 'loop'
     signal.throwIfAborted()
+    this.#ensureReaper(engine)
     const fresh = await directory.create(initProgram, () => containerExists(engine, name))
-    const { container, existing } = await createContainer(engine, name, template, spec).catch(
-      async (error: unknown) => {
-        if (fresh) await directory.remove()
-        throw error
-      },
-    )
+    await mkdir(workspace.outDir, { recursive: true })
+    // Side by side: the engine looks at what is mounted only when it starts the container.
+    const [room, created] = await Promise.allSettled([
+      this.#makeRoom(name, spec, workspace, { isVolume, mapped: mapsUsers(info) }),
+      createContainer(engine, name, template, spec),
+    ])
+    if (created.status === 'rejected') {
+      if (fresh) await directory.remove()
+      if (room.status === 'fulfilled' && room.value) await quota.discard(name)
+      throw created.reason
+    }
+    const { container, existing } = created.value
     const known = this.#tasks.get(container.id)
     if (known !== undefined) return known
     if (existing !== undefined && existing.State.Status !== 'created') {
@@ -193,15 +231,36 @@ class DockerRuntime implements Runtime {
     }
     this.#starting.add(container.id)
     try {
-      return await this.#run(engine, container, spec, workspace, directory, signal)
+      if (room.status === 'rejected') throw room.reason
+      return await this.#run(
+        engine,
+        container,
+        spec,
+        workspace,
+        { name, directory, isVolume },
+        signal,
+      )
     } catch (error) {
       await discardContainer(engine, container)
-      await directory.remove()
+      await Promise.all([directory.remove(), quota.discard(name)])
       signal.throwIfAborted()
       throw engineError(error, `attempt ${spec.attemptId}`)
     } finally {
       this.#starting.delete(container.id)
     }
+  }
+
+  /** The directory that the task writes to; true when it got a new volume. */
+  async #makeRoom(
+    name: string,
+    spec: RuntimeSpec,
+    workspace: Workspace,
+    { isVolume, mapped }: { isVolume: boolean; mapped: boolean },
+  ): Promise<boolean> {
+    const { diskBytes } = spec.resources
+    const isNew = isVolume && (await this.#quota!.prepare(name, workspace.outDir, diskBytes))
+    await openWorkspace(workspace, this.#user, { mapped })
+    return isNew
   }
 
   async recover(handle: RuntimeHandle): Promise<RuntimeTask | undefined> {
@@ -225,6 +284,7 @@ class DockerRuntime implements Runtime {
       if (this.#starting.has(found.Id)) return undefined
       await discardContainer(engine, container)
       await this.#directories.of(found.Name)?.remove()
+      await this.#quota?.discard(found.Name.replace(/^\//, ''))
       return undefined
     }
     return this.#takeUp(engine, container, found)
@@ -242,7 +302,9 @@ class DockerRuntime implements Runtime {
       .catch((error: unknown) => {
         throw engineError(error, `containers of ${engine.where}`)
       })
-    await this.#directories.sweep(found.flatMap(({ Names }) => Names))
+    const names = found.flatMap(({ Names }) => Names)
+    await this.#directories.sweep(names)
+    await this.#quota?.sweep(names)
     return found
       .filter(({ Names, Labels }) =>
         Names.some((name) => isAttemptOf(this.#instance(), name, Labels)),
@@ -252,9 +314,24 @@ class DockerRuntime implements Runtime {
 
   close(): Promise<void> {
     this.#closed = true
+    this.#reaper?.release({ nothingLeft: this.#tasks.size === 0 })
     for (const task of this.#tasks.values()) task.release()
     this.#tasks.clear()
     return Promise.resolve()
+  }
+
+  /** Before there is anything that could outlive us. */
+  #ensureReaper({ target }: Engine): void {
+    const { reaper = { afterMs: ORPHANED_MS } } = this.#options
+    if (reaper === false) return
+    this.#reaper ??= new Reaper({
+      target,
+      hostInstance: this.#instance(),
+      stateDir: this.#stateDir,
+      generation: this.#generation,
+      afterMs: reaper.afterMs,
+    })
+    this.#reaper.ensure()
   }
 
   get #canLimit(): boolean {
@@ -304,9 +381,10 @@ class DockerRuntime implements Runtime {
     container: Docker.Container,
     spec: RuntimeSpec,
     workspace: Workspace,
-    directory: AttemptDirectory,
+    place: { name: string; directory: AttemptDirectory; isVolume: boolean },
     signal: AbortSignal,
   ): Promise<DockerTask> {
+    const { name, directory, isVolume } = place
     signal.throwIfAborted()
     // Attached before the start, or the first words of a fast task are lost.
     const attached = await attach(container)
@@ -320,6 +398,8 @@ class DockerRuntime implements Runtime {
       engine,
       container,
       outDir: workspace.outDir,
+      isVolume,
+      releaseDisk: () => this.#quota!.discard(name),
       directory,
       diskBytes: spec.resources.diskBytes,
       maxRuntimeMs: spec.maxRuntimeMs,
@@ -348,7 +428,10 @@ class DockerRuntime implements Runtime {
     container: Docker.Container,
     found: Docker.ContainerInspectInfo,
   ): Promise<DockerTask> {
+    this.#ensureReaper(engine)
     const labels = found.Config.Labels
+    const name = found.Name.replace(/^\//, '')
+    const isVolume = await this.#quota!.takeUp(name, { running: found.State.Running })
     const ranMs = Math.max(0, Date.now() - Date.parse(found.State.StartedAt))
     const attached = found.State.Running
       ? await attach(container).catch(() => undefined)
@@ -357,6 +440,8 @@ class DockerRuntime implements Runtime {
       engine,
       container,
       outDir: found.Mounts.find((mount) => mount.Destination === '/out')?.Source ?? '',
+      isVolume,
+      releaseDisk: () => this.#quota!.discard(name),
       directory: this.#directories.of(found.Name),
       diskBytes: Number(labels[LABELS.diskBytes]),
       // How much of `ranMs` it was paused is not known here: its first process knows, and ends it.

@@ -13,7 +13,7 @@ import {
 import type Docker from 'dockerode'
 import type { AttemptDirectory } from './attempt-directory.ts'
 import { readOomKills } from './cgroup.ts'
-import { DiskMeter } from './disk-meter.ts'
+import { DiskMeter } from './disk/disk-meter.ts'
 import type { Engine } from './engine.ts'
 import { engineError, engineStatus } from './engine-error.ts'
 import { type EngineInfo, engineKind } from './engine-info.ts'
@@ -39,6 +39,10 @@ export interface DockerTaskOptions {
   /** The container's `/.manyhands` here. */
   directory: AttemptDirectory | undefined
   diskBytes: number
+  /** Whether `outDir` is a volume of its own. */
+  isVolume: boolean
+  /** Frees what bounds the attempt's disk, when nothing of it runs any more. */
+  releaseDisk: () => Promise<void>
   /** What is left of the longest run time, ms. */
   maxRuntimeMs: number
   paused: boolean
@@ -80,7 +84,10 @@ export class DockerTask implements RuntimeTask {
     this.#engine = options.engine
     this.#container = options.container
     this.handle = { v: 1, runtime: 'docker', id: options.container.id }
-    this.#disk = new DiskMeter(options.outDir, options.diskBytes, options.directory?.endFile)
+    this.#disk = new DiskMeter(options.outDir, options.diskBytes, {
+      isVolume: options.isVolume,
+      file: options.directory?.endFile,
+    })
     this.#clock = new RunClock(options.maxRuntimeMs + BACKSTOP_MS, () =>
       this.#endQuietly('max-runtime'),
     )
@@ -184,7 +191,7 @@ export class DockerTask implements RuntimeTask {
     this.#usage.end()
     const [restarted] = await Promise.all([
       watched.interrupted || this.#options.recovered ? this.#engineRestarted() : false,
-      this.#disk.measure(),
+      this.#disk.measureAtEnd(),
       Promise.allSettled(this.#ending),
     ])
     if (this.#disk.over) this.#ownEnd ??= 'disk'
@@ -274,6 +281,14 @@ export class DockerTask implements RuntimeTask {
 
   async #remove(): Promise<void> {
     await this.kill()
+    // Side by side: what has ended holds nothing mounted.
+    await Promise.all([this.#removeContainer(), this.#options.releaseDisk()])
+    this.#detach()
+    await this.#options.directory?.remove()
+    this.#options.onRemoved()
+  }
+
+  async #removeContainer(): Promise<void> {
     for (let round = 0; round < 50; round += 1) {
       try {
         await this.#container.remove({
@@ -289,9 +304,6 @@ export class DockerTask implements RuntimeTask {
         await new Promise((resolve) => setTimeout(resolve, 100).unref())
       }
     }
-    this.#detach()
-    await this.#options.directory?.remove()
-    this.#options.onRemoved()
   }
 
   /** An engine without live-restore ends its containers with it; their codes then mean nothing. */

@@ -10,6 +10,8 @@ const CALL_TIMEOUT_MS = 60_000
 /** A connection to one engine, and what can be told about it without asking. */
 export interface Engine {
   readonly docker: Docker
+  /** What another process needs to reach it. */
+  readonly target: EngineTarget
   /** For messages: where this engine is. */
   readonly where: string
   /** Whether the engine's containers are processes of this computer, so that their cgroups are here. */
@@ -25,6 +27,7 @@ export function createEngine(target: EngineTarget): Engine {
   const socketPath = 'socketPath' in target ? target.socketPath : undefined
   return {
     docker: create(target),
+    target,
     where: describeTarget(target),
     local: socketPath !== undefined,
     async startedAt() {

@@ -1,7 +1,7 @@
 import { NO_USAGE, type Usage } from '@manyhands/core'
 import type Docker from 'dockerode'
 import { type CgroupReader, findCgroup } from './cgroup.ts'
-import type { DiskMeter } from './disk-meter.ts'
+import type { DiskMeter } from './disk/disk-meter.ts'
 import type { Engine } from './engine.ts'
 import { engineError, engineStatus } from './engine-error.ts'
 import { type EngineReading, readEngineStats } from './engine-stats.ts'

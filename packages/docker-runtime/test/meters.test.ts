@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { findCgroup } from '../src/cgroup.ts'
-import { DiskMeter } from '../src/disk-meter.ts'
+import { DiskMeter } from '../src/disk/disk-meter.ts'
 
 let root: string
 beforeEach(async () => {

@@ -28,7 +28,7 @@ export class SandboxForTests implements AsyncDisposable {
 
   private constructor(root: string, options: DockerOptions) {
     this.root = root
-    this.runtime = docker(options)
+    this.runtime = docker({ reaper: false, ...options })
   }
 
   static async open(options: DockerOptions = {}): Promise<SandboxForTests> {
@@ -41,7 +41,7 @@ export class SandboxForTests implements AsyncDisposable {
   /** As after a restart of the host process. */
   async reopen(options: DockerOptions = {}): Promise<void> {
     await this.runtime.close()
-    this.runtime = docker(options)
+    this.runtime = docker({ reaper: false, ...options })
     await this.runtime.open({ hostInstance: this.hostInstance, stateDir: this.root })
   }
 

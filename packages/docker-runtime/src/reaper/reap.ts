@@ -1,0 +1,75 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { AttemptDirectories } from '../attempt-directory.ts'
+import { discardContainer } from '../container-creation.ts'
+import { isAttemptOf, LABELS } from '../container-template.ts'
+import { DiskQuota } from '../disk/disk-quota.ts'
+import { createEngine, type Engine } from '../engine.ts'
+import { wasTakenOver } from './generation.ts'
+import type { ReaperOrder } from './reaper-order.ts'
+
+/** How often it is looked whether a host has come back, at most. */
+const LOOK_MS = 1000
+/** An engine that is away is asked again for this long, then whoever starts it has to clean up. */
+const PATIENCE_MS = 24 * 3600 * 1000
+const RETRY_MS = 10_000
+const CALL_TIMEOUT_MS = 60_000
+
+/**
+ * Waits for the host to come back, and removes what is left of it when it does not: containers with
+ * the label of this host instance, their volumes and directories, and nothing else.
+ */
+export async function reap(order: ReaperOrder): Promise<void> {
+  const engine = createEngine(order.target)
+  if ((await leftovers(engine, order).catch(() => undefined))?.length === 0) return sweep(order, [])
+  const isBack = () => wasTakenOver(order.stateDir, order.generation)
+  const dueAt = performance.now() + order.afterMs
+  while (performance.now() < dueAt) {
+    await delay(Math.min(LOOK_MS, Math.max(1, dueAt - performance.now())))
+    if (await isBack()) return
+  }
+  const giveUpAt = performance.now() + PATIENCE_MS
+  while (performance.now() < giveUpAt) {
+    if (await isBack()) return
+    try {
+      if (await removeAll(engine, order, isBack)) return
+    } catch {
+      // The engine is away, or busy with one of them.
+    }
+    await delay(Math.min(RETRY_MS, Math.max(100, order.afterMs)))
+  }
+}
+
+async function removeAll(
+  engine: Engine,
+  order: ReaperOrder,
+  isBack: () => Promise<boolean>,
+): Promise<boolean> {
+  for (const { Id } of await leftovers(engine, order)) {
+    if (await isBack()) return true
+    await discardContainer(engine, engine.docker.getContainer(Id))
+  }
+  const left = await leftovers(engine, order)
+  if (!(await isBack()))
+    await sweep(
+      order,
+      left.flatMap(({ Names }) => Names),
+    )
+  return left.length === 0
+}
+
+async function sweep({ stateDir }: ReaperOrder, containers: string[]): Promise<void> {
+  await new DiskQuota('poll', stateDir).sweep(containers)
+  await new AttemptDirectories(stateDir).sweep(containers)
+}
+
+async function leftovers(engine: Engine, { hostInstance }: ReaperOrder) {
+  const found = await engine.docker.listContainers({
+    all: true,
+    filters: { label: [`${LABELS.host}=${hostInstance}`] },
+    abortSignal: engine.deadline(CALL_TIMEOUT_MS),
+  })
+  // An image can bring any label; the name is the host's alone.
+  return found.filter(({ Names, Labels }) =>
+    Names.some((name) => isAttemptOf(hostInstance, name, Labels)),
+  )
+}
