@@ -11,11 +11,14 @@ import { PolicyEnforcer } from '../src/policy-enforcer.ts'
 
 const NONE: Resources = { cpus: 0, memoryBytes: 0, diskBytes: 0, gpus: 0, pids: 0 }
 const LARGE: Resources = { cpus: 99, memoryBytes: 99, diskBytes: 99, gpus: 99, pids: 99 }
+const GPUS = Array.from({ length: LARGE.gpus }, (_, n) => {
+  return { id: `gpu-${n}`, model: 'any', memoryBytes: 1 }
+})
 
 /** A host of attempts that end as soon as they are told to. */
 function host(policy: HostPolicy) {
   const attempts = new AttemptRegistry()
-  const ledger = new AdmissionLedger(LARGE)
+  const ledger = new AdmissionLedger(LARGE, GPUS)
   const used = new Map<string, { cpuMs: number; bytes: number }>()
   const state = admissionState({
     ledger,
