@@ -56,6 +56,7 @@ export {
   type UsageTotals,
   type UsageVerdict,
 } from '@manyhands/host'
+export { type MicrovmOptions, microvm } from '@manyhands/microvm-runtime'
 export {
   createLocalNetwork,
   type LocalHostOptions,

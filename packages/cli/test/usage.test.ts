@@ -37,6 +37,7 @@ it.each([
   [['run', '--image', 'a', '--timeout', 'soon'], 2, 'SPEC_INVALID', /--timeout/],
   [['run', 'unknown.json'], 2, 'SPEC_INVALID', /unknown field 'imagee'/],
   [['run', '--image', 'a', '--tasks', '1'], 4, 'NO_HOSTS', /no host/],
+  [['host', '--runtime', 'microvm'], 2, 'USAGE', /needs a kernel/],
   [['kill'], 2, 'USAGE', /--all/],
   [['kill', 'x'], 5, 'CONNECT_FAILED', /no host runs/],
   [['kill', 'x', '--all'], 2, 'USAGE', /--all/],

@@ -9,7 +9,7 @@ import { type MicrovmOptions, microvm } from '../src/index.ts'
 const HOW = 'run scripts/ensure-microvm.sh, which gets QEMU, squashfs-tools and a kernel'
 const ROOT = new URL('../../../', import.meta.url).pathname
 const APPLETS =
-  'sh cat chmod chown dd dirname echo env head id ln ls mkdir mknod mkfifo mount nc ping printf ps ' +
+  'sh cat chmod chown cp dd dirname echo env grep head id kill ln ls mkdir mknod mkfifo mount nc ping printf ps ' +
   'rm seq sleep stat sysctl tail test touch true truncate umount uname unshare wc wget yes'
 
 const there = (path: string) =>
@@ -38,6 +38,7 @@ export interface MachinesForTests {
   create(options?: Partial<MicrovmOptions>): ReturnType<typeof microvm>
   /** A squashfs image of busybox, 1 MB. */
   image: string
+  kernel: Pick<MicrovmOptions, 'kernel' | 'modules'>
 }
 
 /**
@@ -59,7 +60,7 @@ export async function machinesForTests(
   }
   const create = (more: Partial<MicrovmOptions> = {}) =>
     microvm({ ...kernel, accel: 'tcg', ...more })
-  return { create, image: await busyboxImage() }
+  return { create, image: await busyboxImage(), kernel }
 }
 
 async function busyboxImage(): Promise<string> {

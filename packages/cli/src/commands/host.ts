@@ -19,8 +19,10 @@ export function hostCommand(context: CommandContext): Command {
       gpuChoice,
     )
     .option('--max-attempts <n>', 'attempts at once', countingNumber)
-    .option('--runtime <names>', 'docker, wasm; default: every one available', nameList)
+    .option('--runtime <names>', 'docker, wasm, microvm; default: docker and wasm', nameList)
     .option('--isolation <name>', 'runc, runsc (gVisor), kata, or what the engine calls it')
+    .option('--microvm-kernel <file>', 'kernel of microVMs, such as /boot/vmlinuz-VERSION')
+    .option('--microvm-modules <dir>', 'its modules; default /lib/modules/VERSION')
     .option('--listen <addr>', 'address to listen on, such as /ip4/0.0.0.0/tcp/4001', collect)
     .option('--bootstrap <addr>', 'peer to connect to', collect)
     .option('--mdns', 'be found on the local network')

@@ -18,6 +18,8 @@ export interface HostFlags {
   pauseWhile?: string[]
   runtime?: string[]
   isolation?: string
+  microvmKernel?: string
+  microvmModules?: string
   listen?: string[]
   bootstrap?: string[]
   mdns?: boolean

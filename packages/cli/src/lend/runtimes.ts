@@ -1,9 +1,13 @@
+import { existsSync } from 'node:fs'
 import { ManyhandsError, type Runtime } from '@manyhands/core'
 
 export interface RuntimeSettings {
   env: Record<string, string | undefined>
   /** What separates containers from this computer; default: what the engine does by itself. */
   isolation?: string
+  /** The kernel of microVMs, and its modules where they are not below /lib/modules. */
+  microvmKernel?: string
+  microvmModules?: string
 }
 
 /** Runtimes by name, loaded when asked for: an engine's client library is nobody's business else. */
@@ -13,9 +17,26 @@ const LOADERS: Record<string, (settings: RuntimeSettings) => Promise<Runtime>> =
     // What Docker's and Podman's own commands honour; the library itself reads no environment.
     return docker({ env, isolation })
   },
+  microvm: async (settings) => {
+    const kernel = settings.microvmKernel
+    if (kernel === undefined) {
+      throw new ManyhandsError('USAGE', 'the runtime microvm needs a kernel', {
+        hint: 'Name one: --microvm-kernel /boot/vmlinuz-VERSION',
+      })
+    }
+    const { microvm } = await import('@manyhands/microvm-runtime')
+    return microvm({ kernel, modules: settings.microvmModules ?? modulesOf(kernel) })
+  },
   wasm: async () => (await import('@manyhands/wasm-runtime')).wasm(),
   // For tests of the command: runs nothing, does what its arguments say.
   scripted: async () => (await import('@manyhands/testing')).scripted(),
+}
+
+/** Where a distribution's kernel has its modules; undefined for a kernel of another name. */
+function modulesOf(kernel: string): string | undefined {
+  const version = /\/boot\/vmlinuz-([^/]+)$/.exec(kernel)?.[1]
+  const directory = `/lib/modules/${version}`
+  return version !== undefined && existsSync(directory) ? directory : undefined
 }
 
 /** What a host offers when its owner names nothing. */
@@ -28,7 +49,7 @@ export async function loadRuntimes(names: string[], settings: RuntimeSettings): 
     const load = Object.hasOwn(LOADERS, name) ? LOADERS[name] : undefined
     if (load === undefined) {
       throw new ManyhandsError('USAGE', `there is no runtime '${name}'`, {
-        hint: `Known runtimes: ${DEFAULT_RUNTIMES.join(', ')}.`,
+        hint: `Known runtimes: ${[...DEFAULT_RUNTIMES, 'microvm'].join(', ')}.`,
       })
     }
     runtimes.push(await load(settings))

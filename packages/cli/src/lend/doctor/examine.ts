@@ -43,12 +43,18 @@ const EXAMINERS: Examiner[] = [
 
 /** Looks at everything that lending depends on. Changes nothing, and runs no task. */
 export async function examine(
-  options: { runtime?: string[]; isolation?: string; state?: string },
+  options: {
+    runtime?: string[]
+    isolation?: string
+    microvmKernel?: string
+    microvmModules?: string
+    state?: string
+  },
   context: Pick<CommandContext, 'env' | 'cwd'>,
 ): Promise<Examination> {
   const { env, cwd } = context
   const names = options.runtime ?? DEFAULT_RUNTIMES
-  const runtimes = await loadRuntimes(names, { env, isolation: options.isolation })
+  const runtimes = await loadRuntimes(names, { ...options, env })
   const [engines, ...found] = await Promise.all([
     names.includes('docker') ? lookForEngines(env) : undefined,
     ...runtimes.map(lookAt),

@@ -1,0 +1,118 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { machineProcesses, machinesForTests } from './machines-for-tests.ts'
+import { startForTests } from './task-for-tests.ts'
+
+const machines = await machinesForTests()
+const TIMEOUT_MS = 180_000
+
+/** Each of these must fail; what one prints is what an attacker would have. */
+const ATTACKS: Record<string, string> = {
+  'write to the root': 'echo x >/evil',
+  'write to the image': 'echo x >/bin/sh',
+  'write to the inputs': 'echo x >/in/x',
+  'become root by a program': '/bin/busybox su -c id',
+  'own a file as root': 'touch /tmp/o && chown 0:0 /tmp/o',
+  'make a device': 'mknod /out/d b 254 0',
+  'read a disk': 'head -c 1 /dev/vda || head -c 1 /proc/1/root/dev/vda',
+  'talk to the host as init': 'echo x >/dev/vport0p1 || echo x >/proc/1/root/dev/vport0p1',
+  'look into init': 'cat /proc/1/environ /proc/1/maps',
+  'end init': 'kill -9 1',
+  'mount something': 'mount -t tmpfs none /tmp',
+  'mount the root again': 'mount -o remount,rw /',
+  'unmount the inputs': 'umount /in',
+  'become root in a namespace': 'unshare -r id',
+  'change the kernel': 'sysctl -w kernel.hostname=evil',
+  'load code into the kernel': 'echo x >/proc/sys/kernel/modprobe',
+  'run a program from /tmp': 'cp /bin/busybox /tmp/b && /tmp/b true',
+  'leave its control group': 'echo $$ >/sys/fs/cgroup/cgroup.procs',
+  'restart the machine': 'echo b >/proc/sysrq-trigger',
+  'find a network': 'ls /sys/class/net | grep -v "^lo$"',
+  'reach an address': 'ping -c 1 -W 1 10.0.2.2',
+}
+
+describe.skipIf(machines === undefined)('a task that attacks', { timeout: TIMEOUT_MS }, () => {
+  const { create, image, kernel } = machines!
+  const sh = (script: string, resources = {}) =>
+    startForTests(create(), image, ['/bin/sh', '-c', script], resources)
+
+  it('gets nowhere with any of the usual ways', async () => {
+    const script = Object.entries(ATTACKS)
+      .map(([name, attack]) => `if ( ${attack} ) >/dev/null 2>&1; then echo "${name}"; fi`)
+      .join('\n')
+    await using started = await sh(`${script}\necho tried`)
+    const { stdout, exit } = await started.finish()
+    expect(exit).toMatchObject({ exitCode: 0, reason: 'exited' })
+    expect(stdout, 'attacks that worked').toBe('tried\n')
+  })
+
+  it('bombs forks: they end at its limit and with it', async () => {
+    await using started = await sh('b() { b | b & }; b; while :; do :; done', { pids: 24 })
+    await expect
+      .poll(async () => (await started.task.stats()).pids, { timeout: 60_000 })
+      .toBeGreaterThan(20)
+    expect((await started.task.stats()).pids).toBeLessThanOrEqual(24)
+    await started.task.kill()
+    expect(await machineProcesses(started.root)).toEqual([])
+    expect(await started.runtime.list()).toEqual([])
+  })
+
+  it('fills its memory through files: it ends there', async () => {
+    await using started = await sh(
+      'for i in 1 2; do head -c 67108864 /dev/zero >/dev/shm/$i; done; ' +
+        'head -c 67108864 /dev/zero >/tmp/x; echo "$(stat -c %s /tmp/x)"',
+    )
+    const { stdout, exit } = await started.finish()
+    expect(Number(stdout)).toBeLessThanOrEqual(32 * 1024 ** 2)
+    expect(exit.reason).toBe('exited')
+  })
+
+  it('leaves links and special files in /out: they stay behind, and are told', async () => {
+    await using started = await sh(
+      'cd /out; ln -s /etc/passwd link; ln -s / root; mkfifo pipe; mkdir -p d/e; echo good >d/e/f; ' +
+        'ln d/e/f again; chmod 4755 d/e/f',
+    )
+    const { exit } = await started.finish()
+    expect(exit).toMatchObject({ exitCode: 0, reason: 'exited' })
+    expect(exit.detail).toMatch(/^\/out\/.* is a link or a special file and was left out$/)
+    const left = await readdir(started.outDir, { recursive: true })
+    expect(left.sort()).toEqual(['again', 'd', 'd/e', 'd/e/f'])
+  })
+
+  it('says that its files are huge: a hole counts as what it becomes', async () => {
+    await using started = await sh('truncate -s 100G /out/huge')
+    expect((await started.finish()).exit.reason).toBe('disk')
+    expect(await readdir(started.outDir)).toEqual([])
+  })
+
+  it('does not outlive the process of its host', async () => {
+    const script = fileURLToPath(new URL('./start-and-wait.ts', import.meta.url))
+    const args = ['--conditions=@manyhands/source', script, kernel.kernel, kernel.modules!, image]
+    const host = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    try {
+      const [line] = await once(host.stdout, 'data')
+      const root = String(line).trim()
+      try {
+        expect(await machineProcesses(root)).not.toEqual([])
+        host.kill('SIGKILL')
+        await expect.poll(() => machineProcesses(root), { timeout: 10_000 }).toEqual([])
+        const rooms = join(root, 'state/machines')
+        expect((await readdir(rooms)).length).toBe(1)
+        await mkdir(join(root, 'next'), { recursive: true })
+        const next = create()
+        await next.open({ hostInstance: 'test', stateDir: join(root, 'state') })
+        expect(await readdir(rooms)).toEqual([])
+        expect(await next.list()).toEqual([])
+        await next.close()
+      } finally {
+        await rm(root, { recursive: true, force: true })
+      }
+    } finally {
+      host.kill('SIGKILL')
+    }
+  })
+})

@@ -1,0 +1,12 @@
+/** A host that starts a machine, says where its directory is, and then waits to be killed. */
+import { microvm } from '../src/index.ts'
+import { startForTests } from './task-for-tests.ts'
+
+const [kernel = '', modules, image = ''] = process.argv.slice(2)
+const started = await startForTests(microvm({ kernel, modules, accel: 'tcg' }), image, [
+  '/bin/sh',
+  '-c',
+  'trap "" TERM HUP; while :; do :; done',
+])
+console.log(started.root)
+setInterval(() => {}, 1000)
