@@ -143,9 +143,16 @@ export interface RuntimeExec {
   stderr: Uint8Array
 }
 
+/** A connection to a port of a sandbox. Each direction ends by itself. */
 export interface RuntimeConnection {
+  /**
+   * Ends when the other side has said all; throws CONNECT_FAILED when it was reset or killed instead.
+   * Leaving the loop early resets the connection. One reader.
+   */
   readable: AsyncIterable<Uint8Array>
+  /** Resolves when more may be written. @throws CONNECT_FAILED */
   write(bytes: Uint8Array): Promise<void>
+  /** Says that nothing more is written. What the other side still sends can be read. */
   close(): Promise<void>
 }
 

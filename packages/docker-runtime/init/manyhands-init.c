@@ -188,6 +188,7 @@ struct flow {
 struct link {
   u8 state;
   u8 asked;      /* bytes of the port that have come */
+  u8 dialed;     /* the host knows it by its index */
   u8 port[2];
   int in[2], out[2];
   struct flow flow[2];
@@ -257,6 +258,13 @@ static void listen_for_egress(void) {
   if (CALL2(SYS_listen, listener, 128) != 0) leave(125);
 }
 
+/* A socket's end looks the same after a reset; so the host is told apart, and before. */
+static void reset(struct link *link) {
+  u8 index = (u8)(link - links);
+  if (link->dialed && presence >= 0) CALL3(SYS_write, presence, &index, 1);
+  drop(link);
+}
+
 /* A few connections wait at the host, so that a dial costs one message there and one back. */
 static void keep_waiting(void) {
   if (presence < 0) {
@@ -267,9 +275,11 @@ static void keep_waiting(void) {
   while (waiting < WAITING && !full()) {
     int fd = connect_unix("/.manyhands/dial.sock");
     if (fd < 0) return;
-    if (CALL3(SYS_write, fd, "W", 1) != 1) { shut(fd); return; }
-    new_link(ASKED, fd, -1);
+    struct link *link = new_link(ASKED, fd, -1);
+    u8 hello[2] = { 'W', (u8)(link - links) };
+    link->dialed = 1;
     waiting += 1;
+    if (CALL3(SYS_write, fd, hello, 2) != 2) { drop(link); return; }
   }
 }
 
@@ -393,7 +403,7 @@ static void serve(struct link *link, int side, int events) {
   if (link->state != OPEN) return;
   if (wants_write(link, side) && (events & (POLLOUT | POLLHUP | POLLERR))) write_rest(link, !side);
   else if (wants_read(link, side)) {
-    if ((events & (POLLIN | POLLHUP | POLLERR)) && !carry(link, side)) { drop(link); return; }
+    if ((events & (POLLIN | POLLHUP | POLLERR)) && !carry(link, side)) { reset(link); return; }
   } else if ((events & (POLLHUP | POLLERR)) && link->flow[side].ended) {
     drop(link);
     return;

@@ -1,6 +1,7 @@
 import { chmod, copyFile, link, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { type EndRecord, readEndRecord } from './init/end-record.ts'
+import { removeSecrets, secretsRoot, sweepSecrets, writeSecrets } from './secret-files.ts'
 
 /** Of the container's name: the hash of host instance and attempt. */
 const NAME = /^\/?manyhands-([0-9a-f]{24})-/
@@ -11,9 +12,12 @@ const NAME = /^\/?manyhands-([0-9a-f]{24})-/
  */
 export class AttemptDirectory {
   readonly path: string
+  /** Where its secrets are, in memory and apart. */
+  readonly secretsPath: string
 
-  constructor(path: string) {
+  constructor(path: string, secretsPath: string) {
     this.path = path
+    this.secretsPath = secretsPath
   }
 
   /** What the container's first process writes to; mounted over itself, writable. */
@@ -49,7 +53,16 @@ export class AttemptDirectory {
     return readEndRecord(this.endFile)
   }
 
+  /** Makes the files that the container sees at /run/secrets. */
+  async writeSecrets(
+    secrets: Record<string, Uint8Array>,
+    user: { uid: number; gid: number },
+  ): Promise<void> {
+    await writeSecrets(dirname(this.secretsPath), basename(this.secretsPath), secrets, user)
+  }
+
   async remove(): Promise<void> {
+    await removeSecrets(this.secretsPath)
     await rm(this.path, { recursive: true, force: true })
   }
 }
@@ -57,11 +70,13 @@ export class AttemptDirectory {
 /** All attempts' directories of one runtime, by the containers' names. */
 export class AttemptDirectories {
   readonly #root: string
+  readonly #secretsRoot: string
   /** Hashes that this process has to do with; undefined once the others were swept. */
   #known: Set<string> | undefined = new Set()
 
-  constructor(stateDir: string) {
+  constructor(stateDir: string, hostInstance: string) {
     this.#root = join(stateDir, 'containers')
+    this.#secretsRoot = secretsRoot(hostInstance)
   }
 
   /** Undefined for a name that no container of ours has. */
@@ -69,7 +84,7 @@ export class AttemptDirectories {
     const hash = NAME.exec(containerName)?.[1]
     if (hash === undefined) return undefined
     this.#known?.add(hash)
-    return new AttemptDirectory(join(this.#root, hash))
+    return new AttemptDirectory(join(this.#root, hash), join(this.#secretsRoot, hash))
   }
 
   /** Keeps other users of this computer out of all of them. */
@@ -88,6 +103,7 @@ export class AttemptDirectories {
       if (named.has(hash) || known.has(hash)) continue
       await rm(join(this.#root, hash), { recursive: true, force: true }).catch(() => {})
     }
+    await sweepSecrets(this.#secretsRoot, (hash) => named.has(hash) || known.has(hash))
     this.#known = undefined
   }
 }

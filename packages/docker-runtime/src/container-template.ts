@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
 import { ManyhandsError, type RuntimeSpec, type Workspace } from '@manyhands/core'
 import type Docker from 'dockerode'
+import { type ConnectionGrant, connectionGrant } from './attempt-sockets.ts'
 import type { EngineImage } from './image.ts'
 import { INIT_DIRECTORY, initArgv } from './init/init-program.ts'
 import { checkRuntimeSpec } from './spec-check.ts'
@@ -11,6 +12,8 @@ const MIB = 1024 ** 2
 const MEMORY_MIN = 8 * MIB
 const TMP_MIN = 4 * MIB
 const OPEN_FILES = 1024
+/** Where the first process of a container takes what is meant for the host's proxy. */
+const EGRESS_URL = 'http://127.0.0.1:3128'
 /** Set for graphics as well as computing: renderers and games find no GPU otherwise. */
 const GPU_CAPABILITIES = 'compute,utility,graphics,video,display'
 
@@ -20,7 +23,7 @@ export interface TemplateContext {
   /** Its volumes are covered by bounded tmpfs, its user and health check are not kept. */
   image: EngineImage
   /** The host's directory that is the container's `/.manyhands`, with the file for its end. */
-  directory: { path: string; endFile: string }
+  directory: { path: string; endFile: string; secretsPath: string }
   /** Threads of the OCI runtime itself that count into the container's processes; default none. */
   runtimeThreads?: number
   /** `uid:gid`, never root. */
@@ -39,6 +42,8 @@ export const LABELS = {
   attempt: 'manyhands.attempt',
   maxRuntimeMs: 'manyhands.max-runtime-ms',
   diskBytes: 'manyhands.disk-bytes',
+  egress: 'manyhands.egress',
+  ports: 'manyhands.ports',
 } as const
 
 /** The same attempt on the same host always gets the same name: creating it twice is impossible. */
@@ -78,11 +83,12 @@ export function containerTemplate(
   const disk = Math.max(0, Math.floor(spec.resources.diskBytes))
   const tmp = Math.max(TMP_MIN, Math.min(disk, Math.floor(memory / 2)))
   const command = argv(spec, context.image)
+  const grant = connectionGrant(spec)
   const order = {
     maxRuntimeMs: spec.maxRuntimeMs,
     directory: context.image.workingDir,
-    egress: false,
-    dial: false,
+    egress: grant.egress !== undefined,
+    dial: grant.ports.length > 0,
   }
   return {
     Image: context.image.id,
@@ -91,7 +97,7 @@ export function containerTemplate(
     WorkingDir: '/',
     Entrypoint: initArgv(order),
     Cmd: command,
-    Env: environment(spec),
+    Env: environment(spec, grant),
     Labels: {
       [LABELS.host]: context.hostInstance,
       [LABELS.client]: spec.labels.client,
@@ -99,6 +105,9 @@ export function containerTemplate(
       [LABELS.attempt]: spec.labels.attempt,
       [LABELS.maxRuntimeMs]: String(spec.maxRuntimeMs),
       [LABELS.diskBytes]: String(disk),
+      // Always there: an image's own labels of these names must not count.
+      [LABELS.egress]: grant.egress === undefined ? '' : JSON.stringify(grant.egress),
+      [LABELS.ports]: grant.ports.join(','),
     },
     AttachStdin: false,
     AttachStdout: true,
@@ -132,7 +141,7 @@ export function containerTemplate(
       Init: false,
       ShmSize: Math.min(64 * MIB, Math.floor(memory / 4)),
       Tmpfs: { '/tmp': `rw,nosuid,nodev,noexec,mode=1777,size=${tmp}` },
-      Mounts: mounts(workspace, context, tmp),
+      Mounts: mounts(spec, workspace, context, tmp),
       Binds: [],
       Devices: [],
       DeviceRequests: spec.gpuIds.length === 0 ? [] : [gpuRequest(spec.gpuIds)],
@@ -169,15 +178,23 @@ function argv(spec: RuntimeSpec, image: EngineImage): string[] {
   return whole
 }
 
-function environment(spec: RuntimeSpec): string[] {
+function environment(spec: RuntimeSpec, grant: ConnectionGrant): string[] {
   // A uid without a passwd entry gets HOME=/, which is read-only.
   const variables = new Map<string, string>([['HOME', '/tmp']])
   if (spec.gpuIds.length > 0) variables.set('NVIDIA_DRIVER_CAPABILITIES', GPU_CAPABILITIES)
   for (const [name, value] of Object.entries(spec.env)) variables.set(name, value)
+  if (grant.egress !== undefined) {
+    // Last, because a job's own values would lead nowhere.
+    for (const name of ['HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy']) {
+      variables.set(name, EGRESS_URL)
+    }
+    for (const name of ['NO_PROXY', 'no_proxy']) variables.set(name, 'localhost,127.0.0.1,::1')
+  }
   return [...variables].map(([name, value]) => `${name}=${value}`)
 }
 
 function mounts(
+  spec: RuntimeSpec,
   workspace: Workspace,
   { image, directory }: TemplateContext,
   tmpBytes: number,
@@ -188,6 +205,7 @@ function mounts(
     bind(workspace.outDir, '/out', false),
   ]
   if (workspace.inDir !== undefined) list.push(bind(workspace.inDir, '/in', true))
+  if (hasSecrets(spec)) list.push(bind(directory.secretsPath, '/run/secrets', true))
   const taken = new Set(['/in', '/out', '/tmp'])
   for (const volume of image.volumes) {
     const path = posix.resolve('/', volume)
@@ -202,6 +220,10 @@ function mounts(
     })
   }
   return list
+}
+
+export function hasSecrets({ secrets }: RuntimeSpec): boolean {
+  return Object.keys(secrets ?? {}).length > 0
 }
 
 function bind(source: string, target: string, readOnly: boolean): Docker.MountSettings {

@@ -13,21 +13,37 @@ import {
 } from '@manyhands/core'
 import type Docker from 'dockerode'
 import { AttemptDirectories, type AttemptDirectory } from './attempt-directory.ts'
+import { AttemptSockets, type ConnectionGrant, connectionGrant } from './attempt-sockets.ts'
 import type { EngineAddress } from './connect/engine-address.ts'
 import { type EngineFinder, engineFinder } from './connect/find-engine.ts'
 import { containerExists, createContainer, discardContainer } from './container-creation.ts'
-import { containerName, containerTemplate, isAttemptOf, LABELS } from './container-template.ts'
+import {
+  containerName,
+  containerTemplate,
+  hasSecrets,
+  isAttemptOf,
+  LABELS,
+} from './container-template.ts'
 import { DiskQuota } from './disk/disk-quota.ts'
 import type { QuotaChoice } from './disk/quota-kind.ts'
 import { DockerTask } from './docker-task.ts'
+import { AddressPolicy } from './egress/address-policy.ts'
 import type { Engine } from './engine.ts'
 import { engineError, engineMessage, engineStatus, unreachableReason } from './engine-error.ts'
 import { type EngineInfo, engineKind, mapsUsers } from './engine-info.ts'
 import { resolveImage } from './image.ts'
 import { installInit } from './init/init-program.ts'
-import { canUpdate, chooseIsolation, engineAttributes, type IsolationChoice } from './isolation.ts'
+import {
+  canUpdate,
+  chooseIsolation,
+  engineAttributes,
+  type IsolationChoice,
+  type IsolationLevel,
+} from './isolation.ts'
 import { takeOver } from './reaper/generation.ts'
 import { Reaper } from './reaper/reaper.ts'
+import { type SandboxAbilities, sandboxAbilities } from './sandbox-abilities.ts'
+import { canKeepSecrets } from './secret-files.ts'
 import { confirmStart } from './start-record.ts'
 import { openWorkspace, sandboxUser } from './workspace-access.ts'
 
@@ -58,6 +74,13 @@ export interface DockerOptions extends EngineAddress {
    * first container.
    */
   reaper?: false | { afterMs: number }
+  egress?: {
+    /**
+     * Networks that tasks with the profile `egress` may reach although they are not public, as
+     * `10.1.0.0/16`. Default none: loopback, private, link-local and metadata addresses are refused.
+     */
+    allowNetworks?: string[]
+  }
   /** How long the engine may be away before its attempts count as lost, default 120,000 ms. */
   engineLostMs?: number
 }
@@ -85,6 +108,7 @@ class DockerRuntime implements Runtime {
   readonly #finder: EngineFinder
   /** What the engine said of itself last; undefined until it has answered once. */
   #info: EngineInfo | undefined
+  #isLocal = false
   readonly #user = sandboxUser()
   /** Every task of this process by container id, until it is removed. */
   readonly #tasks = new Map<string, DockerTask>()
@@ -98,24 +122,28 @@ class DockerRuntime implements Runtime {
   #generation = ''
   #hostInstance: string | undefined
   #stateDir = ''
-  #directories = new AttemptDirectories('')
+  #directories = new AttemptDirectories('', '')
+  readonly #addresses: AddressPolicy
+  #hasMemoryFiles = false
   #initProgram: Promise<string> | undefined
   #closed = false
 
   constructor(options: DockerOptions) {
     this.#options = options
     this.#finder = engineFinder(options)
+    this.#addresses = new AddressPolicy(options.egress?.allowNetworks)
   }
 
   get capabilities(): RuntimeCapabilities {
+    const able = this.#abilities
     return {
       image: 'named',
       pause: true,
       limit: this.#canLimit,
       exec: true,
-      dial: false,
-      egress: false,
-      secrets: false,
+      dial: able.sockets,
+      egress: able.sockets,
+      secrets: able.secrets,
       gpus: false,
       recover: true,
       isolation: 'container',
@@ -125,11 +153,12 @@ class DockerRuntime implements Runtime {
   async open(context: RuntimeContext): Promise<void> {
     this.#hostInstance = context.hostInstance
     this.#stateDir = context.stateDir
-    this.#directories = new AttemptDirectories(context.stateDir)
+    this.#directories = new AttemptDirectories(context.stateDir, context.hostInstance)
     await this.#directories.open()
     // First of all: from here on no reaper of an earlier process touches what is ours.
     this.#generation = await takeOver(context.stateDir)
     this.#quota = new DiskQuota(this.#options.diskQuota ?? 'auto', context.stateDir)
+    this.#hasMemoryFiles = await canKeepSecrets()
     // What the engine can do is known from here on. One that is away is asked again by whoever needs it.
     await this.#finder.find().then(
       (engine) => this.#ask(engine),
@@ -189,11 +218,12 @@ class DockerRuntime implements Runtime {
     const { signal } = options
     const hostInstance = this.#instance()
     signal.throwIfAborted()
-    assertSupported(spec, this.capabilities, this.name)
     const engine = await this.#finder.find()
     const info = this.#info ?? (await this.#ask(engine))
     if (info instanceof ManyhandsError) throw info
+    assertSupported(spec, this.capabilities, this.name)
     const { ociRuntime, level } = chooseIsolation(info, this.#options.isolation)
+    const grant = connectionGrant(spec)
     const name = containerName(hostInstance, spec.attemptId)
     const directory = this.#directories.of(name)!
     const quota = this.#quota!
@@ -212,6 +242,12 @@ class DockerRuntime implements Runtime {
     signal.throwIfAborted()
     this.#ensureReaper(engine)
     const fresh = await directory.create(initProgram, () => containerExists(engine, name))
+    if (fresh && hasSecrets(spec)) {
+      await directory.writeSecrets(spec.secrets ?? {}, this.#user).catch(async (error: unknown) => {
+        await directory.remove()
+        throw error
+      })
+    }
     await mkdir(workspace.outDir, { recursive: true })
     // Side by side: the engine looks at what is mounted only when it starts the container.
     const [room, created] = await Promise.allSettled([
@@ -237,7 +273,7 @@ class DockerRuntime implements Runtime {
         container,
         spec,
         workspace,
-        { name, directory, isVolume },
+        { name, directory, isVolume, grant },
         signal,
       )
     } catch (error) {
@@ -344,6 +380,7 @@ class DockerRuntime implements Runtime {
       // The declared type has no signal, the client library does take one.
       const bounded = { abortSignal: engine.deadline(FINGERPRINT_TIMEOUT_MS) } as never
       const info = (await engine.docker.info(bounded)) as unknown as EngineInfo
+      this.#isLocal = engine.local
       this.#info = info
       return info
     } catch (error) {
@@ -354,6 +391,26 @@ class DockerRuntime implements Runtime {
         { cause: error },
       )
     }
+  }
+
+  get #abilities(): SandboxAbilities {
+    const info = this.#info
+    let level: IsolationLevel | undefined
+    try {
+      level = info === undefined ? undefined : chooseIsolation(info, this.#options.isolation).level
+    } catch {
+      // The engine lacks what the owner chose: fingerprint() says so.
+    }
+    return sandboxAbilities(info, level, this.#isLocal, this.#hasMemoryFiles)
+  }
+
+  #openSockets(
+    directory: AttemptDirectory | undefined,
+    grant: ConnectionGrant,
+  ): Promise<AttemptSockets> | undefined {
+    if (directory === undefined) return undefined
+    if (grant.egress === undefined && grant.ports.length === 0) return undefined
+    return AttemptSockets.open(directory.path, grant, this.#addresses)
   }
 
   #instance(): string {
@@ -381,17 +438,25 @@ class DockerRuntime implements Runtime {
     container: Docker.Container,
     spec: RuntimeSpec,
     workspace: Workspace,
-    place: { name: string; directory: AttemptDirectory; isVolume: boolean },
+    place: {
+      name: string
+      directory: AttemptDirectory
+      isVolume: boolean
+      grant: ConnectionGrant
+    },
     signal: AbortSignal,
   ): Promise<DockerTask> {
-    const { name, directory, isVolume } = place
+    const { name, directory, isVolume, grant } = place
     signal.throwIfAborted()
+    // There before the container looks for them.
+    const sockets = await this.#openSockets(directory, grant)
     // Attached before the start, or the first words of a fast task are lost.
     const attached = await attach(container)
     try {
       await container.start({ abortSignal: engine.deadline() })
     } catch (error) {
       ;(attached as { destroy?: () => void }).destroy?.()
+      await sockets?.close()
       throw engineError(error, `attempt ${spec.attemptId}`)
     }
     const task = this.#track({
@@ -401,6 +466,7 @@ class DockerRuntime implements Runtime {
       isVolume,
       releaseDisk: () => this.#quota!.discard(name),
       directory,
+      sockets,
       diskBytes: spec.resources.diskBytes,
       maxRuntimeMs: spec.maxRuntimeMs,
       paused: false,
@@ -433,6 +499,10 @@ class DockerRuntime implements Runtime {
     const name = found.Name.replace(/^\//, '')
     const isVolume = await this.#quota!.takeUp(name, { running: found.State.Running })
     const ranMs = Math.max(0, Date.now() - Date.parse(found.State.StartedAt))
+    const directory = this.#directories.of(found.Name)
+    const sockets = found.State.Running
+      ? await this.#openSockets(directory, grantOf(labels))?.catch(() => undefined)
+      : undefined
     const attached = found.State.Running
       ? await attach(container).catch(() => undefined)
       : undefined
@@ -442,7 +512,8 @@ class DockerRuntime implements Runtime {
       outDir: found.Mounts.find((mount) => mount.Destination === '/out')?.Source ?? '',
       isVolume,
       releaseDisk: () => this.#quota!.discard(name),
-      directory: this.#directories.of(found.Name),
+      directory,
+      sockets,
       diskBytes: Number(labels[LABELS.diskBytes]),
       // How much of `ranMs` it was paused is not known here: its first process knows, and ends it.
       maxRuntimeMs: Number(labels[LABELS.maxRuntimeMs]),
@@ -473,6 +544,16 @@ class DockerRuntime implements Runtime {
 
 function attach(container: Docker.Container): Promise<NodeJS.ReadableStream> {
   return container.attach({ stream: true, stdout: true, stderr: true })
+}
+
+/** As the template wrote it. */
+function grantOf(labels: Record<string, string>): ConnectionGrant {
+  const egress = labels[LABELS.egress] || undefined
+  const ports = labels[LABELS.ports] || undefined
+  return {
+    egress: egress === undefined ? undefined : JSON.parse(egress),
+    ports: ports === undefined ? [] : ports.split(',').map(Number),
+  }
 }
 
 function unavailable(detail: string): RuntimeFingerprint {

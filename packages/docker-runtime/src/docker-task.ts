@@ -3,6 +3,7 @@ import {
   LIMITS,
   ManyhandsError,
   type Resources,
+  type RuntimeConnection,
   type RuntimeExec,
   type RuntimeExit,
   type RuntimeHandle,
@@ -12,6 +13,7 @@ import {
 } from '@manyhands/core'
 import type Docker from 'dockerode'
 import type { AttemptDirectory } from './attempt-directory.ts'
+import type { AttemptSockets } from './attempt-sockets.ts'
 import { readOomKills } from './cgroup.ts'
 import { DiskMeter } from './disk/disk-meter.ts'
 import type { Engine } from './engine.ts'
@@ -38,6 +40,8 @@ export interface DockerTaskOptions {
   outDir: string
   /** The container's `/.manyhands` here. */
   directory: AttemptDirectory | undefined
+  /** Its ways out and in; undefined when it was granted none. */
+  sockets: AttemptSockets | undefined
   diskBytes: number
   /** Whether `outDir` is a volume of its own. */
   isVolume: boolean
@@ -92,7 +96,13 @@ export class DockerTask implements RuntimeTask {
       this.#endQuietly('max-runtime'),
     )
     if (!options.paused) this.#clock.resume()
-    this.#usage = new UsageMeter(options.engine, options.container, this.#disk, options.ranMs)
+    this.#usage = new UsageMeter(
+      options.engine,
+      options.container,
+      this.#disk,
+      options.ranMs,
+      () => options.sockets?.traffic() ?? { in: 0, out: 0 },
+    )
     this.#drain(options.attached)
     // A watch that was called off belongs to a closed runtime; its container goes on.
     void this.#follow().catch(() => {})
@@ -170,6 +180,15 @@ export class DockerTask implements RuntimeTask {
     return execIn(this.#engine, this.#container, argv, options)
   }
 
+  async dial(port: number, options: { signal?: AbortSignal }): Promise<RuntimeConnection> {
+    options.signal?.throwIfAborted()
+    const { sockets } = this.#options
+    if (sockets === undefined) {
+      throw new ManyhandsError('UNSUPPORTED', `port ${port} is not declared: no port is`)
+    }
+    return sockets.dial(port, options)
+  }
+
   /** Lets go of the container without touching it: for a runtime that closes. */
   release(): void {
     this.#released.resolve()
@@ -177,6 +196,7 @@ export class DockerTask implements RuntimeTask {
     this.#disk.stop()
     this.#stopTimers()
     this.#detach()
+    this.#closeSockets()
   }
 
   async #follow(): Promise<void> {
@@ -189,6 +209,7 @@ export class DockerTask implements RuntimeTask {
     this.#disk.stop()
     this.#stopTimers()
     this.#usage.end()
+    this.#closeSockets()
     const [restarted] = await Promise.all([
       watched.interrupted || this.#options.recovered ? this.#engineRestarted() : false,
       this.#disk.measureAtEnd(),
@@ -263,6 +284,10 @@ export class DockerTask implements RuntimeTask {
     })
   }
 
+  #closeSockets(): void {
+    void this.#options.sockets?.close().catch(() => {})
+  }
+
   #stopTimers(): void {
     this.#clock.pause()
     clearTimeout(this.#retry)
@@ -284,6 +309,7 @@ export class DockerTask implements RuntimeTask {
     // Side by side: what has ended holds nothing mounted.
     await Promise.all([this.#removeContainer(), this.#options.releaseDisk()])
     this.#detach()
+    await this.#options.sockets?.close()
     await this.#options.directory?.remove()
     this.#options.onRemoved()
   }

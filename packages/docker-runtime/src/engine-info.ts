@@ -2,6 +2,7 @@
 export interface EngineInfo {
   ServerVersion?: string
   OSType?: string
+  OperatingSystem?: string
   Architecture?: string
   Driver?: string
   CgroupVersion?: string

@@ -2,16 +2,11 @@ import type Docker from 'dockerode'
 import type { CgroupReading } from './cgroup.ts'
 import type { Engine } from './engine.ts'
 
-export interface EngineReading extends CgroupReading {
-  netInBytes: number
-  netOutBytes: number
-}
-
 /** The engine's own statistics: for engines whose cgroups are not on this computer. */
 export async function readEngineStats(
   engine: Engine,
   container: Docker.Container,
-): Promise<EngineReading> {
+): Promise<CgroupReading> {
   // One-shot spares the engine's second sample, which would take a second.
   const stats = (await container.stats({
     stream: false,
@@ -23,13 +18,10 @@ export async function readEngineStats(
   const cacheWithShared = detail['total_cache'] ?? detail['file'] ?? 0
   const cache = cacheWithShared - (detail['total_shmem'] ?? detail['shmem'] ?? 0)
   const memoryBytes = Math.max(0, (memory.usage ?? 0) - cache)
-  const networks = Object.values(stats.networks ?? {})
   return {
     cpuMs: (stats.cpu_stats?.cpu_usage?.total_usage ?? 0) / 1e6,
     memoryBytes,
     memoryPeakBytes: Math.max(memoryBytes, (memory.max_usage ?? 0) - cache),
     pids: stats.pids_stats?.current ?? 0,
-    netInBytes: networks.reduce((sum, network) => sum + network.rx_bytes, 0),
-    netOutBytes: networks.reduce((sum, network) => sum + network.tx_bytes, 0),
   }
 }

@@ -1,10 +1,10 @@
 import { NO_USAGE, type Usage } from '@manyhands/core'
 import type Docker from 'dockerode'
-import { type CgroupReader, findCgroup } from './cgroup.ts'
+import { type CgroupReader, type CgroupReading, findCgroup } from './cgroup.ts'
 import type { DiskMeter } from './disk/disk-meter.ts'
 import type { Engine } from './engine.ts'
 import { engineError, engineStatus } from './engine-error.ts'
-import { type EngineReading, readEngineStats } from './engine-stats.ts'
+import { readEngineStats } from './engine-stats.ts'
 
 /** Two samples closer than this say nothing about cores; the last rate is repeated. */
 const RATE_WINDOW_MS = 100
@@ -15,16 +15,25 @@ export class UsageMeter {
   readonly #container: Docker.Container
   readonly #disk: DiskMeter
   readonly #startedAt: number
+  readonly #traffic: () => { in: number; out: number }
   #cgroup: Promise<CgroupReader | undefined> | undefined
   #rateFrom: { atMs: number; cpuMs: number } | undefined
   #last: Usage = NO_USAGE
   #endedAt: number | undefined
 
-  constructor(engine: Engine, container: Docker.Container, disk: DiskMeter, ranMs: number) {
+  /** @param traffic - bytes over the network, which the container itself does not have */
+  constructor(
+    engine: Engine,
+    container: Docker.Container,
+    disk: DiskMeter,
+    ranMs: number,
+    traffic: () => { in: number; out: number },
+  ) {
     this.#engine = engine
     this.#container = container
     this.#disk = disk
     this.#startedAt = performance.now() - ranMs
+    this.#traffic = traffic
   }
 
   /** From now on samples repeat the last one, with nothing in use. */
@@ -48,8 +57,7 @@ export class UsageMeter {
       memoryPeak: Math.max(this.#last.memoryPeak, reading.memoryPeakBytes),
       pids: reading.pids,
       disk,
-      netIn: reading.netInBytes,
-      netOut: reading.netOutBytes,
+      ...this.#net(),
     }
     return this.#last
   }
@@ -57,6 +65,7 @@ export class UsageMeter {
   async #afterEnd(endedAt: number): Promise<Usage> {
     return {
       ...this.#last,
+      ...this.#net(),
       elapsedMs: endedAt - this.#startedAt,
       cpu: 0,
       memory: 0,
@@ -66,13 +75,13 @@ export class UsageMeter {
   }
 
   /** Undefined when the container has ended, which its watcher will tell. */
-  async #read(): Promise<EngineReading | undefined> {
+  async #read(): Promise<CgroupReading | undefined> {
     if (this.#engine.local) {
       this.#cgroup ??= findCgroup(this.#container.id)
       const cgroup = await this.#cgroup
       if (cgroup !== undefined) {
         const reading = await cgroup.read().catch(() => undefined)
-        return reading === undefined ? undefined : { ...reading, netInBytes: 0, netOutBytes: 0 }
+        return reading
       }
     }
     try {
@@ -81,6 +90,11 @@ export class UsageMeter {
       if ([404, 409].includes(engineStatus(error) ?? 0)) return undefined
       throw engineError(error, `usage of container ${this.#container.id.slice(0, 12)}`)
     }
+  }
+
+  #net(): { netIn: number; netOut: number } {
+    const { in: netIn, out: netOut } = this.#traffic()
+    return { netIn, netOut }
   }
 
   #rate(atMs: number, cpuMs: number): number {

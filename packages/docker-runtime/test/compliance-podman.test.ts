@@ -3,9 +3,12 @@ import { runtimeCompliance } from '@manyhands/testing/runtime-compliance'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { docker } from '../src/index.ts'
 import { BUSYBOX_PROGRAMS } from './busybox-programs.ts'
+import { egressForTests, LOOPBACK } from './egress-for-tests.ts'
 import { canStart, OwnPodman } from './own-engines.ts'
 
-describe.skipIf(!canStart('podman', 'conmon', 'catatonit'))('with Podman', () => {
+const egress = await egressForTests()
+
+describe.skipIf(!canStart('podman', 'conmon'))('with Podman', () => {
   let podman: OwnPodman
   beforeAll(async () => {
     podman = await OwnPodman.start()
@@ -15,9 +18,9 @@ describe.skipIf(!canStart('podman', 'conmon', 'catatonit'))('with Podman', () =>
   runtimeCompliance(
     {
       name: "docker() on Podman's socket",
-      create: () => docker({ socketPath: podman.socketPath }),
+      create: () => docker({ socketPath: podman.socketPath, ...LOOPBACK }),
       programs: BUSYBOX_PROGRAMS,
-
+      egress,
       leftovers: (hostInstance) => podman.leftovers(hostInstance),
       print: (line) => process.stderr.write(`${line}\n`),
     },

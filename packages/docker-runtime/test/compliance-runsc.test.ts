@@ -21,7 +21,6 @@ describe.skipIf(!canStart('dockerd', 'runsc'))('with gVisor', () => {
       name: "docker({ isolation: 'runsc' })",
       create: () => docker({ socketPath: engine.socketPath, isolation: 'runsc' }),
       programs: BUSYBOX_PROGRAMS,
-
       leftovers: (hostInstance) => engine.leftovers(hostInstance),
       print: (line) => process.stderr.write(`${line}\n`),
     },

@@ -12,7 +12,7 @@ const workspace: Workspace = { inDir: '/state/a/in', outDir: '/state/a/out' }
 const context: TemplateContext = {
   hostInstance: 'host-1',
   image: { id: 'sha256:abc', volumes: [], entrypoint: [], cmd: [], workingDir: '/work' },
-  directory: { path: '/state/d', endFile: '/state/d/end' },
+  directory: { path: '/state/d', endFile: '/state/d/end', secretsPath: '/secrets/d' },
   user: '10001:10001',
 }
 

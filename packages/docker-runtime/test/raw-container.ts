@@ -130,5 +130,5 @@ export class RawContainers implements AsyncDisposable {
 }
 
 function directoryOf({ outDir }: Workspace): AttemptDirectory {
-  return new AttemptDirectory(join(dirname(outDir), 'manyhands'))
+  return new AttemptDirectory(join(dirname(outDir), 'manyhands'), join(dirname(outDir), 'secrets'))
 }

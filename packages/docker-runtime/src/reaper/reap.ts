@@ -57,9 +57,9 @@ async function removeAll(
   return left.length === 0
 }
 
-async function sweep({ stateDir }: ReaperOrder, containers: string[]): Promise<void> {
+async function sweep({ stateDir, hostInstance }: ReaperOrder, containers: string[]): Promise<void> {
   await new DiskQuota('poll', stateDir).sweep(containers)
-  await new AttemptDirectories(stateDir).sweep(containers)
+  await new AttemptDirectories(stateDir, hostInstance).sweep(containers)
 }
 
 async function leftovers(engine: Engine, { hostInstance }: ReaperOrder) {

@@ -1,0 +1,163 @@
+import { createHash, randomBytes } from 'node:crypto'
+import type { RuntimeConnection, RuntimeTask } from '@manyhands/core'
+import { describe, expect, it } from 'vitest'
+import { sh } from './busybox-programs.ts'
+import { engineForTests } from './engine-for-tests.ts'
+import { SandboxForTests, until } from './sandbox-for-tests.ts'
+
+const MIB = 1024 ** 2
+const ports = [8080, 9090]
+/** Each connection gets a program of its own, which has it as stdin and stdout. */
+const serve = (program: string) => sh(`nc -ll -p 8080 -e ${program}`)
+
+async function all(connection: RuntimeConnection): Promise<Buffer> {
+  const parts: Uint8Array[] = []
+  for await (const bytes of connection.readable) parts.push(bytes)
+  return Buffer.concat(parts)
+}
+
+/** The server needs a moment after the start. */
+async function dial(task: RuntimeTask, port = 8080): Promise<RuntimeConnection> {
+  let connection: RuntimeConnection | undefined
+  await until(async () => {
+    connection = await task.dial?.(port, {}).catch((error) => {
+      if (!/refused/.test(error.message)) throw error
+      return undefined
+    })
+    return connection !== undefined
+  }, 'the port answers')
+  return connection!
+}
+
+describe.skipIf(!(await engineForTests()))('a declared port', () => {
+  it('carries bytes both ways, each ending by itself', async () => {
+    await using sandbox = await SandboxForTests.open()
+    expect(sandbox.runtime.capabilities.dial).toBe(true)
+    const { task } = await sandbox.start(serve('sha256sum'), { ports })
+    const connection = await dial(task)
+    const bytes = randomBytes(3 * MIB)
+    await connection.write(bytes)
+    // The program answers only when it has seen the end of what we say.
+    await connection.close()
+    expect(String(await all(connection))).toBe(
+      `${createHash('sha256').update(bytes).digest('hex')}  -\n`,
+    )
+    await task.remove()
+  })
+
+  it('has back-pressure in both directions and loses nothing', async () => {
+    await using sandbox = await SandboxForTests.open()
+    const { task } = await sandbox.start(serve('cat'), {
+      ports,
+      resources: { memoryBytes: 256 * MIB },
+    })
+    const connection = await dial(task)
+    const bytes = randomBytes(48 * MIB)
+    let written = 0
+    const writing = (async () => {
+      for (let at = 0; at < bytes.length; at += 65_536) {
+        await connection.write(bytes.subarray(at, at + 65_536))
+        written = at
+      }
+      await connection.close()
+    })()
+    // Nobody reads: what is under way fills up, and the writer waits.
+    let before = -1
+    await until(async () => {
+      const still = written === before
+      before = written
+      await new Promise((resolve) => setTimeout(resolve, 200))
+      return still
+    }, 'the writer waits')
+    expect(written).toBeLessThan(bytes.length - 8 * MIB)
+    const [read] = await Promise.all([all(connection), writing])
+    expect(read.equals(bytes)).toBe(true)
+    await task.remove()
+  })
+
+  it('takes many connections at once', async () => {
+    await using sandbox = await SandboxForTests.open()
+    const { task } = await sandbox.start(serve('cat'), { ports, resources: { pids: 200 } })
+    await (await dial(task)).close()
+    const texts = Array.from({ length: 60 }, (_, index) => `connection ${index}`)
+    const answers = await Promise.all(
+      texts.map(async (text) => {
+        // The server's queue holds two: beyond it the kernel resets, and that must show.
+        for (let tries = 0; ; tries += 1) {
+          const connection = await task.dial!(8080, {})
+          try {
+            await connection.write(Buffer.from(text))
+            await connection.close()
+            return String(await all(connection))
+          } catch (error) {
+            if (tries === 50) throw error
+          }
+        }
+      }),
+    )
+    expect(answers).toEqual(texts)
+    await task.remove()
+  })
+
+  it('is reset when the container is killed, which is no proper end', async () => {
+    await using sandbox = await SandboxForTests.open()
+    const { task } = await sandbox.start(serve('cat'), { ports })
+    const connections = [await dial(task), await dial(task)]
+    const reading = connections.map((connection) =>
+      all(connection).then(
+        () => 'ended',
+        (error) => error.code,
+      ),
+    )
+    await task.kill()
+    expect(await Promise.all(reading)).toEqual(['CONNECT_FAILED', 'CONNECT_FAILED'])
+    await expect(connections[0]!.write(Buffer.from('x'))).rejects.toMatchObject({
+      code: 'CONNECT_FAILED',
+    })
+    await task.remove()
+  })
+
+  it('that was not declared, or has no server, is not reached', async () => {
+    await using sandbox = await SandboxForTests.open()
+    const { task } = await sandbox.start(serve('cat'), { ports })
+    await expect(task.dial!(8081, {})).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+    await expect(task.dial!(9090, {})).rejects.toMatchObject({
+      code: 'CONNECT_FAILED',
+      message: expect.stringMatching(/refused/),
+    })
+    const reason = new Error('changed my mind')
+    await expect(task.dial!(8080, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+    await task.remove()
+    const plain = await sandbox.start(sh('sleep 100'))
+    await expect(plain.task.dial!(8080, {})).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+    await plain.task.remove()
+    await expect(sandbox.start(sh('true'), { ports: [0] })).rejects.toMatchObject({
+      code: 'SPEC_INVALID',
+    })
+  })
+
+  it('is reached again after a restart of the host’s process', async () => {
+    await using sandbox = await SandboxForTests.open()
+    const { task } = await sandbox.start(serve('cat'), { ports })
+    await dial(task)
+    await sandbox.reopen()
+    const again = (await sandbox.runtime.recover(task.handle))!
+    const connection = await dial(again)
+    await connection.write(Buffer.from('after'))
+    await connection.close()
+    expect(String(await all(connection))).toBe('after')
+    await again.remove()
+  })
+
+  it('ends with a program that has said its last words', async () => {
+    await using sandbox = await SandboxForTests.open()
+    const { task } = await sandbox.start(sh('echo the last words | nc -l -p 8080'), {
+      ports,
+    })
+    const connection = await dial(task)
+    await connection.close()
+    expect(String(await all(connection))).toBe('the last words\n')
+    expect((await task.wait()).exitCode).toBe(0)
+    await task.remove()
+  })
+})
