@@ -33,7 +33,7 @@ describe('docs/limits.md', () => {
   it('names no limit that does not exist', () => {
     const inner = new Set(Object.keys(LIMITS))
     const stated = [...rows.keys()].filter((name) => /[a-z][A-Z]/.test(name) || inner.has(name))
-    const options = new Set(['orphanTime', 'holdResults', 'maxInFlight'])
+    const options = new Set(['orphanTime', 'holdResults', 'engineLost', 'maxInFlight'])
     expect(stated.filter((name) => !inner.has(name) && !options.has(name))).toEqual([])
   })
 })
