@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { type CommandContext, collect, defineCommand } from '../command-context.ts'
 import {
   assignment,
@@ -21,6 +21,14 @@ export function hostCommand(context: CommandContext): Command {
     .option('--max-attempts <n>', 'attempts at once', countingNumber)
     .option('--runtime <names>', 'docker, wasm, microvm; default: docker and wasm', nameList)
     .option('--isolation <name>', 'runc, runsc (gVisor), kata, or what the engine calls it')
+    .addOption(
+      new Option('--disk-quota <kind>', "how an attempt's disk is bounded").choices([
+        'auto',
+        'loop',
+        'poll',
+      ]),
+    )
+    .option('--egress-allow <network>', 'private network that egress may reach', collect)
     .option('--microvm-kernel <file>', 'kernel of microVMs, such as /boot/vmlinuz-VERSION')
     .option('--microvm-modules <dir>', 'its modules; default /lib/modules/VERSION')
     .option('--listen <addr>', 'address to listen on, such as /ip4/0.0.0.0/tcp/4001', collect)

@@ -18,6 +18,8 @@ export interface HostFlags {
   pauseWhile?: string[]
   runtime?: string[]
   isolation?: string
+  diskQuota?: 'auto' | 'loop' | 'poll'
+  egressAllow?: string[]
   microvmKernel?: string
   microvmModules?: string
   listen?: string[]

@@ -23,6 +23,8 @@ export async function runHost(flags: HostFlags, context: CommandContext): Promis
   const runtimes = await loadRuntimes(flags.runtime ?? DEFAULT_RUNTIMES, {
     env: context.env,
     isolation: flags.isolation,
+    diskQuota: flags.diskQuota,
+    egressAllow: flags.egressAllow,
     microvmKernel: flags.microvmKernel,
     microvmModules: flags.microvmModules,
   })

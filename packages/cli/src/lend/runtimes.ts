@@ -5,6 +5,10 @@ export interface RuntimeSettings {
   env: Record<string, string | undefined>
   /** What separates containers from this computer; default: what the engine does by itself. */
   isolation?: string
+  /** How an attempt's disk is bounded; default: what fits this computer. */
+  diskQuota?: 'auto' | 'loop' | 'poll'
+  /** Networks that are not public and may be reached by tasks with egress all the same. */
+  egressAllow?: string[]
   /** The kernel of microVMs, and its modules where they are not below /lib/modules. */
   microvmKernel?: string
   microvmModules?: string
@@ -12,10 +16,10 @@ export interface RuntimeSettings {
 
 /** Runtimes by name, loaded when asked for: an engine's client library is nobody's business else. */
 const LOADERS: Record<string, (settings: RuntimeSettings) => Promise<Runtime>> = {
-  docker: async ({ env, isolation }) => {
+  docker: async ({ env, isolation, diskQuota, egressAllow }) => {
     const { docker } = await import('@manyhands/docker-runtime')
     // What Docker's and Podman's own commands honour; the library itself reads no environment.
-    return docker({ env, isolation })
+    return docker({ env, isolation, diskQuota, egress: { allowNetworks: egressAllow } })
   },
   microvm: async (settings) => {
     const kernel = settings.microvmKernel
