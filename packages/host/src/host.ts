@@ -85,7 +85,7 @@ export interface Host extends EventTarget, AsyncDisposable {
    * reason, newest first where the sum is too large; the offer is announced anew. Resolves when that is
    * done.
    *
-   * @throws CONFIG_INVALID naming the setting; then nothing has changed
+   * @throws CONFIG_INVALID naming the setting, also for GPUs that no driver knows; then nothing has changed
    */
   setPolicy(change: HostPolicy): Promise<void>
   /**

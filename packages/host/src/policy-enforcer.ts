@@ -73,10 +73,22 @@ export class PolicyEnforcer {
       const verdict = firstBroken(request, state)
       if (verdict !== undefined) broken.set(attempt, `${verdict.rule}: ${verdict.detail}`)
     }
+    this.#keepLentGpus(broken)
     const newestFirst = live().reverse()
     this.#fitShare(newestFirst, broken)
     this.#fitCounts(newestFirst, broken)
     return broken
+  }
+
+  /** A GPU that is lent no more leaves with the attempt that has it: it cannot be changed under it. */
+  #keepLentGpus(broken: Map<Attempt, string>): void {
+    const { live, state } = this.#options
+    const lent = new Set(state.ledger.gpus.map(({ id }) => id))
+    for (const attempt of live()) {
+      const gone = state.ledger.gpuIdsOf(attempt.id).filter((id) => !lent.has(id))
+      if (broken.has(attempt) || gone.length === 0) continue
+      broken.set(attempt, `gpus: ${gone.join(', ')} lent no more`)
+    }
   }
 
   /** The sum of what stays is within the share. */

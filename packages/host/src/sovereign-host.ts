@@ -15,10 +15,11 @@ import type { BlockList } from './block-list.ts'
 import type { ClientRelations } from './client-relations.ts'
 import { DrainDeadline } from './drain.ts'
 import type { DrainReport, Host, HostAttempt } from './host.ts'
-import { lendingOf } from './lending.ts'
+import { checkLentGpus, lendingOf } from './lending.ts'
 import type { OfferBoard } from './offer-board.ts'
 import type { HostPolicy } from './policy.ts'
 import type { PolicyBook } from './policy-book.ts'
+import { checkPolicy } from './policy-document.ts'
 import type { PolicyEnforcer } from './policy-enforcer.ts'
 import type { AdmissionState } from './rules/rule.ts'
 import type { ScheduleKeeper } from './schedule-keeper.ts'
@@ -126,6 +127,7 @@ export class SovereignHost extends EventTarget implements Host {
   async setPolicy(change: HostPolicy): Promise<void> {
     const { policy, admission, enforcer, keeper, board } = this.#parts
     const { admit } = policy.rules
+    checkLentGpus(checkPolicy(change).share, admission.runtimes)
     policy.replace(change)
     const { share, gpus } = lendingOf(policy.document.share, admission.runtimes)
     admission.ledger.resize(share, gpus)

@@ -89,7 +89,7 @@ describe('PolicyEnforcer', () => {
           policy: { maxAttempts, quotas: { perClient: { attempts: perClient } } },
         })
         for (const [n, one] of running.entries()) run(String(n), one.client, one.resources)
-        ledger.resize(share)
+        ledger.resize(share, GPUS)
         await enforcer.rejudge({ admit: false })
         const left = attempts.live()
         const sum = left.reduce((all, { limits }) => addResources(all, limits), NONE)

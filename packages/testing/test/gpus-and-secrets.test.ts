@@ -103,6 +103,55 @@ describe('GPUs', () => {
     expect(given[1]!.gpuIds.toSorted()).toEqual(['GPU-a', 'GPU-b'])
   })
 
+  it('are lent by the policy: unknown ids change nothing, what holds one that is lent no more goes', async () => {
+    const given: RuntimeSpec[] = []
+    network = await createLocalNetwork({
+      hosts: [{ runtimes: [able(given, { gpus: GPUS })], share: { cpus: 4, gpus: 'all' } }],
+    })
+    const host = network.hosts[0]!
+    const ask = (model: string) =>
+      network!.client.submit({
+        ...job('--hang'),
+        tasks: [1],
+        resources: { cpus: 0.1, gpus: { count: 1, model } },
+      })
+    // The oldest has the one that goes: it is not the sum that decides.
+    const onT4 = await ask('T4')
+    await until(() => given.length === 1)
+    const onRtx = await ask('RTX')
+    await until(() => host.attempts().filter(({ phase }) => phase === 'running').length === 2)
+    const before = host.policy
+    await expect(
+      host.setPolicy({ share: { cpus: 1, gpus: ['GPU-a', 'GPU-x'] } }),
+    ).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/GPU-x$/),
+      hint: expect.stringContaining('GPU-a, GPU-b'),
+      details: { field: 'share.gpus' },
+    })
+    expect(host.policy).toBe(before)
+    expect(host.offer).toMatchObject({ gpus: 2, share: { cpus: 4 } })
+    const reasons: string[] = []
+    host.addEventListener('attempt', (event) => {
+      const { phase, reason } = (event as CustomEvent).detail
+      if (phase === 'evicted') reasons.push(reason)
+    })
+    await host.setPolicy({ share: { cpus: 4, gpus: ['GPU-a'] } })
+    expect(host.offer.gpuModels).toMatchObject([{ model: 'NVIDIA RTX 4090' }])
+    const running = () => host.attempts().filter(({ phase }) => phase === 'running')
+    expect(running().map(({ gpuIds }) => gpuIds)).toEqual([['GPU-a']])
+    expect(reasons).toEqual([expect.stringMatching(/^policy: gpus: /)])
+    // A count lends the first ones, 'all' everything there is.
+    await host.setPolicy({ share: { cpus: 4, gpus: 1 } })
+    expect(running()).toHaveLength(1)
+    expect(host.offer.gpus).toBe(1)
+    await host.setPolicy({ share: { cpus: 4, gpus: 'all' } })
+    expect(host.offer.gpus).toBe(2)
+    await host.setPolicy({ share: { cpus: 4 } })
+    expect(running()).toEqual([])
+    await Promise.all([onT4.cancel(), onRtx.cancel()])
+  })
+
   it('are none where no driver answers', async () => {
     network = await createLocalNetwork({ hosts: [{ share: { gpus: 'all' } }] })
     expect(network.hosts[0]!.offer.gpus).toBe(0)
