@@ -56,20 +56,26 @@ export class BlockList {
   }
 
   /**
-   * Holds from this moment on; resolves when it is durable and the client's connections are cut.
+   * Refuses new work of a client from this moment on; resolves when that is durable. Its connections stay
+   * until {@link cut}.
    *
    * @throws ADDRESS_INVALID for what is no peer id, LIMIT
    */
-  async block(client: string): Promise<void> {
+  block(client: string): Promise<void> {
     if (!this.#clients.has(client) && this.#clients.size >= LIMITS.blockedClients) {
       throw new ManyhandsError('LIMIT', `${this.#clients.size} clients are blocked already`, {
         hint: 'Name the clients that may use this host instead: policy.clients.',
       })
     }
     // The network refuses a text that is no peer id before anything is remembered.
-    await this.#network.block(client)
+    this.#network.isConnected(client)
     this.#clients.add(client)
-    await this.#journal.block(client)
+    return this.#journal.block(client)
+  }
+
+  /** Ends the connections of a client that is still blocked, and refuses new ones. */
+  async cut(client: string): Promise<void> {
+    if (this.#clients.has(client)) await this.#network.block(client)
   }
 
   async unblock(client: string): Promise<void> {

@@ -100,12 +100,13 @@ export class ClientRelations {
     for (const client of [...this.#clients.keys()]) this.forgetClient(client)
   }
 
-  /** Waits a moment until clients that listen have acknowledged what there is to tell. */
-  async flush(): Promise<void> {
+  /** Waits a moment until clients that listen, or one of them, have acknowledged what there is to tell. */
+  async flush(client?: string): Promise<void> {
     const waiting = () =>
       this.#clients
-        .values()
-        .some(({ outboxes }) => outboxes.values().some((outbox) => outbox.telling))
+        .entries()
+        .filter(([id]) => client === undefined || id === client)
+        .some(([, { outboxes }]) => outboxes.values().some((outbox) => outbox.telling))
     for (let turn = 0; turn < FLUSH_TURNS && waiting(); turn += 1) await delay(FLUSH_TURN_MS)
   }
 

@@ -94,7 +94,12 @@ export interface Host extends EventTarget, AsyncDisposable {
    * later call with a nearer deadline shortens the wait.
    */
   drain(options?: { deadline?: Duration | 'never'; reason?: string }): Promise<DrainReport>
-  /** Refuses a client from now on, also after a restart, and evicts its attempts. */
+  /**
+   * Refuses a client from now on, also after a restart, and evicts its attempts. It is told so if it
+   * listens, for at most 1 s, and then cut off.
+   *
+   * @throws ADDRESS_INVALID for what is no peer id, LIMIT
+   */
   block(peerId: string): Promise<void>
   /** Takes a {@link block} back. Unknown ids are ignored. */
   unblock(peerId: string): Promise<void>

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import {
   type ByteSize,
   type Duration,
@@ -29,6 +30,9 @@ import type { UsageSample, UsageTotals } from './usage-totals.ts'
 
 /** What of a reason is kept and told. */
 const REASON_CHARACTERS = 1000
+/** How long a blocked client stays connected: until its attempts have ended, and then to hear of it, ms. */
+const ENDING_MS = 5_000
+const FAREWELL_MS = 1_000
 
 export interface SovereignHostParts {
   network: Network
@@ -165,10 +169,17 @@ export class SovereignHost extends EventTarget implements Host {
   }
 
   async block(peerId: string): Promise<void> {
-    const { attempts, blocks, desk } = this.#parts
-    await blocks.block(peerId)
+    const { attempts, blocks, desk, relations } = this.#parts
+    const durable = blocks.block(peerId)
+    // What cannot be written holds all the same, in this run; the owner hears of it at the end.
+    durable.catch(() => {})
     const mine = attempts.live().filter((attempt) => attempt.client === peerId)
-    await desk.end(mine, evicted('the client was blocked'))
+    const ended = desk.end(mine, evicted('the client was blocked'))
+    // A client that listens hears why before it is cut off, so that its tasks move on at once.
+    await within(ENDING_MS, ended)
+    await within(FAREWELL_MS, relations.flush(peerId))
+    await blocks.cut(peerId)
+    await Promise.all([durable, ended])
     // It will never come to acknowledge.
     await desk.abandon(peerId)
   }
@@ -217,4 +228,12 @@ export class SovereignHost extends EventTarget implements Host {
 
 function evicted(reason: string): EndIntent {
   return { phase: 'evicted', by: 'host', reason: reason.slice(0, REASON_CHARACTERS) }
+}
+
+/** Waits for something, but not for long. */
+async function within(ms: number, something: Promise<void>): Promise<void> {
+  const waiting = new AbortController()
+  const late = delay(ms, undefined, { ref: false, signal: waiting.signal }).catch(() => {})
+  await Promise.race([something, late])
+  waiting.abort()
 }

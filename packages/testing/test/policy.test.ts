@@ -270,6 +270,38 @@ describe('block', () => {
     expect((await greeting()).offer.peerId).toBe(host.peerId)
   })
 
+  it('tells the client why before it is cut off; its task moves on and no retry is used', async () => {
+    const { client, hosts } = await network({
+      hosts: [{}, { runtimes: [scripted({ script: () => ({ stdout: 'done' }) })] }],
+    })
+    const [host, elsewhere] = hosts as [Host, Host]
+    const job = await client.submit({
+      ...hang(),
+      tasks: [1],
+      retry: { attempts: 1 },
+      hosts: { rank: ({ peerId }: Offer) => (peerId === host.peerId ? 1 : 0) },
+    })
+    await until(() => running(host).length === 1)
+    const blocking = host.block(client.peerId)
+    // The rule holds from the call on, not from its end on.
+    expect(verdictOf(await host.explain({ ...request, client: client.peerId }), 'blocked')).toEqual(
+      [expect.objectContaining({ allowed: false, temporary: false })],
+    )
+    await blocking
+    expect(host.attempts()).toEqual([])
+    expect(await job.wait()).toMatchObject({ phase: 'completed' })
+    const [result] = await Array.fromAsync(job.results())
+    expect(result).toMatchObject({ ok: true, host: elsewhere.peerId })
+    const events = await Array.fromAsync(job.events())
+    const ends = events.filter(
+      (event) => event.kind === 'attempt' && ['evicted', 'lost', 'failed'].includes(event.phase),
+    )
+    expect(ends).toMatchObject([
+      { host: host.peerId, phase: 'evicted', by: 'host', reason: 'the client was blocked' },
+    ])
+    await until(() => client.hosts().every(({ peerId }) => peerId !== host.peerId))
+  })
+
   it('refuses what is no peer id and remembers nothing of it', async () => {
     const { hosts } = await network()
     await expect(hosts[0]!.block('me')).rejects.toMatchObject({ code: 'ADDRESS_INVALID' })
