@@ -11,6 +11,7 @@ import {
 } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import process from 'node:process'
 import { createArtifactStore } from '@manyhands/core'
 import { expect, onTestFinished, test } from 'vitest'
 import { bytesOf, codeOf, listFiles, MIB, scratch, writeTree } from './scratch.ts'
@@ -135,8 +136,11 @@ test('addPath refuses links, and sees changes of what it hashed before', async (
 const SHM = '/dev/shm'
 const shmDevice = await stat(SHM).catch(() => undefined)
 const isOther = shmDevice !== undefined && shmDevice.dev !== (await stat(tmpdir())).dev
+if (!isOther) {
+  const reason = `${SHM} is no file system beside that of ${tmpdir()}`
+  process.stderr.write(`a test with a second file system skipped: ${reason}\n`)
+}
 
-// Skipped where there is no second file system to write to.
 test.skipIf(!isOther)('collects from and places on another file system by copying', async () => {
   const { store } = await setup()
   const shm = await mkdtemp(join(SHM, 'manyhands-'))
