@@ -498,7 +498,9 @@ class DockerRuntime implements Runtime {
     const labels = found.Config.Labels
     const name = found.Name.replace(/^\//, '')
     const isVolume = await this.#quota!.takeUp(name, { running: found.State.Running })
-    const ranMs = Math.max(0, Date.now() - Date.parse(found.State.StartedAt))
+    const { Running, StartedAt, FinishedAt } = found.State
+    const until = Running ? Date.now() : Date.parse(FinishedAt)
+    const ranMs = Math.max(0, until - Date.parse(StartedAt))
     const directory = this.#directories.of(found.Name)
     const sockets = found.State.Running
       ? await this.#openSockets(directory, grantOf(labels))?.catch(() => undefined)

@@ -47,8 +47,8 @@ export class UsageMeter {
     const reading = await this.#read()
     if (this.#endedAt !== undefined) return this.#afterEnd(this.#endedAt)
     const disk = await this.#disk.recent()
-    if (reading === undefined) return { ...this.#last, cpu: 0, memory: 0, pids: 0, disk }
     const elapsedMs = performance.now() - this.#startedAt
+    if (reading === undefined) return { ...this.#last, elapsedMs, cpu: 0, memory: 0, pids: 0, disk }
     this.#last = {
       elapsedMs,
       cpu: this.#rate(elapsedMs, reading.cpuMs),

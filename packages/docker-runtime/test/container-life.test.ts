@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
 import { BUSYBOX_IMAGE, ensureImage } from '../../../scripts/docker-images.ts'
 import { containerName } from '../src/container-template.ts'
@@ -142,6 +143,26 @@ describe.skipIf(!(await engineForTests()))('a container', () => {
     expect(await again?.wait()).toMatchObject({ exitCode: 5, reason: 'exited' })
     expect(await textOf(again!)).toEqual({ stdout: '', stderr: '' })
     await again?.remove()
+  })
+
+  it('ran until it ended, however late it is taken up', async () => {
+    await using sandbox = await SandboxForTests.open()
+    const { task } = await sandbox.start(sh('exit 0'))
+    await task.wait()
+    const { State } = await engine.getContainer(task.handle.id).inspect()
+    const tookMs = Date.parse(State.FinishedAt) - Date.parse(State.StartedAt)
+    // Its end lies further back than it ran: who counts until now says too much.
+    await delay(tookMs + 3_000)
+    await sandbox.reopen()
+    const again = await sandbox.runtime.recover(task.handle)
+    const before = await again!.stats()
+    await again!.wait()
+    const after = await again!.stats()
+    for (const { elapsedMs } of [before, after]) {
+      expect(elapsedMs).toBeGreaterThanOrEqual(tookMs)
+      expect(elapsedMs).toBeLessThan(tookMs + 3_000)
+    }
+    await again!.remove()
   })
 
   it('keeps its longest run time over a recovery', async () => {
