@@ -3,6 +3,7 @@ import { posix } from 'node:path'
 import { ManyhandsError, type RuntimeSpec, type Workspace } from '@manyhands/core'
 import type Docker from 'dockerode'
 import { type ConnectionGrant, connectionGrant } from './attempt-sockets.ts'
+import type { GpuDriver } from './gpu-query.ts'
 import type { EngineImage } from './image.ts'
 import { INIT_DIRECTORY, initArgv } from './init/init-program.ts'
 import { checkRuntimeSpec } from './spec-check.ts'
@@ -17,6 +18,8 @@ const EGRESS_URL = 'http://127.0.0.1:3128'
 /** Set for graphics as well as computing: renderers and games find no GPU otherwise. */
 const GPU_CAPABILITIES = 'compute,utility,graphics,video,display'
 
+const CDI_GPU = 'nvidia.com/gpu='
+
 /** What the host decides about a container; nothing of it comes from a job. */
 export interface TemplateContext {
   hostInstance: string
@@ -30,6 +33,8 @@ export interface TemplateContext {
   user: string
   /** The OCI runtime by the engine's name for it; undefined for the engine's default. */
   ociRuntime?: string | undefined
+  /** How the engine is asked for GPUs. */
+  gpuDriver?: GpuDriver | undefined
   /** Processes of the sandbox's user over all containers; undefined: as the engine has it. */
   userProcesses?: number | undefined
 }
@@ -144,7 +149,7 @@ export function containerTemplate(
       Mounts: mounts(spec, workspace, context, tmp),
       Binds: [],
       Devices: [],
-      DeviceRequests: spec.gpuIds.length === 0 ? [] : [gpuRequest(spec.gpuIds)],
+      DeviceRequests: spec.gpuIds.length === 0 ? [] : [gpuRequest(spec.gpuIds, context.gpuDriver)],
       Ulimits: [
         { Name: 'nofile', Soft: OPEN_FILES, Hard: OPEN_FILES },
         { Name: 'core', Soft: 0, Hard: 0 },
@@ -236,6 +241,14 @@ function bind(source: string, target: string, readOnly: boolean): Docker.MountSe
   }
 }
 
-function gpuRequest(ids: string[]): Docker.DeviceRequest {
-  return { Driver: '', DeviceIDs: [...ids], Capabilities: [['gpu']], Count: 0, Options: {} }
+function gpuRequest(ids: string[], driver: GpuDriver | undefined): Docker.DeviceRequest {
+  const [Driver, DeviceIDs] =
+    driver === 'cdi' ? ['cdi', ids.map((id) => `${CDI_GPU}${id}`)] : ['', [...ids]]
+  return { Driver, DeviceIDs, Capabilities: [['gpu']], Count: 0, Options: {} }
+}
+
+/** The GPUs that a container was given. */
+export function gpuIdsOf(requests: Docker.DeviceRequest[] | undefined): string[] {
+  const named = (requests ?? []).flatMap((request) => request.DeviceIDs ?? [])
+  return named.map((id) => (id.startsWith(CDI_GPU) ? id.slice(CDI_GPU.length) : id))
 }

@@ -20,6 +20,7 @@ import { containerExists, createContainer, discardContainer } from './container-
 import {
   containerName,
   containerTemplate,
+  gpuIdsOf,
   hasSecrets,
   isAttemptOf,
   LABELS,
@@ -31,6 +32,7 @@ import { AddressPolicy } from './egress/address-policy.ts'
 import type { Engine } from './engine.ts'
 import { engineError, engineMessage, engineStatus, unreachableReason } from './engine-error.ts'
 import { type EngineInfo, engineKind, mapsUsers } from './engine-info.ts'
+import { type GpuDriver, type GpuQuery, Gpus, gpuDriver, nvidiaSmi } from './gpu-query.ts'
 import { resolveImage } from './image.ts'
 import { installInit } from './init/init-program.ts'
 import {
@@ -81,6 +83,11 @@ export interface DockerOptions extends EngineAddress {
      */
     allowNetworks?: string[]
   }
+  /**
+   * How GPUs are asked for, default by NVIDIA's own program on this computer; `false` offers none.
+   * They are offered only where the engine can give them one by one.
+   */
+  gpus?: false | { query?: GpuQuery }
   /** How long the engine may be away before its attempts count as lost, default 120,000 ms. */
   engineLostMs?: number
 }
@@ -117,6 +124,7 @@ class DockerRuntime implements Runtime {
   /** Names of containers whose start is under way. */
   readonly #beingStarted = new Set<string>()
   #quota: DiskQuota | undefined
+  readonly #gpus: Gpus | undefined
   #reaper: Reaper | undefined
   /** Tells the processes of one host instance apart. */
   #generation = ''
@@ -132,6 +140,8 @@ class DockerRuntime implements Runtime {
     this.#options = options
     this.#finder = engineFinder(options)
     this.#addresses = new AddressPolicy(options.egress?.allowNetworks)
+    const { gpus = {} } = options
+    this.#gpus = gpus === false ? undefined : new Gpus(gpus.query ?? nvidiaSmi)
   }
 
   get capabilities(): RuntimeCapabilities {
@@ -144,7 +154,7 @@ class DockerRuntime implements Runtime {
       dial: able.sockets,
       egress: able.sockets,
       secrets: able.secrets,
-      gpus: false,
+      gpus: this.#gpuDriver() !== undefined,
       recover: true,
       isolation: 'container',
     }
@@ -183,6 +193,7 @@ class DockerRuntime implements Runtime {
           ...(quota === undefined ? {} : { 'docker.disk-quota': quota }),
         },
         isolation: isolation.level,
+        gpus: this.#gpuDriver() === undefined ? [] : await this.#gpus!.devices(),
       }
     } catch (error) {
       return unavailable((error as Error).message)
@@ -235,6 +246,7 @@ class DockerRuntime implements Runtime {
       directory,
       user: `${this.#user.uid}:${this.#user.gid}`,
       ociRuntime,
+      gpuDriver: this.#gpuDriver(),
       runtimeThreads: level === 'gvisor' ? GVISOR_THREADS : 0,
       userProcesses: engineKind(info) === 'podman' ? PODMAN_USER_PROCESSES : undefined,
     })
@@ -356,6 +368,20 @@ class DockerRuntime implements Runtime {
     return Promise.resolve()
   }
 
+  #gpuDriver(): GpuDriver | undefined {
+    if (this.#gpus === undefined || this.#info === undefined) return undefined
+    try {
+      return gpuDriver(this.#info, chooseIsolation(this.#info, this.#options.isolation).level)
+    } catch {
+      return undefined
+    }
+  }
+
+  #gpuUse(ids: string[]): (() => Promise<number | undefined>) | undefined {
+    const gpus = this.#gpus
+    return ids.length === 0 || gpus === undefined ? undefined : () => gpus.use(ids)
+  }
+
   /** Before there is anything that could outlive us. */
   #ensureReaper({ target }: Engine): void {
     const { reaper = { afterMs: ORPHANED_MS } } = this.#options
@@ -465,6 +491,7 @@ class DockerRuntime implements Runtime {
       outDir: workspace.outDir,
       isVolume,
       releaseDisk: () => this.#quota!.discard(name),
+      gpuUse: this.#gpuUse(spec.gpuIds),
       directory,
       sockets,
       diskBytes: spec.resources.diskBytes,
@@ -516,6 +543,7 @@ class DockerRuntime implements Runtime {
       releaseDisk: () => this.#quota!.discard(name),
       directory,
       sockets,
+      gpuUse: this.#gpuUse(gpuIdsOf(found.HostConfig.DeviceRequests)),
       diskBytes: Number(labels[LABELS.diskBytes]),
       // How much of `ranMs` it was paused is not known here: its first process knows, and ends it.
       maxRuntimeMs: Number(labels[LABELS.maxRuntimeMs]),

@@ -21,7 +21,7 @@ import { engineError, engineStatus } from './engine-error.ts'
 import { type EngineInfo, engineKind } from './engine-info.ts'
 import { execIn } from './exec.ts'
 import { exitFacts, type OwnEnd } from './exit-facts.ts'
-import { watchExit } from './exit-watch.ts'
+import { type WatchedExit, watchExit } from './exit-watch.ts'
 import { kernelToldOfOom } from './kernel-log.ts'
 import { OutputDemultiplexer } from './output-demultiplexer.ts'
 import { readPaced } from './paced-reading.ts'
@@ -38,6 +38,8 @@ export interface DockerTaskOptions {
   engine: Engine
   container: Docker.Container
   outDir: string
+  /** Mean use of its GPUs; undefined for a task without. */
+  gpuUse: (() => Promise<number | undefined>) | undefined
   /** The container's `/.manyhands` here. */
   directory: AttemptDirectory | undefined
   /** Its ways out and in; undefined when it was granted none. */
@@ -102,6 +104,7 @@ export class DockerTask implements RuntimeTask {
       this.#disk,
       options.ranMs,
       () => options.sockets?.traffic() ?? { in: 0, out: 0 },
+      options.gpuUse,
     )
     this.#drain(options.attached)
     // A watch that was called off belongs to a closed runtime; its container goes on.
@@ -211,7 +214,7 @@ export class DockerTask implements RuntimeTask {
     this.#usage.end()
     this.#closeSockets()
     const [restarted] = await Promise.all([
-      watched.interrupted || this.#options.recovered ? this.#engineRestarted() : false,
+      this.#engineRestarted(watched),
       this.#disk.measureAtEnd(),
       Promise.allSettled(this.#ending),
     ])
@@ -333,7 +336,9 @@ export class DockerTask implements RuntimeTask {
   }
 
   /** An engine without live-restore ends its containers with it; their codes then mean nothing. */
-  async #engineRestarted(): Promise<boolean> {
+  async #engineRestarted({ interrupted, found: end }: WatchedExit): Promise<boolean> {
+    const suspicious = interrupted || this.#options.recovered || (await this.#isOlder(end))
+    if (!suspicious) return false
     const [found, info, engineStartedAt] = await Promise.all([
       this.#container.inspect({ abortSignal: this.#engine.deadline() }).catch(() => undefined),
       this.#engine.docker.info().catch(() => undefined) as Promise<EngineInfo | undefined>,
@@ -344,6 +349,13 @@ export class DockerTask implements RuntimeTask {
       return false
     if (engineStartedAt === undefined) return !this.#options.recovered
     return found === undefined || engineStartedAt > Date.parse(found.State.StartedAt)
+  }
+
+  /** Where a service manager holds the socket, a quick restart breaks no connection that we would see. */
+  async #isOlder(found: Docker.ContainerInspectInfo | undefined): Promise<boolean> {
+    const engineStartedAt = await this.#engine.startedAt()
+    if (engineStartedAt === undefined || found === undefined) return false
+    return engineStartedAt > Date.parse(found.State.StartedAt)
   }
 
   #error(what: string, error: unknown): ManyhandsError {

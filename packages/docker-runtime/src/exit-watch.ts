@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { ManyhandsError } from '@manyhands/core'
 import type Docker from 'dockerode'
 import type { Engine } from './engine.ts'
 import { engineStatus } from './engine-error.ts'
@@ -38,6 +39,7 @@ export async function watchExit(
     try {
       options.signal.throwIfAborted()
       if (interrupted) {
+        if (!(await engine.isServing())) throw notServing()
         const again = await inspect(engine, container)
         silentSince = undefined
         if (!again.State.Running) return { found: again, lost: false, interrupted }
@@ -51,7 +53,10 @@ export async function watchExit(
       const first = await Promise.race([waiting, polling])
       const found = first ?? (await inspect(engine, container))
       // An engine that is shutting down answers every wait, whatever the container does.
-      if (!found.State.Running) return { found, lost: false, interrupted }
+      if (!found.State.Running) {
+        if (await engine.isServing()) return { found, lost: false, interrupted }
+        throw notServing()
+      }
     } catch (error) {
       options.signal.throwIfAborted()
       if (engineStatus(error) === 404) return { found: undefined, lost: false, interrupted }
@@ -112,4 +117,8 @@ async function pollUntilEnded(
 
 function inspect(engine: Engine, container: Docker.Container) {
   return container.inspect({ abortSignal: engine.deadline(POLL_TIMEOUT_MS) })
+}
+
+function notServing(): ManyhandsError {
+  return new ManyhandsError('RUNTIME_UNAVAILABLE', 'the engine is shutting down')
 }

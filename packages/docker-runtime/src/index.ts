@@ -6,4 +6,5 @@ export {
   type EngineReport,
   examineEngines,
 } from './engine-examination.ts'
+export type { GpuQuery, GpuReading } from './gpu-query.ts'
 export type { IsolationChoice, IsolationLevel } from './isolation.ts'

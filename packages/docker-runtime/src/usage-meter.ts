@@ -16,19 +16,25 @@ export class UsageMeter {
   readonly #disk: DiskMeter
   readonly #startedAt: number
   readonly #traffic: () => { in: number; out: number }
+  readonly #gpuUse: (() => Promise<number | undefined>) | undefined
   #cgroup: Promise<CgroupReader | undefined> | undefined
   #rateFrom: { atMs: number; cpuMs: number } | undefined
   #last: Usage = NO_USAGE
   #endedAt: number | undefined
 
-  /** @param traffic - bytes over the network, which the container itself does not have */
+  /**
+   * @param traffic - bytes over the network, which the container itself does not have
+   * @param gpuUse - mean use of its GPUs, 0…1; undefined for one that has none
+   */
   constructor(
     engine: Engine,
     container: Docker.Container,
     disk: DiskMeter,
     ranMs: number,
     traffic: () => { in: number; out: number },
+    gpuUse?: () => Promise<number | undefined>,
   ) {
+    this.#gpuUse = gpuUse
     this.#engine = engine
     this.#container = container
     this.#disk = disk
@@ -46,7 +52,7 @@ export class UsageMeter {
     if (this.#endedAt !== undefined) return this.#afterEnd(this.#endedAt)
     const reading = await this.#read()
     if (this.#endedAt !== undefined) return this.#afterEnd(this.#endedAt)
-    const disk = await this.#disk.recent()
+    const [disk, gpu] = await Promise.all([this.#disk.recent(), this.#gpuUse?.()])
     const elapsedMs = performance.now() - this.#startedAt
     if (reading === undefined) return { ...this.#last, elapsedMs, cpu: 0, memory: 0, pids: 0, disk }
     this.#last = {
@@ -58,6 +64,7 @@ export class UsageMeter {
       pids: reading.pids,
       disk,
       ...this.#net(),
+      ...(gpu === undefined ? {} : { gpu }),
     }
     return this.#last
   }
@@ -66,6 +73,7 @@ export class UsageMeter {
     return {
       ...this.#last,
       ...this.#net(),
+      ...(this.#last.gpu === undefined ? {} : { gpu: 0 }),
       elapsedMs: endedAt - this.#startedAt,
       cpu: 0,
       memory: 0,

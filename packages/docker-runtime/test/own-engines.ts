@@ -164,18 +164,23 @@ export class OwnDocker extends OwnEngine {
     ]
   }
 
-  protected override async cleanUp(): Promise<void> {
-    // A killed dockerd leaves its containerd behind, which says itself where it is.
+  override async end(signal: NodeJS.Signals): Promise<void> {
+    await super.end(signal)
+    // A killed dockerd takes its containerd with it, whose pid file keeps the next one from starting
+    // as long as nobody has reaped the process.
     const pidFile = join(this.root, 'exec/containerd/containerd.pid')
     const pid = Number(await readFile(pidFile, 'utf8').catch(() => ''))
     if (pid > 0) {
       try {
-        process.kill(pid, 'SIGTERM')
-        await until(async () => !existsSync(`/proc/${pid}`), 'containerd has ended')
+        process.kill(pid, 'SIGKILL')
       } catch {
-        // It had ended with its dockerd.
+        // It has ended.
       }
+      await rm(pidFile, { force: true })
     }
+  }
+
+  protected override async cleanUp(): Promise<void> {
     await run('ip', ['link', 'del', this.#bridge]).catch(() => {})
     await super.cleanUp()
   }
