@@ -55,14 +55,10 @@ export function engineError(
   }
   const said = engineMessage(error)
   if (/could not select device driver|unresolvable CDI devices/i.test(said)) {
-    return new ManyhandsError(
-      'RUNTIME_UNAVAILABLE',
-      `${what}: the engine cannot give GPUs: ${said}`,
-      {
-        cause: error,
-        hint: 'Install nvidia-container-toolkit, run nvidia-ctk runtime configure --runtime=docker, restart the engine.',
-      },
-    )
+    return new ManyhandsError('RUNTIME_FAILED', `${what}: the engine cannot give GPUs: ${said}`, {
+      cause: error,
+      hint: 'Install nvidia-container-toolkit, run nvidia-ctk runtime configure --runtime=docker, restart the engine.',
+    })
   }
   return new ManyhandsError(code, `${what}: ${said}`, { cause: error })
 }

@@ -87,7 +87,7 @@ describe.skipIf(!(await engineForTests()))('an engine without a driver for GPUs'
     expect((await sandbox.runtime.fingerprint()).gpus).toEqual([])
     expect(sandbox.runtime.capabilities.gpus).toBe(false)
     await expect(sandbox.start(sh('true'), { gpuIds: ['GPU-aa-1'] })).rejects.toMatchObject({
-      code: expect.stringMatching(/UNSUPPORTED|RUNTIME_UNAVAILABLE/),
+      code: expect.stringMatching(/UNSUPPORTED|RUNTIME_FAILED/),
     })
     expect(await sandbox.runtime.list()).toEqual([])
   })
@@ -114,7 +114,7 @@ describe.skipIf(!canStart('dockerd'))('an engine with NVIDIA’s runtime', () =>
       { id: 'GPU-bb-2', model: 'NVIDIA RTX 3060', memoryBytes: 12288 * MIB },
     ])
     await expect(sandbox.start(sh('true'), { gpuIds: ['GPU-aa-1'] })).rejects.toMatchObject({
-      code: 'RUNTIME_UNAVAILABLE',
+      code: 'RUNTIME_FAILED',
       hint: expect.stringMatching(/nvidia-container-toolkit/),
     })
     expect(await sandbox.runtime.list()).toEqual([])

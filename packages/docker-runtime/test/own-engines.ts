@@ -3,7 +3,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
@@ -166,21 +166,29 @@ export class OwnDocker extends OwnEngine {
 
   override async end(signal: NodeJS.Signals): Promise<void> {
     await super.end(signal)
-    // A killed dockerd takes its containerd with it, whose pid file keeps the next one from starting
-    // as long as nobody has reaped the process.
-    const pidFile = join(this.root, 'exec/containerd/containerd.pid')
-    const pid = Number(await readFile(pidFile, 'utf8').catch(() => ''))
-    if (pid > 0) {
+    if (signal !== 'SIGKILL') return
+    // A killed dockerd leaves its containerd, whose pid file keeps the next one from starting.
+    await this.#endThose((command) => command[0]?.endsWith('containerd') === true)
+    await rm(join(this.root, 'exec/containerd/containerd.pid'), { force: true })
+  }
+
+  /** Ends processes of this engine: those that name its directory, which no other process does. */
+  async #endThose(which: (command: string[]) => boolean): Promise<void> {
+    for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+      const command = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0')
+      const ours = command.some((word) => word.includes(`${this.root}/exec/`))
+      if (!ours || !which(command)) continue
       try {
-        process.kill(pid, 'SIGKILL')
+        process.kill(Number(pid), 'SIGKILL')
       } catch {
-        // It has ended.
+        // It has ended meanwhile.
       }
-      await rm(pidFile, { force: true })
     }
   }
 
   protected override async cleanUp(): Promise<void> {
+    // What watched over a container stays when its containerd was killed.
+    await this.#endThose(() => true)
     await run('ip', ['link', 'del', this.#bridge]).catch(() => {})
     await super.cleanUp()
   }
