@@ -41,7 +41,12 @@ describe.skipIf(!(await engineForTests()))('the first process of a container', (
 
   it('does not count the time in which it is paused', async () => {
     await using sandbox = await SandboxForTests.open()
-    const { task } = await sandbox.start(sh('sleep 4; echo done'), { maxRuntimeMs: 6500 })
+    const { task } = await sandbox.start(
+      sh('i=0; while [ $i -lt 20 ]; do sleep 0.1; i=$((i + 1)); done'),
+      {
+        maxRuntimeMs: 6500,
+      },
+    )
     await task.pause?.()
     // Longer than what was left, for the container's clock and for ours.
     await new Promise((resolve) => setTimeout(resolve, 9000))

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { exitFacts } from '../src/exit-facts.ts'
 import { parseEndRecord } from '../src/init/end-record.ts'
 import { INIT_BINARIES } from '../src/init/init-binaries.ts'
 import { installInit } from '../src/init/init-program.ts'
@@ -103,6 +104,22 @@ describe('the embedded first process', () => {
 })
 
 describe('the record of an end', () => {
+  it('counts only where it agrees with what the engine tells', () => {
+    const ended = (ExitCode: number) => ({
+      found: { State: { ExitCode, OOMKilled: false } } as never,
+      lost: false,
+      interrupted: false,
+    })
+    const overdue = parseEndRecord('{"v":1,"state":"max-runtime","ms":5}')
+    expect(exitFacts(ended(137), undefined, false, overdue).reason).toBe('max-runtime')
+    expect(exitFacts(ended(0), undefined, false, overdue).reason).toBe('exited')
+    const chosen = parseEndRecord('{"v":1,"state":"exited","code":137,"ms":5}')
+    expect(exitFacts(ended(137), undefined, false, chosen).signal).toBe(undefined)
+    expect(exitFacts(ended(139), undefined, false, chosen).signal).toBe('SIGSEGV')
+    // What we did to it ourselves comes before anything that is written there.
+    expect(exitFacts(ended(137), 'stopped', false, overdue).reason).toBe('stopped')
+  })
+
   it('is read where the first process wrote it and nowhere else', () => {
     const line = (rest: string) => `{"v":1,${rest},"ms":12}${' '.repeat(20)}\n`
     expect(parseEndRecord(line('"state":"started"'))).toEqual({ state: 'started' })
