@@ -198,7 +198,7 @@ static struct link links[LINKS];
 static int link_count;      /* links beyond this were never used */
 static u8 chunk[CHUNK];
 static int listener = -1;   /* 127.0.0.1:3128 */
-static int presence = -1;   /* tells the host that this process lives; lower than every link's fd */
+static int presence = -1;   /* tells the host which connections ended properly */
 static int waiting;         /* links in the state ASKED */
 static int serves_dial;
 
@@ -258,11 +258,10 @@ static void listen_for_egress(void) {
   if (CALL2(SYS_listen, listener, 128) != 0) leave(125);
 }
 
-/* A socket's end looks the same after a reset; so the host is told apart, and before. */
-static void reset(struct link *link) {
+/* A socket's end looks the same after a reset or a kill; so a proper one is told apart, and before. */
+static void tell_end(struct link *link) {
   u8 index = (u8)(link - links);
   if (link->dialed && presence >= 0) CALL3(SYS_write, presence, &index, 1);
-  drop(link);
 }
 
 /* A few connections wait at the host, so that a dial costs one message there and one back. */
@@ -403,7 +402,7 @@ static void serve(struct link *link, int side, int events) {
   if (link->state != OPEN) return;
   if (wants_write(link, side) && (events & (POLLOUT | POLLHUP | POLLERR))) write_rest(link, !side);
   else if (wants_read(link, side)) {
-    if ((events & (POLLIN | POLLHUP | POLLERR)) && !carry(link, side)) { reset(link); return; }
+    if ((events & (POLLIN | POLLHUP | POLLERR)) && !carry(link, side)) { drop(link); return; }
   } else if ((events & (POLLHUP | POLLERR)) && link->flow[side].ended) {
     drop(link);
     return;
@@ -412,6 +411,7 @@ static void serve(struct link *link, int side, int events) {
     struct flow *flow = &link->flow[way];
     if (!flow->ended || flow->closed || flow->to > 0) continue;
     flow->closed = 1;
+    if (way == 1) tell_end(link);
     if (link->in[!way] == link->out[!way]) CALL2(SYS_shutdown, link->out[!way], SHUT_WR);
     else { shut(link->out[!way]); link->out[!way] = -1; }
   }

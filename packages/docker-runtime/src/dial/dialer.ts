@@ -89,10 +89,7 @@ export class Dialer {
     }
   }
 
-  /**
-   * Its end is the end of the container, or of its first process: the two are one. What it says are
-   * the numbers of connections that were reset inside.
-   */
+  /** What it says are the numbers of connections whose other side has said all. */
   #watch(socket: Socket): void {
     this.#presence = socket
     const gone = () => {
@@ -101,13 +98,13 @@ export class Dialer {
     }
     for (const event of ['end', 'close']) socket.once(event, gone)
     socket.on('data', (bytes: Buffer) => {
-      for (const number of bytes) this.#open.get(number)?.reset()
+      for (const number of bytes) this.#open.get(number)?.endProperly()
     })
   }
 
   #connection(socket: Socket): SocketConnection {
     const number = this.#numbers.get(socket)!
-    const connection = new SocketConnection(socket, () => this.#presence !== undefined)
+    const connection = new SocketConnection(socket)
     this.#open.set(number, connection)
     socket.once('close', () => {
       if (this.#open.get(number) === connection) this.#open.delete(number)

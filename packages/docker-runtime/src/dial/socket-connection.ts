@@ -1,26 +1,26 @@
 import type { Socket } from 'node:net'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import { ManyhandsError, type RuntimeConnection } from '@manyhands/core'
+
+/** How long an end waits for the word that it is a proper one. */
+const END_TOLD_MS = 100
 
 /** A connection into a sandbox over a half-open socket: each direction ends by itself. */
 export class SocketConnection implements RuntimeConnection {
   readonly #socket: Socket
-  readonly #isThere: () => boolean
+  readonly #proper = Promise.withResolvers<'proper'>()
   #ended = false
-  #reset = false
 
-  /** @param isThere - whether the sandbox still lives; its death and a proper end look alike here */
-  constructor(socket: Socket, isThere: () => boolean) {
+  constructor(socket: Socket) {
     this.#socket = socket
-    this.#isThere = isThere
     socket.once('end', () => {
       this.#ended = true
     })
   }
 
-  /** Its end was none, as the other side has told. What had come before can still be read. */
-  reset(): void {
-    this.#reset = true
+  /** The other side has said all: its end is no reset and no kill, which look the same from here. */
+  endProperly(): void {
+    this.#proper.resolve('proper')
   }
 
   get readable(): AsyncIterable<Uint8Array> {
@@ -45,6 +45,7 @@ export class SocketConnection implements RuntimeConnection {
 
   async *#read(): AsyncGenerator<Uint8Array> {
     const socket = this.#socket
+    let proper = false
     try {
       while (true) {
         const bytes: Buffer | null = socket.read()
@@ -53,11 +54,13 @@ export class SocketConnection implements RuntimeConnection {
         else if (socket.destroyed) throw reset()
         else await this.#until(['readable', 'end', 'close'])
       }
-      // Whatever ended it all was told to us in the same moment: let it arrive.
-      for (let round = 0; round < 2; round += 1) await turn()
-      if (this.#reset || !this.#isThere()) throw reset()
+      // It was told before the end, by another socket, of which we may hear a moment later.
+      // The turn after it lets in what has come while this process was busy.
+      const told = delay(END_TOLD_MS, undefined, { ref: false }).then(() => turn())
+      proper = (await Promise.race([this.#proper.promise, told])) === 'proper'
+      if (!proper) throw reset()
     } finally {
-      if (!this.#ended || this.#reset || !this.#isThere()) socket.destroy()
+      if (!proper) socket.destroy()
     }
   }
 
