@@ -38,8 +38,9 @@ const WORK = `
 
 const shell = (script: string) => ['/bin/sh', '-c', script]
 const ABUSERS: Record<string, string[]> = {
-  'fork bomb': shell('f() { f | f & }; while :; do f; sleep 0.01; done'),
-  'four times its memory': shell('dd if=/dev/zero of=/dev/null bs=256M'),
+  // A shell that cannot fork ends; awk goes on.
+  'fork bomb': ['/bin/awk', 'BEGIN { while (1) system("f() { f | f & }; f") }'],
+  'four times its memory': shell('while :; do dd if=/dev/zero of=/dev/null bs=256M; done'),
   'yes to stdout': shell('yes'),
   'full disk': shell('while :; do dd if=/dev/zero of=/out/x bs=1M; done'),
   'a million files': shell(
