@@ -3,6 +3,7 @@ import { posix } from 'node:path'
 import { ManyhandsError, type RuntimeSpec, type Workspace } from '@manyhands/core'
 import type Docker from 'dockerode'
 import { type ConnectionGrant, connectionGrant } from './attempt-sockets.ts'
+import { cpuLimit } from './cpu-limit.ts'
 import type { GpuDriver } from './gpu-query.ts'
 import type { EngineImage } from './image.ts'
 import { INIT_DIRECTORY, initArgv } from './init/init-program.ts'
@@ -139,7 +140,7 @@ export function containerTemplate(
       PidsLimit: Math.max(2, Math.floor(spec.resources.pids)) + (context.runtimeThreads ?? 0),
       Memory: memory,
       MemorySwap: memory,
-      NanoCpus: Math.max(10_000_000, Math.round(spec.resources.cpus * 1e9)),
+      ...cpuLimit(spec.resources.cpus),
       OomKillDisable: false,
       OomScoreAdj: 500,
       // Ours is the entry point, and the engine's own would hide it.

@@ -15,6 +15,7 @@ import type Docker from 'dockerode'
 import type { AttemptDirectory } from './attempt-directory.ts'
 import type { AttemptSockets } from './attempt-sockets.ts'
 import { readOomKills } from './cgroup.ts'
+import { cpuLimit } from './cpu-limit.ts'
 import { DiskMeter } from './disk/disk-meter.ts'
 import type { Engine } from './engine.ts'
 import { engineError, engineStatus } from './engine-error.ts'
@@ -24,7 +25,7 @@ import { exitFacts, type OwnEnd } from './exit-facts.ts'
 import { type WatchedExit, watchExit } from './exit-watch.ts'
 import { kernelToldOfOom } from './kernel-log.ts'
 import { OutputDemultiplexer } from './output-demultiplexer.ts'
-import { readPaced } from './paced-reading.ts'
+import { PacedReading } from './paced-reading.ts'
 import { RunClock } from './run-clock.ts'
 import { UsageMeter } from './usage-meter.ts'
 
@@ -84,6 +85,7 @@ export class DockerTask implements RuntimeTask {
   #oom = false
   #ended = false
   #removal: Promise<void> | undefined
+  #reading: PacedReading | undefined
 
   constructor(options: DockerTaskOptions) {
     this.#options = options
@@ -144,7 +146,7 @@ export class DockerTask implements RuntimeTask {
       )
     }
     const update = {
-      ...(change.cpus === undefined ? {} : { NanoCpus: Math.round(change.cpus * 1e9) }),
+      ...(change.cpus === undefined ? {} : cpuLimit(change.cpus)),
       ...(change.memoryBytes === undefined
         ? {}
         : { Memory: change.memoryBytes, MemorySwap: change.memoryBytes }),
@@ -217,6 +219,7 @@ export class DockerTask implements RuntimeTask {
       this.#engineRestarted(watched),
       this.#disk.measureAtEnd(),
       Promise.allSettled(this.#ending),
+      this.#reading?.rest(),
     ])
     if (this.#disk.over) this.#ownEnd ??= 'disk'
     const trail = setTimeout(() => this.#detach(), OUTPUT_TRAIL_MS)
@@ -236,7 +239,7 @@ export class DockerTask implements RuntimeTask {
     const demultiplexer = new OutputDemultiplexer((stream, bytes) => {
       this.#output.push(stream, bytes)
     })
-    readPaced(attached, (bytes) => demultiplexer.push(bytes))
+    this.#reading = new PacedReading(attached, (bytes) => demultiplexer.push(bytes))
     attached.once('end', () => this.#lookForOom())
     for (const end of ['end', 'close', 'error']) attached.on(end, () => this.#output.close())
   }

@@ -6,6 +6,7 @@ import {
   containerTemplate,
   type TemplateContext,
 } from '../src/container-template.ts'
+import { cpuLimit } from '../src/cpu-limit.ts'
 
 const MIB = 1024 ** 2
 const workspace: Workspace = { inDir: '/state/a/in', outDir: '/state/a/out' }
@@ -67,7 +68,8 @@ describe('the container template', () => {
     expect(HostConfig).toMatchObject({
       Memory: 512 * MIB,
       MemorySwap: 512 * MIB,
-      NanoCpus: 1.5e9,
+      CpuPeriod: 10_000,
+      CpuQuota: 15_000,
       PidsLimit: 99,
       Tmpfs: { '/tmp': `rw,nosuid,nodev,noexec,mode=1777,size=${100 * MIB}` },
     })
@@ -180,7 +182,7 @@ describe('the container template', () => {
         expect(made.HostConfig?.Memory).toBe(made.HostConfig?.MemorySwap)
         expect(made.HostConfig?.Memory).toBeGreaterThan(0)
         expect(made.HostConfig?.PidsLimit).toBeGreaterThan(0)
-        expect(made.HostConfig?.NanoCpus).toBeGreaterThan(0)
+        expect(made.HostConfig?.CpuQuota).toBeGreaterThan(0)
         expect(Object.keys(made).sort()).toEqual(
           Object.keys(containerTemplate(spec(), workspace, context)).sort(),
         )
@@ -201,5 +203,17 @@ describe('the container name', () => {
         expect(containerName(`${host}x`, a)).not.toBe(containerName(host, a))
       }),
     )
+  })
+})
+
+describe('cores', () => {
+  it.each([
+    [1, { CpuPeriod: 10_000, CpuQuota: 10_000 }],
+    [2.5, { CpuPeriod: 10_000, CpuQuota: 25_000 }],
+    [0.1, { CpuPeriod: 10_000, CpuQuota: 1_000 }],
+    [0.05, { CpuPeriod: 20_000, CpuQuota: 1_000 }],
+    [0, { CpuPeriod: 100_000, CpuQuota: 1_000 }],
+  ])('%d are a quota that the kernel takes', (cpus, limit) => {
+    expect(cpuLimit(cpus)).toEqual(limit)
   })
 })

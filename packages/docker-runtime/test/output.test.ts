@@ -1,10 +1,11 @@
+import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { BoundedOutput } from '@manyhands/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { OutputDemultiplexer } from '../src/output-demultiplexer.ts'
-import { readPaced } from '../src/paced-reading.ts'
+import { PacedReading } from '../src/paced-reading.ts'
 
 async function textOf(output: BoundedOutput) {
   const text = { stdout: '', stderr: '', order: '' }
@@ -102,19 +103,34 @@ describe('the demultiplexer', () => {
 })
 
 describe('paced reading', () => {
+  const flood = () => {
+    const stream = new PassThrough({ highWaterMark: 8 * 1024 ** 2 })
+    const seen = { bytes: 0, rests: 0 }
+    stream.on('pause', () => {
+      seen.rests += 1
+    })
+    const reading = new PacedReading(stream, (bytes) => {
+      seen.bytes += bytes.length
+    })
+    for (let index = 0; index < 32; index += 1) stream.write(Buffer.alloc(64 * 1024))
+    return { stream, seen, reading }
+  }
+
   it('lets a flood wait, and loses nothing of it', async () => {
-    const flood = new PassThrough({ highWaterMark: 8 * 1024 ** 2 })
-    let [read, rested] = [0, false]
-    readPaced(flood, (bytes) => {
-      read += bytes.length
-    })
-    flood.on('pause', () => {
-      rested = true
-    })
-    for (let index = 0; index < 80; index += 1) flood.write(Buffer.alloc(64 * 1024))
-    flood.end()
-    await finished(flood)
-    expect(rested).toBe(true)
-    expect(read).toBe(80 * 64 * 1024)
+    const { stream, seen } = flood()
+    stream.end()
+    await finished(stream)
+    expect(seen.rests).toBeGreaterThan(0)
+    expect(seen.bytes).toBe(32 * 64 * 1024)
+  })
+
+  it('has all of it when the task has ended', async () => {
+    const { stream, seen, reading } = flood()
+    await once(stream, 'pause')
+    const before = seen.rests
+    stream.end()
+    await reading.rest()
+    expect(seen.rests).toBe(before)
+    expect(seen.bytes).toBe(32 * 64 * 1024)
   })
 })

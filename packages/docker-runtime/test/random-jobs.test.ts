@@ -235,7 +235,7 @@ function fixedPart(template: ReturnType<typeof containerTemplate>): string {
   seen.Entrypoint[2] = seen.Entrypoint[2].replace(/^\d+$/, 'N')
   // Whether it was granted a way out, and ports.
   seen.Entrypoint[4] = seen.Entrypoint[4].replace(/^(e|d|ed|-)$/, 'S')
-  for (const name of ['Memory', 'MemorySwap', 'NanoCpus', 'PidsLimit', 'ShmSize']) {
+  for (const name of ['Memory', 'MemorySwap', 'CpuPeriod', 'CpuQuota', 'PidsLimit', 'ShmSize']) {
     delete HostConfig[name]
   }
   HostConfig.Tmpfs['/tmp'] = HostConfig.Tmpfs['/tmp'].replace(/size=\d+$/, 'size=N')
@@ -248,7 +248,7 @@ const GOLDEN = fixedPart(containerTemplate(RUN, workspace, context))
 
 function checkSizes({ HostConfig }: ReturnType<typeof containerTemplate>): void {
   const sizes = JSON.parse(JSON.stringify(HostConfig))
-  for (const name of ['Memory', 'MemorySwap', 'NanoCpus', 'PidsLimit', 'ShmSize']) {
+  for (const name of ['Memory', 'MemorySwap', 'CpuPeriod', 'CpuQuota', 'PidsLimit', 'ShmSize']) {
     // Written without an expect per number: this runs a million times.
     if (!Number.isSafeInteger(sizes[name]) || sizes[name] <= 0) expect(sizes).toBe(`${name} > 0`)
   }

@@ -73,6 +73,7 @@ export const LINES_WITHOUT_ATTACK: Record<string, string> = {
   UsernsMode: 'has no effect unless the engine maps users, which this one does not',
   DeviceRequests: 'needs a GPU; container-template.test.ts shows that only granted ids get there',
   Runtime: 'is the owner’s word; absent by default',
+  CpuPeriod: 'is the time for which CpuQuota counts, and that line is attacked',
   Init: 'is off, because ours is the entry point; that line is attacked',
 }
 
@@ -214,14 +215,14 @@ export const TEMPLATE_LINES: TemplateLine[] = [
     },
   },
   {
-    line: 'NanoCpus',
+    line: 'CpuQuota',
     attack: 'uses every core',
     script: requires(
       'grep -qv -e "^-1" -e "^max" /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || ' +
         'grep -qv "^max" /sys/fs/cgroup/cpu.max 2>/dev/null',
     ),
     loosen: ({ HostConfig }) => {
-      HostConfig.NanoCpus = 0
+      HostConfig.CpuQuota = 0
     },
   },
   {
