@@ -9,6 +9,8 @@ import type { ReaperOrder } from './reaper-order.ts'
 
 /** How often it is looked whether a host has come back, at most. */
 const LOOK_MS = 1000
+/** How often the engine is asked whether anything is left, at most. */
+const LIST_MS = 10_000
 /** An engine that is away is asked again for this long, then whoever starts it has to clean up. */
 const PATIENCE_MS = 24 * 3600 * 1000
 const RETRY_MS = 10_000
@@ -20,10 +22,17 @@ const CALL_TIMEOUT_MS = 60_000
  */
 export async function reap(order: ReaperOrder): Promise<void> {
   const engine = createEngine(order.target)
-  if ((await leftovers(engine, order).catch(() => undefined))?.length === 0) return sweep(order, [])
+  const nothingLeft = async () =>
+    (await leftovers(engine, order).catch(() => undefined))?.length === 0
   const isBack = () => wasTakenOver(order.stateDir, order.generation)
   const dueAt = performance.now() + order.afterMs
+  let lookAt = 0
   while (performance.now() < dueAt) {
+    // Whoever removed them: without containers there is nothing to wait for.
+    if (performance.now() >= lookAt) {
+      if (await nothingLeft()) break
+      lookAt = performance.now() + LIST_MS
+    }
     await delay(Math.min(LOOK_MS, Math.max(1, dueAt - performance.now())))
     if (await isBack()) return
   }
