@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { chmod, chown, lstat, mkdir, readdir, rm, statfs, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, chown, lstat, mkdir, readdir, rm, rmdir, statfs, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { getuid, platform } from 'node:process'
 import { LIMITS, ManyhandsError } from '@manyhands/core'
 
@@ -43,8 +43,12 @@ export async function writeSecrets(
     throw new ManyhandsError('UNSUPPORTED', `docker: ${root} is not in memory`)
   }
   const directory = join(root, name)
-  await removeSecrets(directory)
-  await mkdir(directory, { mode: 0o700 })
+  await removeTree(directory)
+  await mkdir(directory, { mode: 0o700 }).catch(async () => {
+    // The last of the others has just gone, and the root with it.
+    await openRoot(root)
+    await mkdir(directory, { mode: 0o700 })
+  })
   const own = getuid?.() !== 0
   for (const [file, bytes] of Object.entries(secrets)) {
     const path = join(directory, file)
@@ -56,7 +60,13 @@ export async function writeSecrets(
   return directory
 }
 
+/** The root goes with the last of them. */
 export async function removeSecrets(directory: string): Promise<void> {
+  await removeTree(directory)
+  await rmdir(dirname(directory)).catch(() => {})
+}
+
+async function removeTree(directory: string): Promise<void> {
   await chmod(directory, 0o700).catch(() => {})
   await rm(directory, { recursive: true, force: true })
 }
