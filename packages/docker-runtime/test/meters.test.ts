@@ -1,3 +1,4 @@
+import { lstatSync, readdirSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -16,6 +17,13 @@ async function files(entries: Record<string, string>): Promise<void> {
     await mkdir(dirname(join(root, path)), { recursive: true })
     await writeFile(join(root, path), text)
   }
+}
+
+/** What the file system says that everything in a directory takes, bytes. */
+function blocksOf(directory: string): number {
+  return readdirSync(directory)
+    .map((name) => lstatSync(join(directory, name)).blocks * 512)
+    .reduce((sum, bytes) => sum + bytes, 0)
 }
 
 describe('cgroup files', () => {
@@ -85,6 +93,15 @@ describe('the disk meter', () => {
     const meter = new DiskMeter(join(root, 'out'), 50_000)
     await meter.measure()
     expect(meter.over).toBe(true)
+  })
+
+  it('counts what directories and links take as well', async () => {
+    for (let index = 0; index < 20; index += 1) await mkdir(join(root, `d${index}`))
+    // Too long to be kept in the entry itself.
+    await symlink('x'.repeat(1000), join(root, 'l'))
+    expect(await new DiskMeter(root, 1e9).measure()).toBeGreaterThanOrEqual(
+      21 * 256 + blocksOf(root),
+    )
   })
 
   it('finds nothing in a directory that does not exist', async () => {

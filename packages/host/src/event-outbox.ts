@@ -142,7 +142,10 @@ function size(event: AttemptEvent): number {
   )
 }
 
-function append(before: Uint8Array | undefined, bytes: Uint8Array): Uint8Array {
-  const all = before === undefined ? bytes : Buffer.concat([before, bytes])
-  return all.length > PENDING_OUTPUT_BYTES ? all.subarray(all.length - PENDING_OUTPUT_BYTES) : all
+/** Never makes more than is kept: a task that floods its output would make garbage faster than it goes. */
+function append(before: Uint8Array = new Uint8Array(), bytes: Uint8Array): Uint8Array {
+  const kept = bytes.subarray(-PENDING_OUTPUT_BYTES)
+  const room = PENDING_OUTPUT_BYTES - kept.length
+  const earlier = before.subarray(Math.max(0, before.length - room))
+  return earlier.length === 0 ? kept : Buffer.concat([earlier, kept])
 }

@@ -24,7 +24,8 @@ export async function treeSize(root: string, limitBytes: number): Promise<number
       if (found === undefined) continue
       bytes += ENTRY_BYTES
       if (found.isDirectory()) directories.push(path)
-      else if (found.isFile()) bytes += sizeOf(found)
+      // Directories and links have blocks, too.
+      bytes += found.isFile() ? sizeOf(found) : found.blocks * 512
       if (bytes > limitBytes) break
     }
   }
