@@ -18,7 +18,7 @@ describe.skipIf(!canStart('podman', 'conmon'))('with Podman', () => {
   runtimeCompliance(
     {
       name: "docker() on Podman's socket",
-      create: () => docker({ socketPath: podman.socketPath, ...LOOPBACK }),
+      create: () => docker({ reaper: false, socketPath: podman.socketPath, ...LOOPBACK }),
       programs: BUSYBOX_PROGRAMS,
       egress,
       leftovers: (hostInstance) => podman.leftovers(hostInstance),

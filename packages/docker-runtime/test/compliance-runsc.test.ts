@@ -19,7 +19,7 @@ describe.skipIf(!canStart('dockerd', 'runsc'))('with gVisor', () => {
   runtimeCompliance(
     {
       name: "docker({ isolation: 'runsc' })",
-      create: () => docker({ socketPath: engine.socketPath, isolation: 'runsc' }),
+      create: () => docker({ reaper: false, socketPath: engine.socketPath, isolation: 'runsc' }),
       programs: {
         ...BUSYBOX_PROGRAMS,
         // gVisor tells no task what a mount of the host's is; the runtime has looked at it from outside.

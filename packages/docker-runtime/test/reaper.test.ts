@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { loopObstacle } from '../src/disk/quota-kind.ts'
 import { createEngine } from '../src/engine.ts'
 import { type DockerOptions, docker } from '../src/index.ts'
+import { reap } from '../src/reaper/reap.ts'
 import { sh } from './busybox-programs.ts'
 import { engine, engineForTests, leftovers } from './engine-for-tests.ts'
 import { SandboxForTests, until } from './sandbox-for-tests.ts'
@@ -147,6 +148,18 @@ describe.skipIf(!(await engineForTests()))('the reaper', () => {
     await until(async () => (await reapers(sandbox.hostInstance)).length === 0, 'it is gone')
     await sandbox.run(sh('true'))
     expect(await reapers(sandbox.hostInstance)).toHaveLength(1)
+  })
+
+  it('gives up when neither its engine nor the state of its host is there', async () => {
+    const order = {
+      v: 1,
+      target: { socketPath: join(root, 'none.sock') },
+      hostInstance,
+      stateDir: join(root, 'gone'),
+      generation: 'g',
+      afterMs: 50,
+    } as const
+    await reap(order)
   })
 
   it('is not there when the owner wants none', async () => {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 const path = (stateDir: string) => join(stateDir, 'generation')
@@ -17,4 +17,12 @@ export async function takeOver(stateDir: string): Promise<string> {
 export async function wasTakenOver(stateDir: string, generation: string): Promise<boolean> {
   const found = await readFile(path(stateDir), 'utf8').catch(() => generation)
   return found !== generation
+}
+
+/** Whether the host's state is still there. */
+export async function hasState(stateDir: string): Promise<boolean> {
+  return stat(stateDir).then(
+    () => true,
+    () => false,
+  )
 }

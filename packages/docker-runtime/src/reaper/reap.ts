@@ -4,7 +4,7 @@ import { discardContainer } from '../container-creation.ts'
 import { isAttemptOf, LABELS } from '../container-template.ts'
 import { DiskQuota } from '../disk/disk-quota.ts'
 import { createEngine, type Engine } from '../engine.ts'
-import { wasTakenOver } from './generation.ts'
+import { hasState, wasTakenOver } from './generation.ts'
 import type { ReaperOrder } from './reaper-order.ts'
 
 /** How often it is looked whether a host has come back, at most. */
@@ -42,7 +42,8 @@ export async function reap(order: ReaperOrder): Promise<void> {
     try {
       if (await removeAll(engine, order, isBack)) return
     } catch {
-      // The engine is away, or busy with one of them.
+      // The engine is away. With the host's state gone too, neither is expected back.
+      if (!(await hasState(order.stateDir))) return
     }
     await delay(Math.min(RETRY_MS, Math.max(100, order.afterMs)))
   }
