@@ -146,7 +146,8 @@ export class JobHandle<Item> implements Job<Item> {
         ? undefined
         : (standingRefusal(run, host) ??
           passingRefusal(run, host) ??
-          (task?.avoid.has(host.peerId) ? 'failed this task before' : undefined))
+          (task?.avoid.has(host.peerId) ? 'failed this task before' : undefined) ??
+          (task?.keepsAwayFrom(host.peerId) ? 'evicted this task a moment ago' : undefined))
       const well = here
         ? 'runs there now'
         : task === undefined

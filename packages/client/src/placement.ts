@@ -68,10 +68,14 @@ export function chooseHost(
   candidates: HostRecord[],
 ): HostRecord | undefined {
   const open = candidates.filter((host) => passingRefusal(job, host) === undefined)
-  // A host that failed this task is asked again only when there is no other candidate at all.
-  const fresh = open.filter((host) => !task.avoid.has(host.peerId))
-  const others = candidates.some((host) => mayWork(host) && !task.avoid.has(host.peerId))
-  const pool = fresh.length > 0 || others ? fresh : open
+  // Best one that neither failed this task nor took its computer back from it, then one that took it
+  // back, and one that failed it only when there is no other candidate at all.
+  const innocent = (host: HostRecord) => !task.avoid.has(host.peerId)
+  const welcome = (host: HostRecord) => innocent(host) && !task.keepsAwayFrom(host.peerId)
+  const first = [welcome, innocent].find((may) =>
+    candidates.some((host) => mayWork(host) && may(host)),
+  )
+  const pool = first === undefined ? open : open.filter(first)
   let best: HostRecord | undefined
   let bestScore = Number.NEGATIVE_INFINITY
   for (const host of pool) {

@@ -192,7 +192,7 @@ export class Scheduler {
       const host = chooseHost(job, task, candidates)
       if (host === undefined) {
         // Only a task that avoids some hosts lets the next one try.
-        if (task.avoid.size === 0) break
+        if (!task.choosy) break
         skipped += 1
         continue
       }

@@ -177,6 +177,7 @@ export class Settlement {
     const others = this.#elsewhere(job, task, attempt.host)
     // Where nobody else could do better, a task's failure says nothing about its host.
     if (event.phase === 'lost') task.deaths.add(attempt.host)
+    if (event.phase === 'evicted') task.evicted(attempt.host)
     if (event.phase === 'evicted' || event.phase === 'lost') {
       this.#record(job, task, attempt, event.phase, end.durationMs)
     } else if (error.blame === 'host' || others) {

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto'
 import { assertTransition, type TaskPhase, type WireInput } from '@manyhands/core'
 
+/** How long a task keeps away from a host whose owner ended it there. */
+const KEEP_AWAY_MS = 60_000
+
 /** What one task says differently from its job, resolved: no local paths any more. */
 export interface TaskOverrides {
   command?: string[]
@@ -44,6 +47,8 @@ export class Task {
   readonly deaths = new Set<string>()
   /** Hosts that already failed it: asked again only when nobody else is there. */
   readonly avoid = new Set<string>()
+  /** Hosts whose owners took the computer back from it, and until when it keeps away, monotonic ms. */
+  readonly #evictedBy = new Map<string, number>()
   readonly attempts = new Map<string, LiveAttempt>()
   #phase: TaskPhase = 'queued'
 
@@ -53,6 +58,20 @@ export class Task {
     this.item = item
     this.overrides = overrides
     this.fingerprint = createHash('sha256').update(`${job}\0${key}`).digest('hex').slice(0, 24)
+  }
+
+  /** The owner took the computer back: for a while it goes there only when nobody else is there. */
+  evicted(host: string): void {
+    this.#evictedBy.set(host, performance.now() + KEEP_AWAY_MS)
+  }
+
+  keepsAwayFrom(host: string): boolean {
+    return (this.#evictedBy.get(host) ?? 0) > performance.now()
+  }
+
+  /** Whether any host is worse for it than another. */
+  get choosy(): boolean {
+    return this.avoid.size > 0 || this.#evictedBy.size > 0
   }
 
   get phase(): TaskPhase {

@@ -336,7 +336,8 @@ describe('the owner', () => {
     const host = hosts.find((one) => one.attempts().length > 0)!
     await host.kill(host.attempts()[0]!.id, 'need my machine')
     const [result] = await Array.fromAsync(job.results())
-    expect(result).toMatchObject({ ok: true })
+    const other = hosts.find((one) => one !== host)!
+    expect(result).toMatchObject({ ok: true, host: other.peerId })
     const evicted = []
     for await (const event of job.events()) {
       if (event.kind === 'attempt' && event.phase === 'evicted') evicted.push(event)
