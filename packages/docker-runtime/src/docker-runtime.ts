@@ -14,8 +14,6 @@ import {
 import type Docker from 'dockerode'
 import { AttemptDirectories, type AttemptDirectory } from './attempt-directory.ts'
 import { AttemptSockets, type ConnectionGrant, connectionGrant } from './attempt-sockets.ts'
-import type { EngineAddress } from './connect/engine-address.ts'
-import { type EngineFinder, engineFinder } from './connect/find-engine.ts'
 import { containerExists, createContainer, discardContainer } from './container-creation.ts'
 import {
   containerName,
@@ -26,71 +24,26 @@ import {
   LABELS,
 } from './container-template.ts'
 import { DiskQuota } from './disk/disk-quota.ts'
-import type { QuotaChoice } from './disk/quota-kind.ts'
+import type { DockerOptions } from './docker-options.ts'
 import { DockerTask } from './docker-task.ts'
 import { AddressPolicy } from './egress/address-policy.ts'
 import type { Engine } from './engine.ts'
-import { engineError, engineMessage, engineStatus, unreachableReason } from './engine-error.ts'
+import { engineError, engineStatus } from './engine-error.ts'
 import { type EngineInfo, engineKind, mapsUsers } from './engine-info.ts'
-import { type GpuDriver, type GpuQuery, Gpus, gpuDriver, nvidiaSmi } from './gpu-query.ts'
+import { EngineProfile } from './engine-profile.ts'
 import { resolveImage } from './image.ts'
 import { installInit } from './init/init-program.ts'
-import {
-  canUpdate,
-  chooseIsolation,
-  engineAttributes,
-  type IsolationChoice,
-  type IsolationLevel,
-} from './isolation.ts'
 import { takeOver } from './reaper/generation.ts'
 import { Reaper } from './reaper/reaper.ts'
-import { type SandboxAbilities, sandboxAbilities } from './sandbox-abilities.ts'
-import { canKeepSecrets } from './secret-files.ts'
 import { confirmStart } from './start-record.ts'
 import { openWorkspace, sandboxUser } from './workspace-access.ts'
 
-const FINGERPRINT_TIMEOUT_MS = 3000
 const ENGINE_LOST_MS = 120_000
 const ORPHANED_MS = 600_000
 /** gVisor's kernel is a process in the container's control group; without threads it dies, with code 2. */
 const GVISOR_THREADS = 128
 /** Podman otherwise asks for 2^20, which a service that is not wholly privileged may not grant. */
 const PODMAN_USER_PROCESSES = 16_384
-
-export interface DockerOptions extends EngineAddress {
-  /**
-   * The OCI runtime that containers get, which the engine must have: `'runsc'` is gVisor, `'kata'` a
-   * small virtual machine each. Default: the engine's own default. Where the engine lacks it, the
-   * runtime is unavailable; no attempt ever runs with less.
-   */
-  isolation?: IsolationChoice
-  /**
-   * How an attempt's disk is bounded. `'loop'`: its output directory is a file system of its own in a
-   * file, which ends where the quota does; needs Linux, root, and an engine on this computer.
-   * `'poll'`: the directory is measured every 250 ms. Default `'auto'`; see the decision on disk quotas.
-   */
-  diskQuota?: QuotaChoice
-  /**
-   * Removes what is left of this host when its process was killed and none has come back after this
-   * time, default 10 minutes; `false` leaves it to the next one. A process of its own, started with the
-   * first container.
-   */
-  reaper?: false | { afterMs: number }
-  egress?: {
-    /**
-     * Networks that tasks with the profile `egress` may reach although they are not public, as
-     * `10.1.0.0/16`. Default none: loopback, private, link-local and metadata addresses are refused.
-     */
-    allowNetworks?: string[]
-  }
-  /**
-   * How GPUs are asked for, default by NVIDIA's own program on this computer; `false` offers none.
-   * They are offered only where the engine can give them one by one.
-   */
-  gpus?: false | { query?: GpuQuery }
-  /** How long the engine may be away before its attempts count as lost, default 120,000 ms. */
-  engineLostMs?: number
-}
 
 /**
  * Runs attempts in hardened containers of a Docker engine. The engine's configuration is a closed
@@ -112,10 +65,7 @@ export function docker(options: DockerOptions = {}): Runtime {
 class DockerRuntime implements Runtime {
   readonly name = 'docker'
   readonly #options: DockerOptions
-  readonly #finder: EngineFinder
-  /** What the engine said of itself last; undefined until it has answered once. */
-  #info: EngineInfo | undefined
-  #isLocal = false
+  readonly #profile: EngineProfile
   readonly #user = sandboxUser()
   /** Every task of this process by container id, until it is removed. */
   readonly #tasks = new Map<string, DockerTask>()
@@ -124,7 +74,6 @@ class DockerRuntime implements Runtime {
   /** Names of containers whose start is under way. */
   readonly #beingStarted = new Set<string>()
   #quota: DiskQuota | undefined
-  readonly #gpus: Gpus | undefined
   #reaper: Reaper | undefined
   /** Tells the processes of one host instance apart. */
   #generation = ''
@@ -132,32 +81,17 @@ class DockerRuntime implements Runtime {
   #stateDir = ''
   #directories = new AttemptDirectories('', '')
   readonly #addresses: AddressPolicy
-  #hasMemoryFiles = false
   #initProgram: Promise<string> | undefined
   #closed = false
 
   constructor(options: DockerOptions) {
     this.#options = options
-    this.#finder = engineFinder(options)
+    this.#profile = new EngineProfile(options)
     this.#addresses = new AddressPolicy(options.egress?.allowNetworks)
-    const { gpus = {} } = options
-    this.#gpus = gpus === false ? undefined : new Gpus(gpus.query ?? nvidiaSmi)
   }
 
   get capabilities(): RuntimeCapabilities {
-    const able = this.#abilities
-    return {
-      image: 'named',
-      pause: true,
-      limit: this.#canLimit,
-      exec: true,
-      dial: able.sockets,
-      egress: able.sockets,
-      secrets: able.secrets,
-      gpus: this.#gpuDriver() !== undefined,
-      recover: true,
-      isolation: 'container',
-    }
+    return this.#profile.capabilities
   }
 
   async open(context: RuntimeContext): Promise<void> {
@@ -168,36 +102,13 @@ class DockerRuntime implements Runtime {
     // First of all: from here on no reaper of an earlier process touches what is ours.
     this.#generation = await takeOver(context.stateDir)
     this.#quota = new DiskQuota(this.#options.diskQuota ?? 'auto', context.stateDir)
-    this.#hasMemoryFiles = await canKeepSecrets()
-    // What the engine can do is known from here on. One that is away is asked again by whoever needs it.
-    await this.#finder.find().then(
-      (engine) => this.#ask(engine),
-      () => {},
-    )
+    // What the engine can do is known from here on, unless it is away.
+    await this.#profile.open()
     if (await this.#quota.hasAny()) await this.list().catch(() => {})
   }
 
-  async fingerprint(): Promise<RuntimeFingerprint> {
-    const engine = await this.#finder.find().catch((error: ManyhandsError) => error)
-    if (engine instanceof ManyhandsError) return unavailable(engine.message)
-    const info = await this.#ask(engine)
-    if (info instanceof ManyhandsError) return unavailable(info.message)
-    try {
-      const isolation = chooseIsolation(info, this.#options.isolation)
-      const quota = await this.#quota?.kind(engine)
-      return {
-        available: true,
-        version: info.ServerVersion,
-        attributes: {
-          ...engineAttributes(info, isolation),
-          ...(quota === undefined ? {} : { 'docker.disk-quota': quota }),
-        },
-        isolation: isolation.level,
-        gpus: this.#gpuDriver() === undefined ? [] : await this.#gpus!.devices(),
-      }
-    } catch (error) {
-      return unavailable((error as Error).message)
-    }
+  fingerprint(): Promise<RuntimeFingerprint> {
+    return this.#profile.fingerprint(this.#quota)
   }
 
   async start(
@@ -229,11 +140,10 @@ class DockerRuntime implements Runtime {
     const { signal } = options
     const hostInstance = this.#instance()
     signal.throwIfAborted()
-    const engine = await this.#finder.find()
-    const info = this.#info ?? (await this.#ask(engine))
-    if (info instanceof ManyhandsError) throw info
+    const engine = await this.#profile.find()
+    const info = await this.#profile.info(engine)
     assertSupported(spec, this.capabilities, this.name)
-    const { ociRuntime, level } = chooseIsolation(info, this.#options.isolation)
+    const { ociRuntime, level } = this.#profile.isolation(info)
     const grant = connectionGrant(spec)
     const name = containerName(hostInstance, spec.attemptId)
     const directory = this.#directories.of(name)!
@@ -246,7 +156,7 @@ class DockerRuntime implements Runtime {
       directory,
       user: `${this.#user.uid}:${this.#user.gid}`,
       ociRuntime,
-      gpuDriver: this.#gpuDriver(),
+      gpuDriver: this.#profile.gpuDriver(),
       runtimeThreads: level === 'gvisor' ? GVISOR_THREADS : 0,
       userProcesses: engineKind(info) === 'podman' ? PODMAN_USER_PROCESSES : undefined,
     })
@@ -316,7 +226,7 @@ class DockerRuntime implements Runtime {
     if (handle.runtime !== this.name || !/^[0-9a-f]{12,64}$/.test(handle.id)) return undefined
     const known = this.#tasks.get(handle.id)
     if (known !== undefined) return known
-    const engine = await this.#finder.find()
+    const engine = await this.#profile.find()
     const container = engine.docker.getContainer(handle.id)
     const found = await container
       .inspect({ abortSignal: engine.deadline() })
@@ -340,7 +250,7 @@ class DockerRuntime implements Runtime {
 
   async list(): Promise<RuntimeHandle[]> {
     const label = `${LABELS.host}=${this.#instance()}`
-    const engine = await this.#finder.find()
+    const engine = await this.#profile.find()
     const found = await engine.docker
       .listContainers({
         all: true,
@@ -368,20 +278,6 @@ class DockerRuntime implements Runtime {
     return Promise.resolve()
   }
 
-  #gpuDriver(): GpuDriver | undefined {
-    if (this.#gpus === undefined || this.#info === undefined) return undefined
-    try {
-      return gpuDriver(this.#info, chooseIsolation(this.#info, this.#options.isolation).level)
-    } catch {
-      return undefined
-    }
-  }
-
-  #gpuUse(ids: string[]): (() => Promise<number | undefined>) | undefined {
-    const gpus = this.#gpus
-    return ids.length === 0 || gpus === undefined ? undefined : () => gpus.use(ids)
-  }
-
   /** Before there is anything that could outlive us. */
   #ensureReaper({ target }: Engine): void {
     const { reaper = { afterMs: ORPHANED_MS } } = this.#options
@@ -394,40 +290,6 @@ class DockerRuntime implements Runtime {
       afterMs: reaper.afterMs,
     })
     this.#reaper.ensure()
-  }
-
-  get #canLimit(): boolean {
-    return this.#info === undefined || canUpdate(this.#info, this.#options.isolation)
-  }
-
-  /** What the engine says of itself now, or why it does not. */
-  async #ask(engine: Engine): Promise<EngineInfo | ManyhandsError> {
-    try {
-      // The declared type has no signal, the client library does take one.
-      const bounded = { abortSignal: engine.deadline(FINGERPRINT_TIMEOUT_MS) } as never
-      const info = (await engine.docker.info(bounded)) as unknown as EngineInfo
-      this.#isLocal = engine.local
-      this.#info = info
-      return info
-    } catch (error) {
-      const why = unreachableReason(error) ?? engineMessage(error)
-      return new ManyhandsError(
-        'RUNTIME_UNAVAILABLE',
-        `no Docker engine answers at ${engine.where}: ${why}`,
-        { cause: error },
-      )
-    }
-  }
-
-  get #abilities(): SandboxAbilities {
-    const info = this.#info
-    let level: IsolationLevel | undefined
-    try {
-      level = info === undefined ? undefined : chooseIsolation(info, this.#options.isolation).level
-    } catch {
-      // The engine lacks what the owner chose: fingerprint() says so.
-    }
-    return sandboxAbilities(info, level, this.#isLocal, this.#hasMemoryFiles)
   }
 
   #openSockets(
@@ -491,7 +353,7 @@ class DockerRuntime implements Runtime {
       outDir: workspace.outDir,
       isVolume,
       releaseDisk: () => this.#quota!.discard(name),
-      gpuUse: this.#gpuUse(spec.gpuIds),
+      gpuUse: this.#profile.gpuUse(spec.gpuIds),
       directory,
       sockets,
       diskBytes: spec.resources.diskBytes,
@@ -543,7 +405,7 @@ class DockerRuntime implements Runtime {
       releaseDisk: () => this.#quota!.discard(name),
       directory,
       sockets,
-      gpuUse: this.#gpuUse(gpuIdsOf(found.HostConfig.DeviceRequests)),
+      gpuUse: this.#profile.gpuUse(gpuIdsOf(found.HostConfig.DeviceRequests)),
       diskBytes: Number(labels[LABELS.diskBytes]),
       // How much of `ranMs` it was paused is not known here: its first process knows, and ends it.
       maxRuntimeMs: Number(labels[LABELS.maxRuntimeMs]),
@@ -563,7 +425,7 @@ class DockerRuntime implements Runtime {
     const { id } = options.container
     const task = new DockerTask({
       ...options,
-      canLimit: this.#canLimit,
+      canLimit: this.#profile.canLimit,
       engineLostMs: this.#options.engineLostMs ?? ENGINE_LOST_MS,
       onRemoved: () => this.#tasks.delete(id),
     })
@@ -584,8 +446,4 @@ function grantOf(labels: Record<string, string>): ConnectionGrant {
     egress: egress === undefined ? undefined : JSON.parse(egress),
     ports: ports === undefined ? [] : ports.split(',').map(Number),
   }
-}
-
-function unavailable(detail: string): RuntimeFingerprint {
-  return { available: false, detail, attributes: {} }
 }

@@ -1,5 +1,6 @@
 export type { EngineAddress, EngineEnvironment, EngineTls } from './connect/engine-address.ts'
-export { type DockerOptions, docker } from './docker-runtime.ts'
+export type { DockerOptions } from './docker-options.ts'
+export { docker } from './docker-runtime.ts'
 export { EGRESS_LIMITS } from './egress/egress-limits.ts'
 export {
   type EngineExamination,
