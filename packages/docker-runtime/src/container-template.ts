@@ -189,6 +189,10 @@ function environment(spec: RuntimeSpec, grant: ConnectionGrant): string[] {
   const variables = new Map<string, string>([['HOME', '/tmp']])
   if (spec.gpuIds.length > 0) variables.set('NVIDIA_DRIVER_CAPABILITIES', GPU_CAPABILITIES)
   for (const [name, value] of Object.entries(spec.env)) variables.set(name, value)
+  // Where NVIDIA's runtime is the engine's default, this variable alone gives GPUs, and an image or a
+  // job could ask for all of them by it. The engine sets it itself for those that were given.
+  if (spec.gpuIds.length === 0) variables.set('NVIDIA_VISIBLE_DEVICES', 'void')
+  else variables.set('NVIDIA_VISIBLE_DEVICES', spec.gpuIds.join(','))
   if (grant.egress !== undefined) {
     // Last, because a job's own values would lead nowhere.
     for (const name of ['HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy']) {

@@ -57,6 +57,17 @@ const FIXED = {
 }
 
 describe('the container template', () => {
+  it.each([
+    [[], 'void'],
+    [['GPU-1', 'GPU-2'], 'GPU-1,GPU-2'],
+  ])('gives no GPU through a variable beyond those granted: %j', (gpuIds, expected) => {
+    const env = { NVIDIA_VISIBLE_DEVICES: 'all' }
+    const { Env } = containerTemplate(spec({ gpuIds, env }), workspace, context)
+    expect(Env?.filter((line) => line.startsWith('NVIDIA_VISIBLE'))).toEqual([
+      `NVIDIA_VISIBLE_DEVICES=${expected}`,
+    ])
+  })
+
   it('gives the limits that the attempt was granted', () => {
     const { HostConfig } = containerTemplate(
       spec({
