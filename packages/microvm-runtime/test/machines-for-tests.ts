@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { rmSync } from 'node:fs'
 import { access, copyFile, mkdir, mkdtemp, readdir, readlink, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -65,7 +66,7 @@ export async function machinesForTests(
 
 async function busyboxImage(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'manyhands-microvm-'))
-  process.once('exit', () => execFile('rm', ['-rf', directory]))
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
   const tree = join(directory, 'tree')
   await mkdir(join(tree, 'bin'), { recursive: true })
   await copyFile('/bin/busybox', join(tree, 'bin/busybox'))
