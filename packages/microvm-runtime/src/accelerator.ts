@@ -1,4 +1,5 @@
 import { readFile, stat } from 'node:fs/promises'
+import { getuid } from 'node:process'
 import { type BootedMachine, bootMachine } from './boot-machine.ts'
 import { FROM_GUEST, TO_GUEST } from './guest-protocol.ts'
 import type { MachineOptions } from './machine.ts'
@@ -51,7 +52,9 @@ export async function probeAcceleration(
       signal.throwIfAborted()
       if (wanted === 'kvm') throw error
       const { message, hint } = error as { message: string; hint?: string }
-      remark = `KVM does not work here, so machines are emulated, about ten times slower (${message}${hint === undefined ? '' : `: ${hint}`})`
+      const group = await groupOfKvm().catch(() => undefined)
+      const closed = getuid?.() === 0 && group === undefined ? '; no group may use /dev/kvm' : ''
+      remark = `KVM does not work here, so machines are emulated, about ten times slower (${message}${hint === undefined ? '' : `: ${hint}`}${closed})`
     }
   }
   const guess = await guessTscKhz()

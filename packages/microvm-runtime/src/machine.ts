@@ -94,6 +94,7 @@ export class Machine {
     return words
       .filter((text) => text !== '')
       .join('; ')
+      .replace(/\s*\n\s*/g, '; ')
       .slice(-1000)
   }
 
