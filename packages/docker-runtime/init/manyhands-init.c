@@ -24,7 +24,7 @@ enum { SYS_read = 0, SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_munmap = 11
        SYS_connect = 42, SYS_shutdown = 48, SYS_bind = 49, SYS_listen = 50, SYS_setsockopt = 54,
        SYS_getsockopt = 55, SYS_clone = 56, SYS_execve = 59, SYS_wait4 = 61, SYS_kill = 62,
        SYS_fcntl = 72, SYS_ftruncate = 77, SYS_chdir = 80, SYS_setpgid = 109, SYS_prctl = 157,
-       SYS_clock_gettime = 228, SYS_exit_group = 231, SYS_openat = 257, SYS_ppoll = 271,
+       SYS_clock_gettime = 228, SYS_getgid = 104, SYS_getgroups = 115, SYS_exit_group = 231, SYS_openat = 257, SYS_ppoll = 271,
        SYS_accept4 = 288, SYS_signalfd4 = 289, SYS_pipe2 = 293, SYS_close_range = 436 };
 
 static i64 sys(i64 n, i64 a, i64 b, i64 c, i64 d, i64 e, i64 f) {
@@ -44,7 +44,7 @@ enum { SYS_fcntl = 25, SYS_ioctl = 29, SYS_ftruncate = 46, SYS_chdir = 49, SYS_o
        SYS_close = 57, SYS_pipe2 = 59, SYS_read = 63, SYS_write = 64, SYS_pwrite64 = 68,
        SYS_ppoll = 73, SYS_signalfd4 = 74, SYS_exit_group = 94, SYS_clock_gettime = 113,
        SYS_kill = 129, SYS_rt_sigprocmask = 135, SYS_setpgid = 154, SYS_prctl = 167,
-       SYS_getpid = 172, SYS_socket = 198, SYS_bind = 200, SYS_listen = 201, SYS_connect = 203,
+       SYS_getgroups = 158, SYS_getpid = 172, SYS_getgid = 176, SYS_socket = 198, SYS_bind = 200, SYS_listen = 201, SYS_connect = 203,
        SYS_setsockopt = 208, SYS_getsockopt = 209, SYS_shutdown = 210, SYS_munmap = 215,
        SYS_clone = 220, SYS_execve = 221, SYS_mmap = 222, SYS_accept4 = 242, SYS_wait4 = 260,
        SYS_close_range = 436 };
@@ -75,7 +75,7 @@ __asm__(".globl _start\n_start:\n\tmov x29,#0\n\tmov x30,#0\n\tmov x0,sp\n\tb be
 #define CALL3(n, a, b, c) CALL(n, a, b, c, 0, 0, 0)
 
 enum { ENOENT = 2, EINTR = 4, EAGAIN = 11, EACCES = 13, ENOTDIR = 20, EINVAL = 22,
-       EINPROGRESS = 115 };
+       EINPROGRESS = 115, FOREIGN_GROUP = 4000 /* none of the kernel's */ };
 enum { AT_FDCWD = -100, O_WRONLY = 1, O_NONBLOCK = 04000, O_CLOEXEC = 02000000 };
 enum { AF_UNIX = 1, AF_INET = 2, STREAM = 1 | O_NONBLOCK | O_CLOEXEC, SHUT_WR = 1 };
 enum { POLLIN = 1, POLLOUT = 4, POLLERR = 8, POLLHUP = 16 };
@@ -473,6 +473,19 @@ static void fail_to_start(int error) {
   leave(error == ENOENT || error == ENOTDIR ? 127 : 126);
 }
 
+/*
+ * An engine looks for the number of our group among the names of the image's groups first, so that an
+ * image can make it another one. The task gets our own or nothing.
+ */
+static int has_foreign_group(void) {
+  static int groups[64];
+  i64 count = CALL2(SYS_getgroups, 64, groups);
+  if (count < 0) return 1;
+  int own = (int)CALL1(SYS_getgid, 0);
+  for (i64 i = 0; i < count; i += 1) if (groups[i] != own) return 1;
+  return own == 0;
+}
+
 static int start(const char *directory, char **argv, char **environment) {
   int report[2];
   if (CALL2(SYS_pipe2, report, O_CLOEXEC) != 0) fail_to_start(EAGAIN);
@@ -632,6 +645,7 @@ __attribute__((used)) static void begin(i64 *stack) {
   int signals = (int)CALL(SYS_signalfd4, -1, &all, sizeof all, O_NONBLOCK | O_CLOEXEC, 0, 0);
   record_fd = (int)CALL(SYS_openat, AT_FDCWD, "/.manyhands/end", O_WRONLY | O_CLOEXEC, 0, 0, 0);
   if (signals < 0) leave(125);
+  if (CALL1(SYS_getpid, 0) == 1 && has_foreign_group()) fail_to_start(FOREIGN_GROUP);
   serves_dial = contains(argv[4], 'd');
   if (serves_dial) keep_waiting();
   if (contains(argv[4], 'e')) listen_for_egress();
