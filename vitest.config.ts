@@ -5,8 +5,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['@manyhands/source'] } },
   test: {
     include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts', 'examples/*/test/**/*.test.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     pool: 'forks',
     execArgv: ['--conditions=@manyhands/source'],
   },

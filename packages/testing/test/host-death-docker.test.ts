@@ -163,7 +163,8 @@ describe.skipIf(!(await engineForTests()))('a host process that is killed over c
     const running = new Set(of('running'))
     expect(of('lost').filter((attempt) => running.has(attempt))).toEqual([])
     await expectNothingLeft(host)
-  })
+    // Fifteen starts of a host take long on a busy machine.
+  }, 300_000)
 
   it('takes up the same containers, also paused ones, with their limits', async () => {
     const host = await start()
