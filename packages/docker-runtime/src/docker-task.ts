@@ -18,7 +18,7 @@ import { readOomKills } from './cgroup.ts'
 import { cpuLimit } from './cpu-limit.ts'
 import { DiskMeter } from './disk/disk-meter.ts'
 import type { Engine } from './engine.ts'
-import { engineError, engineStatus } from './engine-error.ts'
+import { engineError, engineMessage, engineStatus } from './engine-error.ts'
 import { type EngineInfo, engineKind } from './engine-info.ts'
 import { execIn } from './exec.ts'
 import { exitFacts, type OwnEnd } from './exit-facts.ts'
@@ -271,7 +271,12 @@ export class DockerTask implements RuntimeTask {
         this.#ownEnd ??= reason
       },
       (error: unknown) => {
-        if (![404, 409].includes(engineStatus(error) ?? 0)) throw this.#error('kill', error)
+        if ([404, 409].includes(engineStatus(error) ?? 0)) return
+        // gVisor says so of a paused container that the signal has just ended.
+        if (engineStatus(error) !== 500 || !/ is zombie/.test(engineMessage(error))) {
+          throw this.#error('kill', error)
+        }
+        this.#ownEnd ??= reason
       },
     )
     this.#ending.add(request)
