@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process'
-import { rmSync } from 'node:fs'
 import { access, copyFile, mkdir, mkdtemp, readdir, readlink, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { promisify } from 'node:util'
+import { afterAll } from 'vitest'
 import { type MicrovmOptions, microvm } from '../src/index.ts'
 
 const HOW = 'run scripts/ensure-microvm.sh, which gets QEMU, squashfs-tools and a kernel'
@@ -66,7 +66,7 @@ export async function machinesForTests(
 
 async function busyboxImage(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'manyhands-microvm-'))
-  process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
+  afterAll(() => rm(directory, { recursive: true, force: true }))
   const tree = join(directory, 'tree')
   await mkdir(join(tree, 'bin'), { recursive: true })
   await copyFile('/bin/busybox', join(tree, 'bin/busybox'))
