@@ -114,13 +114,14 @@ describe.skipIf(!(await engineForTests()))('containers obey', () => {
       ...sh(`printf ${name} > /proc/$$/comm; cat /proc/$$/comm; while :; do sleep 1; done`),
       tasks: [1],
     })
-    const [id] = await (async () => {
-      await until(async () => (await stateOf(host))?.Running === true, 'it runs')
-      return containersOf(host.instance)
-    })()
     const named = async () => {
-      const { Processes } = await engine.getContainer(id!).top({ ps_args: '-o pid,comm' })
-      return Processes.some((columns: string[]) => columns.includes(name))
+      // The engine lists a container a moment before, and after, it can look into it.
+      const [id] = await containersOf(host.instance)
+      const seen = await engine
+        .getContainer(id ?? 'none')
+        .top({ ps_args: '-o pid,comm' })
+        .catch(() => undefined)
+      return seen?.Processes.some((columns: string[]) => columns.includes(name)) === true
     }
     await until(named, 'it calls itself so')
     await host.setPolicy({})
