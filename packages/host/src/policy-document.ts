@@ -131,7 +131,8 @@ function read<Value>(schema: z.ZodType<Value>, value: unknown): Value {
     if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }]
     return issue.keys.map((key) => ({ path: [...path, key], message: issue.message }))
   })
-  const lines = issues.map(({ path, message }) => {
+  // One typing error needs one line; a file that is no policy at all would otherwise be told whole.
+  const lines = issues.slice(0, 5).map(({ path, message }) => {
     const got = path.reduce<unknown>(
       (at, key) => (at as Record<string, unknown> | undefined)?.[key],
       value,
