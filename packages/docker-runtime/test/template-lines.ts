@@ -28,10 +28,11 @@ const tries = (attack: string) =>
 /** A script that prints HELD when this is true. */
 const requires = (fact: string) => `if ${fact}; then echo HELD; else echo BROKEN; fi`
 
+/** Of our group still: the init refuses every other. */
 const asRoot = {
   lines: 'User',
   without: (template: Template) => {
-    template.User = '0:0'
+    template.User = template.User!.replace(/^\d+/, '0')
   },
 }
 
