@@ -1,7 +1,8 @@
 /*
  * The first process of every container: starts the task's program, passes signals on, reaps orphans,
  * ends everything when the run time is over, and records how it ended. No host process is needed for
- * any of that. It also carries bytes between the container's loopback and two sockets of the host.
+ * any of that. It also carries bytes: what the task writes to the engine, and connections between the
+ * container's loopback and two sockets of the host.
  *
  *   init run MAX_MS WORKDIR SERVICES -- ARGV...   SERVICES: any of e (egress), d (dial), or -
  *   init dial PORT                                stdin and stdout become a connection to PORT
@@ -20,7 +21,7 @@ typedef long i64;
 
 #if defined(__x86_64__)
 enum { SYS_read = 0, SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_munmap = 11,
-       SYS_rt_sigprocmask = 14, SYS_ioctl = 16, SYS_pwrite64 = 18, SYS_getpid = 39, SYS_socket = 41,
+       SYS_rt_sigprocmask = 14, SYS_ioctl = 16, SYS_pwrite64 = 18, SYS_getpid = 39, SYS_dup3 = 292, SYS_socket = 41,
        SYS_connect = 42, SYS_shutdown = 48, SYS_bind = 49, SYS_listen = 50, SYS_setsockopt = 54,
        SYS_getsockopt = 55, SYS_clone = 56, SYS_execve = 59, SYS_wait4 = 61, SYS_kill = 62,
        SYS_fcntl = 72, SYS_ftruncate = 77, SYS_chdir = 80, SYS_setpgid = 109, SYS_prctl = 157,
@@ -40,7 +41,7 @@ static i64 sys(i64 n, i64 a, i64 b, i64 c, i64 d, i64 e, i64 f) {
 }
 __asm__(".globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %rsp,%rdi\n\tand $-16,%rsp\n\tcall begin\n");
 #elif defined(__aarch64__)
-enum { SYS_fcntl = 25, SYS_ioctl = 29, SYS_ftruncate = 46, SYS_chdir = 49, SYS_openat = 56,
+enum { SYS_dup3 = 24, SYS_fcntl = 25, SYS_ioctl = 29, SYS_ftruncate = 46, SYS_chdir = 49, SYS_openat = 56,
        SYS_close = 57, SYS_pipe2 = 59, SYS_read = 63, SYS_write = 64, SYS_pwrite64 = 68,
        SYS_ppoll = 73, SYS_signalfd4 = 74, SYS_exit_group = 94, SYS_clock_gettime = 113,
        SYS_kill = 129, SYS_rt_sigprocmask = 135, SYS_setpgid = 154, SYS_prctl = 167,
@@ -429,6 +430,102 @@ static void accept_egress(void) {
   }
 }
 
+/* ---- Output: what the task writes goes through us, so that many small writes become few ---- */
+
+/* Each write costs the engine and the host far more than the task; here they cost the task alone. */
+enum { OUTPUT_PAUSE_MS = 20 };
+
+struct output {
+  int from, to;   /* from is -1 once nothing more can come */
+  u32 at, end;    /* what was read and is not written yet */
+  i64 due;        /* when it is read again */
+  u8 bytes[CHUNK];
+};
+
+static struct output outputs[2];
+
+/* The end of a pipe that the task gets in the place of our own output; -1 without. */
+static int open_output(int number) {
+  int ends[2];
+  if (CALL2(SYS_pipe2, ends, O_CLOEXEC) != 0) return -1;
+  CALL3(SYS_fcntl, ends[0], F_SETFL, O_NONBLOCK);
+  CALL3(SYS_fcntl, number, F_SETFL, O_NONBLOCK);
+  struct output *output = &outputs[number - 1];
+  output->from = ends[0];
+  output->to = number;
+  return ends[1];
+}
+
+/* Returns 0 when nothing could be carried: for now, or for ever. */
+static int carry_output(struct output *output) {
+  if (output->at == output->end) {
+    i64 got = CALL3(SYS_read, output->from, output->bytes, CHUNK);
+    if (got == -EAGAIN || got == -EINTR) return 0;
+    /* All who wrote are gone. */
+    if (got <= 0) { shut(output->from); output->from = -1; return 0; }
+    output->at = 0;
+    output->end = (u32)got;
+  }
+  i64 wrote = CALL3(SYS_write, output->to, output->bytes + output->at, output->end - output->at);
+  if (wrote == -EAGAIN || wrote == -EINTR) return 0;
+  /* Nobody reads: the task is told so by a signal. */
+  if (wrote < 0) { output->at = output->end; shut(output->from); output->from = -1; return 0; }
+  output->at += (u32)wrote;
+  return 1;
+}
+
+static int add_output(int count, struct output *output) {
+  int waits = output->at < output->end;
+  return add(count, waits ? output->to : output->from, waits ? POLLOUT : POLLIN, 0, 0);
+}
+
+static int add_outputs(int count, i64 now) {
+  for (int i = 0; i < 2; i += 1) {
+    if (outputs[i].from >= 0 && outputs[i].due <= now) count = add_output(count, &outputs[i]);
+  }
+  return count;
+}
+
+static i64 until_output(i64 now, i64 timeout_ms) {
+  for (int i = 0; i < 2; i += 1) {
+    i64 left = outputs[i].due - now;
+    if (outputs[i].from >= 0 && left > 0 && left < timeout_ms) timeout_ms = left;
+  }
+  return timeout_ms;
+}
+
+static void serve_outputs(int from, int count, i64 now) {
+  for (; from < count; from += 1) {
+    if (polled[from].revents == 0) continue;
+    for (int i = 0; i < 2; i += 1) {
+      struct output *output = &outputs[i];
+      if (output->from < 0 || (polled[from].fd != output->from && polled[from].fd != output->to)) continue;
+      carry_output(output);
+      if (output->at == output->end) output->due = now + OUTPUT_PAUSE_MS;
+    }
+  }
+}
+
+static void wait_for_events(int count, i64 timeout_ms) {
+  struct timespec timeout = { timeout_ms / 1000, (timeout_ms % 1000) * 1000000 };
+  CALL(SYS_ppoll, polled, count, &timeout, 0, 8, 0);
+}
+
+/* The program has gone: what it wrote last is carried as fast as the engine takes it. */
+static void carry_last_words(i64 left_ms) {
+  i64 until = now_ms() + left_ms;
+  for (;;) {
+    int count = 0;
+    for (int i = 0; i < 2; i += 1) {
+      struct output *output = &outputs[i];
+      while (output->from >= 0 && carry_output(output)) continue;
+      if (output->from >= 0) count = add_output(count, output);
+    }
+    if (count == 0 || now_ms() >= until) return;
+    wait_for_events(count, 100);
+  }
+}
+
 /* ---- The task's program ---- */
 
 static const char *variable(char **environment, const char *name) {
@@ -489,6 +586,8 @@ static int has_foreign_group(void) {
 static int start(const char *directory, char **argv, char **environment) {
   int report[2];
   if (CALL2(SYS_pipe2, report, O_CLOEXEC) != 0) fail_to_start(EAGAIN);
+  int written[2] = { open_output(1), open_output(2) };
+  if (written[0] < 0 || written[1] < 0) fail_to_start(EAGAIN);
   i64 child = CALL1(SYS_clone, SIGCHLD);
   if (child < 0) fail_to_start((int)-child);
   if (child == 0) {
@@ -499,11 +598,14 @@ static int start(const char *directory, char **argv, char **environment) {
     int error = (int)-CALL1(SYS_chdir, directory);
     u64 none = 0;
     CALL(SYS_rt_sigprocmask, 2 /* set */, &none, 0, sizeof none, 0, 0);
+    for (int i = 0; i < 2; i += 1) CALL3(SYS_dup3, written[i], i + 1, 0);
     if (error == 0) error = execute(argv, environment);
     CALL3(SYS_write, report[1], &error, sizeof error);
     leave(127);
   }
   shut(report[1]);
+  shut(written[0]);
+  shut(written[1]);
   int error = 0;
   i64 got;
   do got = CALL3(SYS_read, report[0], &error, sizeof error); while (got == -EINTR);
@@ -539,11 +641,6 @@ static int pass_signals(int signals, int child) {
   return end;
 }
 
-static void wait_for_events(int count, i64 timeout_ms) {
-  struct timespec timeout = { timeout_ms / 1000, (timeout_ms % 1000) * 1000000 };
-  CALL(SYS_ppoll, polled, count, &timeout, 0, 8, 0);
-}
-
 static void serve_links(int from, int count) {
   for (int i = from; i < count; i += 1) {
     if (polled[i].revents != 0) serve(&links[polled_link[i]], polled_side[i], polled[i].revents);
@@ -555,7 +652,7 @@ static int any_open(void) {
   return 0;
 }
 
-/* The program has gone; what it said last is still on its way through us. */
+/* The program has gone; what it said last on connections is still on its way through us. */
 static void drain(void) {
   i64 until = now_ms() + 500;
   while (any_open() && now_ms() < until) {
@@ -565,11 +662,21 @@ static void drain(void) {
   }
 }
 
-static void finish(int status) {
+/* All but us, and only in a container of our own; elsewhere that would be everything. */
+static int kill_all(void) {
+  if (CALL1(SYS_getpid, 0) != 1) return 0;
+  CALL2(SYS_kill, -1, SIGKILL);
+  return 1;
+}
+
+static void finish(int status, i64 left_ms) {
   int signal = status & 0x7f, code = status >> 8 & 0xff;
   if (signal == 0) record("exited", "code", code);
   else record("exited", "signal", signal);
+  /* First of all: a connection that is cut by our killing its server is not told as a proper end. */
   drain();
+  /* With the container ends whatever the program has left behind; it would keep our pipes open. */
+  carry_last_words(kill_all() ? left_ms : 500);
   leave(signal == 0 ? code : 128 + signal);
 }
 
@@ -588,7 +695,9 @@ static void run(i64 max_ms, int child, int signals) {
     int present = presence >= 0;
     if (present) count = add(count, presence, POLLIN, 0, 0);
     int first = count;
-    count = add_links(count);
+    int linked = count = add_links(count);
+    count = add_outputs(count, last);
+    timeout = until_output(last, timeout);
     wait_for_events(count, timeout);
     /* A step much longer than what we waited for is a time in which we were frozen. */
     i64 now = now_ms(), step = now - last;
@@ -596,18 +705,18 @@ static void run(i64 max_ms, int child, int signals) {
     last = now;
     if (polled[0].revents != 0) {
       int status = pass_signals(signals, child);
-      if (status >= 0) finish(status);
+      if (status >= 0) finish(status, left);
     }
     if (ran_ms >= max_ms) {
       record("max-runtime", 0, 0);
-      /* Only in a container of its own; elsewhere that would be everything. */
-      if (CALL1(SYS_getpid, 0) == 1) CALL2(SYS_kill, -1, SIGKILL);
-      CALL2(SYS_kill, child, SIGKILL);
+      if (!kill_all()) CALL2(SYS_kill, child, SIGKILL);
+      carry_last_words(500);
       leave(128 + SIGKILL);
     }
     /* The host says nothing there: it has gone, and comes back with another listener. */
     if (present && polled[first - 1].revents != 0) { shut(presence); presence = -1; }
-    serve_links(first, count);
+    serve_links(first, linked);
+    serve_outputs(linked, count, now);
     if (listens && polled[1].revents != 0) accept_egress();
   }
 }

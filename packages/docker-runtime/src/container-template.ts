@@ -36,6 +36,8 @@ export interface TemplateContext {
   ociRuntime?: string | undefined
   /** How the engine is asked for GPUs. */
   gpuDriver?: GpuDriver | undefined
+  /** Numbers of the cores that it is bound to, as `2,3`; undefined for any. */
+  cores?: string | undefined
   /** Processes of the sandbox's user over all containers; undefined: as the engine has it. */
   userProcesses?: number | undefined
 }
@@ -141,6 +143,7 @@ export function containerTemplate(
       Memory: memory,
       MemorySwap: memory,
       ...cpuLimit(spec.resources.cpus),
+      CpusetCpus: context.cores ?? '',
       OomKillDisable: false,
       OomScoreAdj: 500,
       // Ours is the entry point, and the engine's own would hide it.

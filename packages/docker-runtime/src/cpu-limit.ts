@@ -13,3 +13,9 @@ export function cpuLimit(cpus: number): { CpuPeriod: number; CpuQuota: number } 
   const period = Math.max(PERIOD_US, Math.ceil(QUOTA_LEAST_US / given))
   return { CpuPeriod: period, CpuQuota: Math.max(QUOTA_LEAST_US, Math.round(period * given)) }
 }
+
+/** The inverse, of a container that was made earlier; a core when it has no limit. */
+export function cpusOf(config: { CpuPeriod?: number; CpuQuota?: number }): number {
+  const { CpuPeriod = 0, CpuQuota = 0 } = config
+  return CpuPeriod > 0 && CpuQuota > 0 ? CpuQuota / CpuPeriod : 1
+}

@@ -17,6 +17,12 @@ export interface DockerOptions extends EngineAddress {
    */
   diskQuota?: QuotaChoice
   /**
+   * Binds each task to cores of its own, as many as it asked for, rounded up, so that one with many
+   * threads slows down none of its neighbours. Default true; without effect where the engine is not on
+   * this computer or has no cpusets.
+   */
+  cpuPinning?: boolean
+  /**
    * Removes what is left of this host when its process was killed and none has come back after this
    * time, default 10 minutes; `false` leaves it to the next one. A process of its own, started with the
    * first container.

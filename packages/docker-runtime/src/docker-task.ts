@@ -48,6 +48,8 @@ export interface DockerTaskOptions {
   diskBytes: number
   /** Whether `outDir` is a volume of its own. */
   isVolume: boolean
+  /** The cores to bind it to when its share becomes this; undefined: as they are. */
+  coresFor: (cpus: number) => string | undefined
   /** Frees what bounds the attempt's disk, when nothing of it runs any more. */
   releaseDisk: () => Promise<void>
   /** What is left of the longest run time, ms. */
@@ -145,8 +147,10 @@ export class DockerTask implements RuntimeTask {
         'docker: this engine cannot change the limits of a container',
       )
     }
+    const cores = change.cpus === undefined ? undefined : this.#options.coresFor(change.cpus)
     const update = {
       ...(change.cpus === undefined ? {} : cpuLimit(change.cpus)),
+      ...(cores === undefined ? {} : { CpusetCpus: cores }),
       ...(change.memoryBytes === undefined
         ? {}
         : { Memory: change.memoryBytes, MemorySwap: change.memoryBytes }),

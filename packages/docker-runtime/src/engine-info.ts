@@ -10,6 +10,8 @@ export interface EngineInfo {
   /** OCI runtimes by name; the path is empty for those that are shims of containerd. */
   Runtimes?: Record<string, { path?: string; runtimeArgs?: string[] | null } | null>
   SecurityOptions?: string[]
+  /** Whether it can bind containers to cores. */
+  CPUSet?: boolean
   LiveRestoreEnabled?: boolean
   DockerRootDir?: string
   /** Docker 25 and newer: directories of device descriptions; empty when CDI is off. */

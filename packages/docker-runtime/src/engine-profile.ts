@@ -4,7 +4,7 @@ import type { DiskQuota } from './disk/disk-quota.ts'
 import type { DockerOptions } from './docker-options.ts'
 import type { Engine } from './engine.ts'
 import { engineMessage, unreachableReason } from './engine-error.ts'
-import type { EngineInfo } from './engine-info.ts'
+import { type EngineInfo, securityNames } from './engine-info.ts'
 import { type GpuDriver, Gpus, gpuDriver, nvidiaSmi } from './gpu-query.ts'
 import {
   type ChosenIsolation,
@@ -27,6 +27,7 @@ export class EngineProfile {
   #info: EngineInfo | undefined
   #isLocal = false
   #hasMemoryFiles = false
+  #pinningRefused = false
 
   constructor(options: DockerOptions) {
     this.#options = options
@@ -114,6 +115,19 @@ export class EngineProfile {
   gpuUse(ids: string[]): (() => Promise<number | undefined>) | undefined {
     const gpus = this.#gpus
     return ids.length === 0 || gpus === undefined ? undefined : () => gpus.use(ids)
+  }
+
+  /** Whether containers can be bound to cores that we know: those of this computer. */
+  canPin(engine: Engine): boolean {
+    const { cpuPinning = true } = this.#options
+    const info = this.#info
+    if (!cpuPinning || !engine.local || info?.CPUSet !== true || this.#pinningRefused) return false
+    return !securityNames(info).includes('rootless')
+  }
+
+  /** The engine has other cores than we see: it refused ours. */
+  refusePinning(): void {
+    this.#pinningRefused = true
   }
 
   /** Whether limits of a running container can be changed. */

@@ -1,26 +1,39 @@
-/** Bytes of one task's output that are read in a turn: far more than logs are, far less than floods. */
-const BYTES_PER_TURN = 512 * 1024
-const TURN_MS = 125
+/** What is read of one task's output a second: far more than logs are, far less than floods. */
+const BYTES_PER_MS = (4 * 1024 * 1024) / 1000
+/** What may come at once, before that counts. */
+const BURST_BYTES = 512 * 1024
+/**
+ * What a frame of the engine's costs beside its bytes: each passes through three processes. A task that
+ * has to wait for that loses nothing, for what it writes meanwhile comes in larger frames.
+ */
+const FRAME_BYTES = 8 * 1024
+/** Less is no pause. */
+const PAUSE_LEAST_MS = 20
+/** Longer would be a task that seems to be silent. */
+const PAUSE_MOST_MS = 500
 /** How long the rest of a flood may take to come once the task has ended. */
 const REST_MS = 1000
 
 /**
- * Reads a stream, at most 4 MiB a second: a task that floods its output is slowed down to that, instead
- * of having the engine and the host copy it as fast as it writes. Nothing is lost here.
+ * Reads a stream, at most 4 MiB or some hundred frames a second: a task that floods its output is slowed
+ * down to that, instead of having the engine and the host copy it as fast as it writes. Nothing is lost
+ * here.
  */
 export class PacedReading {
   readonly #stream: NodeJS.ReadableStream
   readonly #ended = Promise.withResolvers<void>()
-  #turn = performance.now()
-  #bytesInTurn = 0
+  /** Cost of what was read and is not made good by time yet. */
+  #owed = 0
+  #owedAt = performance.now()
   #paced = true
   #flooded = false
 
-  constructor(stream: NodeJS.ReadableStream, sink: (bytes: Buffer) => void) {
+  /** @param sink takes what was read, and answers how many frames that were */
+  constructor(stream: NodeJS.ReadableStream, sink: (bytes: Buffer) => number) {
     this.#stream = stream
     stream.on('data', (bytes: Buffer) => {
-      sink(bytes)
-      if (this.#paced) this.#pace(bytes.length)
+      const frames = sink(bytes)
+      if (this.#paced) this.#pace(bytes.length + frames * FRAME_BYTES)
     })
     for (const end of ['end', 'close', 'error']) stream.on(end, () => this.#ended.resolve())
   }
@@ -36,16 +49,15 @@ export class PacedReading {
     clearTimeout(timer)
   }
 
-  #pace(bytes: number): void {
+  #pace(cost: number): void {
     const now = performance.now()
-    if (now - this.#turn >= TURN_MS) {
-      this.#turn = now
-      this.#bytesInTurn = 0
-    }
-    this.#bytesInTurn += bytes
-    if (this.#bytesInTurn < BYTES_PER_TURN) return
+    const paid = (now - this.#owedAt) * BYTES_PER_MS
+    this.#owed = Math.max(0, this.#owed - paid) + cost
+    this.#owedAt = now
+    const pauseMs = (this.#owed - BURST_BYTES) / BYTES_PER_MS
+    if (pauseMs < PAUSE_LEAST_MS) return
     this.#flooded = true
     this.#stream.pause()
-    setTimeout(() => this.#stream.resume(), this.#turn + TURN_MS - now).unref()
+    setTimeout(() => this.#stream.resume(), Math.min(pauseMs, PAUSE_MOST_MS)).unref()
   }
 }

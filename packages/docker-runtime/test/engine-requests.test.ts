@@ -103,7 +103,9 @@ describe.skipIf(!(await engineForTests()))('the engine behind a recording proxy'
     for (const { body } of updates) {
       const changed = Object.keys(JSON.parse(body))
       expect(
-        changed.filter((key) => !/^(CpuPeriod|CpuQuota|Memory|MemorySwap|PidsLimit)$/.test(key)),
+        changed.filter(
+          (key) => !/^(CpuPeriod|CpuQuota|CpusetCpus|Memory|MemorySwap|PidsLimit)$/.test(key),
+        ),
       ).toEqual([])
     }
     for (const { body } of execs) expect(JSON.parse(body)).toMatchObject({ Privileged: false })

@@ -100,6 +100,24 @@ describe('the demultiplexer', () => {
       }),
     )
   })
+
+  it('hands on together what came together, as long as the stream is the same', () => {
+    const frame = (type: number, text: string) => {
+      const header = Buffer.from([type, 0, 0, 0, 0, 0, 0, text.length])
+      return Buffer.concat([header, Buffer.from(text)])
+    }
+    const seen: string[] = []
+    const demultiplexer = new OutputDemultiplexer((stream, bytes) =>
+      seen.push(`${stream} ${Buffer.from(bytes)}`),
+    )
+    const wire = Buffer.concat([
+      ...['a', 'bc', 'def'].map((text) => frame(1, text)),
+      ...['x', '', 'y'].map((text) => frame(2, text)),
+      frame(1, 'z'),
+    ])
+    expect(demultiplexer.push(wire)).toBe(7)
+    expect(seen).toEqual(['stdout abcdef', 'stderr xy', 'stdout z'])
+  })
 })
 
 describe('paced reading', () => {
@@ -111,6 +129,7 @@ describe('paced reading', () => {
     })
     const reading = new PacedReading(stream, (bytes) => {
       seen.bytes += bytes.length
+      return 1
     })
     for (let index = 0; index < 32; index += 1) stream.write(Buffer.alloc(64 * 1024))
     return { stream, seen, reading }
@@ -122,6 +141,18 @@ describe('paced reading', () => {
     await finished(stream)
     expect(seen.rests).toBeGreaterThan(0)
     expect(seen.bytes).toBe(32 * 64 * 1024)
+  })
+
+  it('lets many frames wait as well, however small they are', async () => {
+    const stream = new PassThrough()
+    let rests = 0
+    stream.on('pause', () => {
+      rests += 1
+    })
+    new PacedReading(stream, () => 1000)
+    stream.end(Buffer.alloc(1000))
+    await finished(stream)
+    expect(rests).toBe(1)
   })
 
   it('has all of it when the task has ended', async () => {

@@ -98,6 +98,7 @@ export class RawContainers implements AsyncDisposable {
         },
         directory: directoryOf(workspace),
         user: `${uid}:${gid}`,
+        cores: '0',
       },
     )
     return structuredClone(template) as Template

@@ -227,6 +227,14 @@ export const TEMPLATE_LINES: TemplateLine[] = [
     },
   },
   {
+    line: 'CpusetCpus',
+    attack: 'runs on every core at once, until its quota is used up',
+    script: requires('[ "$(nproc)" = 1 ]'),
+    loosen: ({ HostConfig }) => {
+      HostConfig.CpusetCpus = ''
+    },
+  },
+  {
     line: 'ShmSize',
     attack: 'fills shared memory',
     script: tries('head -c 20m /dev/zero >/dev/shm/f'),

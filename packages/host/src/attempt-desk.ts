@@ -6,6 +6,7 @@ import type { AttemptRegistry } from './attempt-registry.ts'
 import type { AttemptRunner } from './attempt-runner.ts'
 import type { ClientRelations } from './client-relations.ts'
 import type { HostJournal } from './host-journal.ts'
+import type { LimitBackoff } from './limit-backoff.ts'
 import type { OfferBoard } from './offer-board.ts'
 import type { AdmissionState } from './rules/rule.ts'
 import type { UsageLedger } from './usage-ledger.ts'
@@ -20,6 +21,7 @@ export interface AttemptDeskOptions {
   admission: AdmissionState
   usage: UsageLedger
   logger: Logger
+  backoff: LimitBackoff
   /** Late binding: the runner reports back to this desk. */
   runner(): AttemptRunner
   changed(attempt: Attempt): void
@@ -113,6 +115,7 @@ export class AttemptDesk {
     const { board, relations, logger } = this.#options
     attempt.endedAt = performance.now()
     this.#keepOutputs(attempt)
+    if (attempt.end !== undefined) this.#options.backoff.ended(attempt.client, attempt.end)
     board.changed()
     relations.outbox(attempt.client, attempt.job).end(attempt)
     this.#options.changed(attempt)

@@ -26,6 +26,7 @@ import { checkHostOptions } from './host-options.ts'
 import { HouseKeeper } from './house-keeper.ts'
 import { InputStage } from './input-stage.ts'
 import { lendingOf } from './lending.ts'
+import { LimitBackoff } from './limit-backoff.ts'
 import { OfferBoard } from './offer-board.ts'
 import { PolicyBook } from './policy-book.ts'
 import { PolicyEnforcer } from './policy-enforcer.ts'
@@ -96,6 +97,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   opening.defer(() => usage.close())
   const blocks = new BlockList(network, journal.blocks)
   await blocks.restore()
+  const backoff = new LimitBackoff()
   let draining = false
   const admission = admissionState({
     ledger,
@@ -105,6 +107,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     attempts,
     draining: () => draining,
     lastDayOf: (client) => usage.lastDay(client),
+    brokeLimits: (client) => backoff.of(client),
     diskShort: () => disk.short(),
     schedule: () => keeper.verdicts,
   })
@@ -140,6 +143,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     admission,
     usage,
     logger,
+    backoff,
     runner: () => runner,
     changed,
     acknowledged: async (attempt) => {

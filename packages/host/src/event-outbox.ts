@@ -11,6 +11,11 @@ import type { Attempt } from './attempt.ts'
 const FRAME_BYTES = 256 * 1024
 /** Bytes of a task's output that wait for a slow client; older ones are dropped, the tail is in the end. */
 const PENDING_OUTPUT_BYTES = 32 * 1024
+/**
+ * Output is told at once after a quiet moment, and then as often as people can read: a frame for each
+ * line of a task that writes thousands a second would cost its host and its client more than the task.
+ */
+const OUTPUT_PAUSE_MS = 50
 
 /**
  * What the client of one job has not been told yet. Progress is merged per attempt, so that a slow
@@ -22,6 +27,9 @@ export class EventOutbox {
   #pending = new Map<string, AttemptEvent>()
   #stream: FrameStream | undefined
   #wake: (() => void) | undefined
+  #due = false
+  #toldAt = Number.NEGATIVE_INFINITY
+  #pause: NodeJS.Timeout | undefined
 
   /** Whether somebody listens now. */
   get listening(): boolean {
@@ -49,7 +57,9 @@ export class EventOutbox {
       event[output.stream] = append(before?.[output.stream], output.bytes)
     }
     this.#pending.set(attempt.id, event)
-    this.#wake?.()
+    const waiting = output === undefined ? 0 : event[output.stream]!.length
+    if (output === undefined || waiting > PENDING_OUTPUT_BYTES / 2) this.#rouse()
+    else this.#rouseSoon()
   }
 
   /** Announces a sealed end. */
@@ -67,7 +77,7 @@ export class EventOutbox {
     }
     this.#ends.set(attempt.id, event)
     this.#pending.set(attempt.id, event)
-    this.#wake?.()
+    this.#rouse()
   }
 
   /** The client has it durably. */
@@ -81,7 +91,7 @@ export class EventOutbox {
   async feed(stream: FrameStream, live: Iterable<Attempt>): Promise<void> {
     this.#stream?.abort()
     this.#stream = stream
-    this.#wake?.()
+    this.#rouse()
     for (const [id, event] of this.#ends) this.#pending.set(id, event)
     for (const attempt of live) if (!attempt.over) this.progress(attempt)
     const ended = stream.next().then(
@@ -91,7 +101,7 @@ export class EventOutbox {
     let open = true
     void ended.then(() => {
       open = false
-      this.#wake?.()
+      this.#rouse()
     })
     try {
       while (open && this.#stream === stream) await this.#tell(stream)
@@ -102,22 +112,38 @@ export class EventOutbox {
   }
 
   async #tell(stream: FrameStream): Promise<void> {
-    const batch = this.#take()
-    if (batch.length > 0) {
-      await stream.send(encodeDocument(batch))
-      return
+    if (!this.#due) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+      // Whatever else happens in this turn travels in the same frame.
+      await new Promise<void>((resolve) => setImmediate(resolve))
     }
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve
-    })
-    // Whatever else happens in this turn travels in the same frame.
-    await new Promise<void>((resolve) => setImmediate(resolve))
+    const batch = this.#take()
+    this.#due = this.#pending.size > 0
+    if (batch.length === 0) return
+    this.#toldAt = performance.now()
+    await stream.send(encodeDocument(batch))
+  }
+
+  /** What waits is to be told now. */
+  #rouse(): void {
+    clearTimeout(this.#pause)
+    this.#pause = undefined
+    this.#due = true
+    this.#wake?.()
+  }
+
+  #rouseSoon(): void {
+    const leftMs = this.#toldAt + OUTPUT_PAUSE_MS - performance.now()
+    if (leftMs <= 0) this.#rouse()
+    else this.#pause ??= setTimeout(() => this.#rouse(), leftMs).unref()
   }
 
   close(): void {
     this.#stream?.abort()
     this.#stream = undefined
-    this.#wake?.()
+    this.#rouse()
   }
 
   #take(): AttemptEvent[] {

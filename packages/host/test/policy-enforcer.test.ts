@@ -28,6 +28,7 @@ function host(policy: HostPolicy) {
     attempts,
     draining: () => false,
     lastDayOf: (client) => used.get(client) ?? { cpuMs: 0, bytes: 0 },
+    brokeLimits: () => ({ count: 0, waitMs: 0 }),
     diskShort: () => undefined,
     schedule: () => [],
   })

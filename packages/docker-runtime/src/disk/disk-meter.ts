@@ -6,7 +6,7 @@ const INTERVAL_MS = 250
 /** What the one file beside the directory may take: a block. */
 const FREE_BYTES = 4096
 /** A walk may take this share of a core; a tree too large for that is walked less often. */
-const DUTY = 0.2
+const DUTY = 0.05
 
 export interface DiskMeterOptions {
   /** Whether a file system of its own is mounted over the directory. */

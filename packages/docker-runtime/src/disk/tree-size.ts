@@ -3,8 +3,8 @@ import { join } from 'node:path'
 
 /** Entries looked at before the event loop gets its turn: less than a millisecond. */
 const SLICE_ENTRIES = 128
-/** What an empty file costs the disk, so that a flood of them runs into the quota as well. */
-const ENTRY_BYTES = 256
+/** What an entry counts at least, an empty file too: a block, as a volume of that size has room for. */
+const ENTRY_BYTES = 4096
 
 /**
  * Bytes below a directory that a task writes to. Links are not followed; what vanishes meanwhile is
@@ -22,10 +22,9 @@ export async function treeSize(root: string, limitBytes: number): Promise<number
       const path = join(directory, name)
       const found = lookAt(path)
       if (found === undefined) continue
-      bytes += ENTRY_BYTES
       if (found.isDirectory()) directories.push(path)
       // Directories and links have blocks, too.
-      bytes += found.isFile() ? sizeOf(found) : found.blocks * 512
+      bytes += Math.max(ENTRY_BYTES, found.isFile() ? sizeOf(found) : found.blocks * 512)
       if (bytes > limitBytes) break
     }
   }

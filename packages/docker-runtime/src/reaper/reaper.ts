@@ -15,7 +15,6 @@ const PROGRAM = fileURLToPath(
 const SMALL = ['--max-old-space-size=48', '--max-semi-space-size=1', '--v8-pool-size=1']
 
 export interface ReaperOptions {
-  target: EngineTarget
   hostInstance: string
   stateDir: string
   generation: string
@@ -27,20 +26,21 @@ export interface ReaperOptions {
  * instance when no process of the host has come back after `afterMs`.
  */
 export class Reaper {
-  readonly #order: ReaperOrder
+  readonly #options: ReaperOptions
   #child: ChildProcess | undefined
 
   constructor(options: ReaperOptions) {
-    this.#order = { v: 1, ...options }
+    this.#options = options
   }
 
-  /** Starts it, unless it runs. */
-  ensure(): void {
+  /** Starts it for this engine, unless it runs. */
+  ensure(target: EngineTarget): void {
     const running = this.#child?.exitCode === null && this.#child.signalCode === null
     if (running) return
+    const order: ReaperOrder = { v: 1, target, ...this.#options }
     const flags = FROM_SOURCE ? [...SMALL, '--conditions=@manyhands/source'] : SMALL
     // The instance is for people who look at the list of processes.
-    const child = spawn(execPath, [...flags, PROGRAM, this.#order.hostInstance], {
+    const child = spawn(execPath, [...flags, PROGRAM, order.hostInstance], {
       // A session of its own: what is sent to the host's group or terminal does not reach it.
       detached: true,
       stdio: ['pipe', 'ignore', 'ignore'],
@@ -53,7 +53,7 @@ export class Reaper {
       if (this.#child === child) this.#child = undefined
     })
     child.stdin.on('error', () => {})
-    child.stdin.write(`${JSON.stringify(this.#order)}\n`)
+    child.stdin.write(`${JSON.stringify(order)}\n`)
     child.unref()
     ;(child.stdin as unknown as Socket).unref()
     this.#child = child

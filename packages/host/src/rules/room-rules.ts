@@ -1,4 +1,4 @@
-import { firstShortage, formatByteSize, type Resources } from '@manyhands/core'
+import { firstShortage, formatByteSize, formatDuration, type Resources } from '@manyhands/core'
 import type { Rule } from './rule.ts'
 
 const AMOUNTS: Record<keyof Resources, (value: number) => string> = {
@@ -36,6 +36,17 @@ export const ROOM_RULES: Rule[] = [
     refuse: (_, { live, policy: { maxAttempts } }) =>
       live() >= maxAttempts ? `no free slot: ${live()} of ${maxAttempts} attempts run` : undefined,
     allow: (_, { live, policy }) => `${live()} of ${policy.maxAttempts} attempts run`,
+  },
+  {
+    name: 'backoff',
+    temporary: true,
+    refuse: ({ client }, { brokeLimits }) => {
+      const { count, waitMs } = brokeLimits(client)
+      if (waitMs === 0) return undefined
+      return `${count} attempts of this client in a row broke a limit as soon as they ran: the next in ${formatDuration(Math.ceil(waitMs))}`
+    },
+    allow: ({ client }, { brokeLimits }) =>
+      `${brokeLimits(client).count} attempts of this client in a row broke a limit at once`,
   },
 ]
 
