@@ -22,9 +22,13 @@ export class Dialer {
   readonly #waiting: Socket[] = []
   readonly #queue: ((socket: Socket) => void)[] = []
   readonly #closed = new AbortController()
-  /** By the number that the first process has for them. */
-  readonly #open = new Map<number, SocketConnection>()
-  readonly #numbers = new WeakMap<Socket, number>()
+  /**
+   * What to do on the word that a connection ended properly, by the number that the first process has
+   * for it. A connection that has closed stays: its word may be read after its end. The next one with
+   * its number, which is given it only after that word, takes its place.
+   */
+  readonly #told = new Map<number, () => void>()
+  readonly #proper = new WeakMap<Socket, Promise<void>>()
   #presence: Socket | undefined
   #listener: DirectorySocket | undefined
 
@@ -55,7 +59,7 @@ export class Dialer {
       const answered = takeByte(socket, signal)
       socket.write(Buffer.from([port >> 8, port & 0xff]))
       const answer = await answered
-      if (answer === 0) return this.#connection(socket)
+      if (answer === 0) return new SocketConnection(socket, this.#proper.get(socket)!)
       socket.destroy()
       throw failed(port, getSystemErrorMap().get(-answer)?.[1] ?? `error ${answer}`)
     } catch (error) {
@@ -78,10 +82,10 @@ export class Dialer {
       const kind = await takeByte(socket, AbortSignal.timeout(LIMITS.streamHeaderMs))
       if (kind === PRESENCE && this.#presence === undefined) this.#watch(socket)
       else if (kind === WAITING) {
-        this.#numbers.set(
-          socket,
-          await takeByte(socket, AbortSignal.timeout(LIMITS.streamHeaderMs)),
-        )
+        const number = await takeByte(socket, AbortSignal.timeout(LIMITS.streamHeaderMs))
+        const { promise, resolve } = Promise.withResolvers<void>()
+        this.#told.set(number, resolve)
+        this.#proper.set(socket, promise)
         this.#offer(socket)
       } else socket.destroy()
     } catch {
@@ -98,18 +102,8 @@ export class Dialer {
     }
     for (const event of ['end', 'close']) socket.once(event, gone)
     socket.on('data', (bytes: Buffer) => {
-      for (const number of bytes) this.#open.get(number)?.endProperly()
+      for (const number of bytes) this.#told.get(number)?.()
     })
-  }
-
-  #connection(socket: Socket): SocketConnection {
-    const number = this.#numbers.get(socket)!
-    const connection = new SocketConnection(socket)
-    this.#open.set(number, connection)
-    socket.once('close', () => {
-      if (this.#open.get(number) === connection) this.#open.delete(number)
-    })
-    return connection
   }
 
   #offer(socket: Socket): void {

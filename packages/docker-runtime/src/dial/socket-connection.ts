@@ -8,19 +8,16 @@ const END_TOLD_MS = 100
 /** A connection into a sandbox over a half-open socket: each direction ends by itself. */
 export class SocketConnection implements RuntimeConnection {
   readonly #socket: Socket
-  readonly #proper = Promise.withResolvers<'proper'>()
+  readonly #proper: Promise<true>
   #ended = false
 
-  constructor(socket: Socket) {
+  /** Its end is a proper one only if `proper` resolves: a reset and a kill look the same from here. */
+  constructor(socket: Socket, proper: Promise<void>) {
     this.#socket = socket
+    this.#proper = proper.then(() => true)
     socket.once('end', () => {
       this.#ended = true
     })
-  }
-
-  /** The other side has said all: its end is no reset and no kill, which look the same from here. */
-  endProperly(): void {
-    this.#proper.resolve('proper')
   }
 
   get readable(): AsyncIterable<Uint8Array> {
@@ -57,7 +54,7 @@ export class SocketConnection implements RuntimeConnection {
       // It was told before the end, by another socket, of which we may hear a moment later.
       // The turn after it lets in what has come while this process was busy.
       const told = delay(END_TOLD_MS, undefined, { ref: false }).then(() => turn())
-      proper = (await Promise.race([this.#proper.promise, told])) === 'proper'
+      proper = (await Promise.race([this.#proper, told])) === true
       if (!proper) throw reset()
     } finally {
       if (!proper) socket.destroy()
