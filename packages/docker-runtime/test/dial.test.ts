@@ -1,4 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { RuntimeConnection, RuntimeTask } from '@manyhands/core'
 import { describe, expect, it } from 'vitest'
 import { sh } from './busybox-programs.ts'
@@ -124,6 +126,21 @@ describe.skipIf(!(await engineForTests()))('a declared port', () => {
     await expect(connections[0]!.write(Buffer.from('x'))).rejects.toMatchObject({
       code: 'CONNECT_FAILED',
     })
+    await task.remove()
+  })
+
+  it('is reset as well when the container ends under a server that it has left behind', async () => {
+    await using sandbox = await SandboxForTests.open()
+    const script = 'nc -ll -p 8080 -e cat & until [ -e /out/go ]; do sleep 0.05; done'
+    const { task, workspace } = await sandbox.start(sh(script), { ports })
+    const connection = await dial(task)
+    const reading = all(connection).then(
+      () => 'ended',
+      (error) => error.code,
+    )
+    await writeFile(join(workspace.outDir, 'go'), '')
+    expect(await reading).toBe('CONNECT_FAILED')
+    expect(await task.wait()).toMatchObject({ exitCode: 0 })
     await task.remove()
   })
 
