@@ -53,12 +53,11 @@ export class TaskKeeper {
       engineLostMs,
       coresFor: (cpus) => (profile.canPin(own.engine) ? cores.change(name, cpus) : undefined),
       releaseDisk: () => quota.discard(name),
-      onRemoved: () => {
-        this.#tasks.delete(id)
-        cores.release(name)
-      },
+      onRemoved: () => this.#tasks.delete(id),
     })
     this.#tasks.set(id, task)
+    // What has ended uses none; the next may come before it is removed.
+    void task.wait().then(() => cores.release(name))
     return task
   }
 

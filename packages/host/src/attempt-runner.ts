@@ -166,6 +166,8 @@ export class AttemptRunner {
   async #collect(attempt: Attempt, exit: RuntimeExit, durationMs: number): Promise<AttemptEnd> {
     const end = endOf(attempt, { exit, durationMs })
     if (attempt.intent !== undefined || exit.reason === 'stopped') return end
+    // More than it may keep, perhaps a million files: nobody is served by collecting that.
+    if (exit.reason === 'disk') return end
     this.#move(attempt, 'collecting')
     try {
       const artifact = await this.#options.store.collect(

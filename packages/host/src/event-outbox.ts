@@ -15,7 +15,7 @@ const PENDING_OUTPUT_BYTES = 32 * 1024
  * Output is told at once after a quiet moment, and then as often as people can read: a frame for each
  * line of a task that writes thousands a second would cost its host and its client more than the task.
  */
-const OUTPUT_PAUSE_MS = 50
+const OUTPUT_PAUSE_MS = 100
 
 /**
  * What the client of one job has not been told yet. Progress is merged per attempt, so that a slow

@@ -5,7 +5,7 @@ import { volumeUse } from './volume-use.ts'
 const INTERVAL_MS = 250
 /** What the one file beside the directory may take: a block. */
 const FREE_BYTES = 4096
-/** A walk may take this share of a core; a tree too large for that is walked less often. */
+/** A walk through many files takes this share of a core, and as long as it then needs. */
 const DUTY = 0.05
 
 export interface DiskMeterOptions {
@@ -63,7 +63,7 @@ export class DiskMeter {
     this.stop()
     await this.#measuring
     const used = this.#isVolume ? await volumeUse(this.#directory).catch(() => 0) : 0
-    return this.#keep(Math.max(used, await treeSize(this.#directory, this.#limitBytes)))
+    return this.#keep(Math.max(used, await this.#walk()))
   }
 
   /** Measures again and again until the limit is passed or {@link stop}. */
@@ -83,18 +83,21 @@ export class DiskMeter {
       void this.measure().then(() => {
         if (this.#stopped) return
         if (this.over) onOver()
-        const tookMs = performance.now() - begun
-        this.#schedule(onOver, Math.max(INTERVAL_MS - tookMs, tookMs * (1 / DUTY - 1)))
+        this.#schedule(onOver, Math.max(0, INTERVAL_MS - (performance.now() - begun)))
       })
     }, delayMs)
     this.#timer.unref()
   }
 
   async #measure(): Promise<number> {
-    if (!this.#isVolume) return this.#keep(await treeSize(this.#directory, this.#limitBytes))
+    if (!this.#isVolume) return this.#keep(await this.#walk())
     const used = await volumeUse(this.#directory).catch(() => undefined)
     // Not mounted any more: what was measured last is the truth.
     return used === undefined ? this.#bytes : this.#keep(used)
+  }
+
+  #walk(): Promise<number> {
+    return treeSize(this.#directory, this.#limitBytes, () => (this.#stopped ? 1 : DUTY))
   }
 
   #keep(bytes: number): number {

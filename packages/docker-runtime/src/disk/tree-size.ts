@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
 
-/** Entries looked at before the event loop gets its turn: less than a millisecond. */
+/** Entries looked at in one go: less than a millisecond. */
 const SLICE_ENTRIES = 128
 /** What an entry counts at least, an empty file too: a block, as a volume of that size has room for. */
 const ENTRY_BYTES = 4096
@@ -9,32 +9,55 @@ const ENTRY_BYTES = 4096
 /**
  * Bytes below a directory that a task writes to. Links are not followed; what vanishes meanwhile is
  * not counted; the walk ends as soon as the limit is passed.
+ *
+ * @param duty the share of a core that it may take now, so that nobody waits for a walk through many
+ * files; default 1
  */
-export async function treeSize(root: string, limitBytes: number): Promise<number> {
+export async function treeSize(
+  root: string,
+  limitBytes: number,
+  duty: () => number = () => 1,
+): Promise<number> {
   let bytes = 0
   let entries = 0
+  let begun = performance.now()
   const directories = [root]
   while (directories.length > 0 && bytes <= limitBytes) {
     const directory = directories.pop()!
-    for (const name of namesIn(directory)) {
+    const names = namesIn(directory)
+    // Before any of them is looked at: of a flood of files only the names are read.
+    bytes += names.length * ENTRY_BYTES
+    for (const name of names) {
+      if (bytes > limitBytes) break
       entries += 1
-      if (entries % SLICE_ENTRIES === 0) await new Promise((resolve) => setImmediate(resolve))
+      if (entries % SLICE_ENTRIES === 0) {
+        await rest((performance.now() - begun) * (1 / duty() - 1))
+        begun = performance.now()
+      }
       const path = join(directory, name)
       const found = lookAt(path)
-      if (found === undefined) continue
-      if (found.isDirectory()) directories.push(path)
-      // Directories and links have blocks, too.
-      bytes += Math.max(ENTRY_BYTES, found.isFile() ? sizeOf(found) : found.blocks * 512)
-      if (bytes > limitBytes) break
+      if (found?.isDirectory()) directories.push(path)
+      bytes += found === undefined ? -ENTRY_BYTES : Math.max(0, takes(found) - ENTRY_BYTES)
     }
   }
   return bytes
 }
 
+function rest(ms: number): Promise<void> {
+  // An event loop has no finer clock; what it rests too much is not much.
+  if (ms < 0.5) return new Promise((resolve) => setImmediate(resolve))
+  return new Promise((resolve) => setTimeout(resolve, ms).unref())
+}
+
 /** The length counts as well as the blocks: a sparse file becomes whole when it is collected. */
-export function sizeOf(file: string | Stats): number {
-  const found = typeof file === 'string' ? lookAt(file) : file
-  return found === undefined ? 0 : Math.max(found.size, found.blocks * 512)
+export function sizeOf(file: string): number {
+  const found = lookAt(file)
+  return found === undefined ? 0 : takes(found)
+}
+
+/** Directories and links have blocks, too; the length of those is no disk. */
+function takes(found: Stats): number {
+  return found.isFile() ? Math.max(found.size, found.blocks * 512) : found.blocks * 512
 }
 
 function namesIn(directory: string): string[] {
