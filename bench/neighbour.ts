@@ -81,10 +81,11 @@ try {
     const before = await observe(samples)
     const abuse = await startAbuse(client, name, command)
     const during = await observe(samples)
-    await abuse.cancel()
+    const ranMs = abuse.ranMs()
+    await abuse.job.cancel()
     await untilAlone()
     const after = await observe(samples)
-    report(name, { during, quiet: [before, after] })
+    report(name, { during, quiet: [before, after], ranMs })
   }
   await neighbour.cancel()
   await reading
@@ -105,8 +106,8 @@ async function collect(job: Job, samples: Sample[]): Promise<void> {
   }
 }
 
-/** Abuse that goes on: whoever is ended for it is followed by the next. */
-async function startAbuse(client: Client, name: string, command: string[]): Promise<Job> {
+/** Abuse that goes on: whoever is ended for it is followed by the next, as soon as the host lets it. */
+async function startAbuse(client: Client, name: string, command: string[]) {
   const job = await client.submit({
     name,
     image: busybox,
@@ -115,10 +116,19 @@ async function startAbuse(client: Client, name: string, command: string[]): Prom
     retry: { attempts: 1 },
     resources: { cpus: 1, memory: '64MiB', disk: '64MiB', pids: 64 },
   })
-  for await (const event of job.events({ since: 0 })) {
-    if (event.kind === 'attempt' && event.phase === 'running') break
+  const begun = Promise.withResolvers<void>()
+  let [ranMs, since] = [0, 0]
+  const follow = async () => {
+    for await (const event of job.events({ since: 0 })) {
+      if (event.kind !== 'attempt') continue
+      if (since > 0) ranMs += performance.now() - since
+      since = event.phase === 'running' ? performance.now() : 0
+      if (since > 0) begun.resolve()
+    }
   }
-  return job
+  void follow()
+  await begun.promise
+  return { job, ranMs: () => ranMs + (since > 0 ? performance.now() - since : 0) }
 }
 
 async function untilAlone(): Promise<void> {
@@ -141,8 +151,8 @@ async function observe(samples: Sample[]): Promise<Window> {
   return { ms: mine, grownMiB: (peak - rss) / 1024 ** 2 }
 }
 
-function report(name: string, windows: { during: Window; quiet: Window[] }): void {
-  const { during, quiet } = windows
+function report(name: string, measured: { during: Window; quiet: Window[]; ranMs: number }): void {
+  const { during, quiet, ranMs } = measured
   const p95 = (...list: Window[]) =>
     percentile(
       list.flatMap(({ ms }) => ms),
@@ -161,6 +171,7 @@ function report(name: string, windows: { during: Window; quiet: Window[] }): voi
     kept: ratio <= LIMIT && during.grownMiB < RSS_LIMIT_MIB,
     quietMs: quiet.map((window) => p95(window)),
     samples: [during, ...quiet].map(({ ms }) => ms.length),
+    abuserRanMs: ranMs,
     hostGrownMiB: during.grownMiB,
     cores: availableParallelism(),
   })
