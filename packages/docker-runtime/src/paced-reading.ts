@@ -1,7 +1,7 @@
-/** What is read of one task's output a second: far more than logs are, far less than floods. */
-const BYTES_PER_MS = (4 * 1024 * 1024) / 1000
-/** What may come at once, before that counts. */
-const BURST_BYTES = 512 * 1024
+/** What is read of one task's output: as much as a client could be told of it, and some more. */
+const BYTES_PER_MS = (1024 * 1024) / 1000
+/** What may come as fast as it can, before that counts: far more than logs are. */
+const BURST_BYTES = 4 * 1024 * 1024
 /**
  * What a frame of the engine's costs beside its bytes: each passes through three processes. A task that
  * has to wait for that loses nothing, for what it writes meanwhile comes in larger frames.
@@ -15,9 +15,9 @@ const PAUSE_MOST_MS = 500
 const REST_MS = 1000
 
 /**
- * Reads a stream, at most 4 MiB or some hundred frames a second: a task that floods its output is slowed
- * down to that, instead of having the engine and the host copy it as fast as it writes. Nothing is lost
- * here.
+ * Reads a stream, after a burst at most 1 MiB or 128 frames a second: a task that floods its output is
+ * slowed down to that, instead of having the engine and the host copy it as fast as it writes. Nothing is
+ * lost here.
  */
 export class PacedReading {
   readonly #stream: NodeJS.ReadableStream

@@ -28,6 +28,7 @@ export function hostCommand(context: CommandContext): Command {
         'poll',
       ]),
     )
+    .option('--no-cpu-pinning', 'let tasks run on any core')
     .option('--egress-allow <network>', 'private network that egress may reach', collect)
     .option('--microvm-kernel <file>', 'kernel of microVMs, such as /boot/vmlinuz-VERSION')
     .option('--microvm-modules <dir>', 'its modules; default /lib/modules/VERSION')

@@ -19,6 +19,7 @@ export interface HostFlags {
   runtime?: string[]
   isolation?: string
   diskQuota?: 'auto' | 'loop' | 'poll'
+  cpuPinning?: boolean
   egressAllow?: string[]
   microvmKernel?: string
   microvmModules?: string

@@ -24,6 +24,7 @@ export async function runHost(flags: HostFlags, context: CommandContext): Promis
     env: context.env,
     isolation: flags.isolation,
     diskQuota: flags.diskQuota,
+    cpuPinning: flags.cpuPinning,
     egressAllow: flags.egressAllow,
     microvmKernel: flags.microvmKernel,
     microvmModules: flags.microvmModules,

@@ -7,6 +7,8 @@ export interface RuntimeSettings {
   isolation?: string
   /** How an attempt's disk is bounded; default: what fits this computer. */
   diskQuota?: 'auto' | 'loop' | 'poll'
+  /** Whether tasks have cores of their own; default true. */
+  cpuPinning?: boolean
   /** Networks that are not public and may be reached by tasks with egress all the same. */
   egressAllow?: string[]
   /** The kernel of microVMs, and its modules where they are not below /lib/modules. */
@@ -16,10 +18,12 @@ export interface RuntimeSettings {
 
 /** Runtimes by name, loaded when asked for: an engine's client library is nobody's business else. */
 const LOADERS: Record<string, (settings: RuntimeSettings) => Promise<Runtime>> = {
-  docker: async ({ env, isolation, diskQuota, egressAllow }) => {
+  docker: async ({ env, egressAllow, ...settings }) => {
     const { docker } = await import('@manyhands/docker-runtime')
     // What Docker's and Podman's own commands honour; the library itself reads no environment.
-    return docker({ env, isolation, diskQuota, egress: { allowNetworks: egressAllow } })
+    const { isolation, diskQuota, cpuPinning } = settings
+    const egress = { allowNetworks: egressAllow }
+    return docker({ env, isolation, diskQuota, cpuPinning, egress })
   },
   microvm: async (settings) => {
     const kernel = settings.microvmKernel
