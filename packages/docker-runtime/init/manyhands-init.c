@@ -680,11 +680,14 @@ static void finish(int status, i64 left_ms) {
   leave(signal == 0 ? code : 128 + signal);
 }
 
+/* How often the time is looked at, and how late we may be without having been frozen. */
+enum { LOOK_MS = 500, LATE_MS = 250 };
+
 static void run(i64 max_ms, int child, int signals) {
   i64 last = now_ms();
   for (;;) {
     i64 left = max_ms - ran_ms;
-    i64 timeout = left < 1000 ? (left < 0 ? 0 : left) : 1000;
+    i64 timeout = left < LOOK_MS ? (left < 0 ? 0 : left) : LOOK_MS;
     if (serves_dial) {
       if (presence < 0 || waiting < WAITING) keep_waiting();
       if (presence < 0 && timeout > 200) timeout = 200;
@@ -701,7 +704,7 @@ static void run(i64 max_ms, int child, int signals) {
     wait_for_events(count, timeout);
     /* A step much longer than what we waited for is a time in which we were frozen. */
     i64 now = now_ms(), step = now - last;
-    ran_ms += step > timeout + 1000 ? timeout + 1000 : step;
+    ran_ms += step > timeout + LATE_MS ? timeout + LATE_MS : step;
     last = now;
     if (polled[0].revents != 0) {
       int status = pass_signals(signals, child);

@@ -131,7 +131,7 @@ describe('paced reading', () => {
       seen.bytes += bytes.length
       return 1
     })
-    for (let index = 0; index < 32; index += 1) stream.write(Buffer.alloc(64 * 1024))
+    for (let index = 0; index < 96; index += 1) stream.write(Buffer.alloc(64 * 1024))
     return { stream, seen, reading }
   }
 
@@ -140,7 +140,7 @@ describe('paced reading', () => {
     stream.end()
     await finished(stream)
     expect(seen.rests).toBeGreaterThan(0)
-    expect(seen.bytes).toBe(32 * 64 * 1024)
+    expect(seen.bytes).toBe(96 * 64 * 1024)
   })
 
   it('lets many frames wait as well, however small they are', async () => {
@@ -162,6 +162,6 @@ describe('paced reading', () => {
     stream.end()
     await reading.rest()
     expect(seen.rests).toBe(before)
-    expect(seen.bytes).toBe(32 * 64 * 1024)
+    expect(seen.bytes).toBe(96 * 64 * 1024)
   })
 })
