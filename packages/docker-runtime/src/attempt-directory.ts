@@ -1,4 +1,14 @@
-import { chmod, copyFile, link, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  copyFile,
+  link,
+  mkdir,
+  readdir,
+  rm,
+  rmdir,
+  unlink,
+  writeFile,
+} from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { type EndRecord, readEndRecord } from './init/end-record.ts'
 import { removeSecrets, secretsRoot, sweepSecrets, writeSecrets } from './secret-files.ts'
@@ -63,7 +73,9 @@ export class AttemptDirectory {
 
   async remove(): Promise<void> {
     await removeSecrets(this.secretsPath)
-    await rm(this.path, { recursive: true, force: true })
+    // Nearly always this is all there is, and much cheaper than a walk.
+    await Promise.all(['init', 'end'].map((name) => unlink(join(this.path, name)).catch(() => {})))
+    await rmdir(this.path).catch(() => rm(this.path, { recursive: true, force: true }))
   }
 }
 

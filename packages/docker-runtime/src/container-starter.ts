@@ -22,7 +22,7 @@ import type { Engine } from './engine.ts'
 import { engineError } from './engine-error.ts'
 import { type EngineInfo, engineKind, mapsUsers } from './engine-info.ts'
 import type { EngineProfile } from './engine-profile.ts'
-import { resolveImage } from './image.ts'
+import { RecentImages } from './image.ts'
 import { installInit } from './init/init-program.ts'
 import { confirmStart } from './start-record.ts'
 import { attach, type TaskKeeper } from './task-keeper.ts'
@@ -57,6 +57,7 @@ interface Place {
 export class ContainerStarter {
   readonly #options: ContainerStarterOptions
   readonly #user = sandboxUser()
+  readonly #images = new RecentImages()
   /** Containers between their creation and their start, which are nobody's leftovers. */
   readonly #starting = new Set<string>()
   #initProgram: Promise<string> | undefined
@@ -109,6 +110,7 @@ export class ContainerStarter {
       this.#create(engine, name, template, spec),
     ])
     if (created.status === 'rejected') {
+      this.#images.forget(spec.image)
       if (fresh) await directory.remove()
       if (room.status === 'fulfilled' && room.value) await quota.discard(name)
       throw created.reason
@@ -144,7 +146,7 @@ export class ContainerStarter {
     const { ociRuntime, level } = profile.isolation(info)
     return containerTemplate(spec, workspace, {
       hostInstance,
-      image: await resolveImage(engine, spec.image),
+      image: await this.#images.resolve(engine, spec.image),
       directory,
       user: `${this.#user.uid}:${this.#user.gid}`,
       ociRuntime,

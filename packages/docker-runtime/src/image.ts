@@ -13,6 +13,33 @@ export interface EngineImage extends ImageWishes {
   id: string
 }
 
+/** How long an answer of the engine counts; what is created of an image that has gone since is refused. */
+const RECENT_MS = 1_000
+const RECENT_MAX = 64
+
+/** Images that were asked for a moment ago: a batch starts many containers of one. */
+export class RecentImages {
+  readonly #known = new Map<
+    string,
+    { engine: Engine; until: number; image: Promise<EngineImage> }
+  >()
+
+  /** As {@link resolveImage}. */
+  resolve(engine: Engine, reference: string): Promise<EngineImage> {
+    const known = this.#known.get(reference)
+    if (known?.engine === engine && performance.now() < known.until) return known.image
+    if (this.#known.size >= RECENT_MAX) this.#known.clear()
+    const image = resolveImage(engine, reference)
+    this.#known.set(reference, { engine, until: performance.now() + RECENT_MS, image })
+    image.catch(() => this.forget(reference))
+    return image
+  }
+
+  forget(reference: string): void {
+    this.#known.delete(reference)
+  }
+}
+
 /**
  * Finds an image that the engine already has; nothing is ever pulled.
  *
