@@ -81,7 +81,7 @@ enum { AT_FDCWD = -100, O_WRONLY = 1, O_NONBLOCK = 04000, O_CLOEXEC = 02000000 }
 enum { AF_UNIX = 1, AF_INET = 2, STREAM = 1 | O_NONBLOCK | O_CLOEXEC, SHUT_WR = 1 };
 enum { POLLIN = 1, POLLOUT = 4, POLLERR = 8, POLLHUP = 16 };
 enum { SIGKILL = 9, SIGPIPE = 13, SIGCHLD = 17, SIGTTIN = 21, SIGTTOU = 22 };
-enum { WNOHANG = 1, PR_SET_DUMPABLE = 4, F_SETFL = 4, TIOCSPGRP = 0x5410 };
+enum { WNOHANG = 1, PR_SET_DUMPABLE = 4, F_SETFL = 4, F_GETPIPE_SZ = 1032, TIOCSPGRP = 0x5410 };
 
 struct pollfd { int fd; short events; short revents; };
 struct timespec { i64 sec; i64 nsec; };
@@ -438,6 +438,7 @@ enum { OUTPUT_PAUSE_MS = 20 };
 struct output {
   int from, to;   /* from is -1 once nothing more can come */
   u32 at, end;    /* what was read and is not written yet */
+  i64 pause;      /* shorter for a pipe that holds less, as users of many pipes get */
   i64 due;        /* when it is read again */
   u8 bytes[CHUNK];
 };
@@ -453,6 +454,8 @@ static int open_output(int number) {
   struct output *output = &outputs[number - 1];
   output->from = ends[0];
   output->to = number;
+  i64 size = CALL2(SYS_fcntl, ends[0], F_GETPIPE_SZ);
+  output->pause = size > 0 && size < CHUNK ? OUTPUT_PAUSE_MS * size / CHUNK : OUTPUT_PAUSE_MS;
   return ends[1];
 }
 
@@ -501,7 +504,7 @@ static void serve_outputs(int from, int count, i64 now) {
       struct output *output = &outputs[i];
       if (output->from < 0 || (polled[from].fd != output->from && polled[from].fd != output->to)) continue;
       carry_output(output);
-      if (output->at == output->end) output->due = now + OUTPUT_PAUSE_MS;
+      if (output->at == output->end) output->due = now + output->pause;
     }
   }
 }
@@ -511,6 +514,13 @@ static void wait_for_events(int count, i64 timeout_ms) {
   CALL(SYS_ppoll, polled, count, &timeout, 0, 8, 0);
 }
 
+/* All but us, and only in a container of our own; elsewhere that would be everything. */
+static int kill_all(void) {
+  if (CALL1(SYS_getpid, 0) != 1) return 0;
+  CALL2(SYS_kill, -1, SIGKILL);
+  return 1;
+}
+
 /* The program has gone: what it wrote last is carried as fast as the engine takes it. */
 static void carry_last_words(i64 left_ms) {
   i64 until = now_ms() + left_ms;
@@ -518,11 +528,13 @@ static void carry_last_words(i64 left_ms) {
     int count = 0;
     for (int i = 0; i < 2; i += 1) {
       struct output *output = &outputs[i];
-      while (output->from >= 0 && carry_output(output)) continue;
+      while (output->from >= 0 && now_ms() < until && carry_output(output)) continue;
       if (output->from >= 0) count = add_output(count, output);
     }
     if (count == 0 || now_ms() >= until) return;
     wait_for_events(count, 100);
+    /* Who forks all the time may have got away where signals are sent one after the other. */
+    kill_all();
   }
 }
 
@@ -662,13 +674,6 @@ static void drain(void) {
   }
 }
 
-/* All but us, and only in a container of our own; elsewhere that would be everything. */
-static int kill_all(void) {
-  if (CALL1(SYS_getpid, 0) != 1) return 0;
-  CALL2(SYS_kill, -1, SIGKILL);
-  return 1;
-}
-
 static void finish(int status, i64 left_ms) {
   int signal = status & 0x7f, code = status >> 8 & 0xff;
   if (signal == 0) record("exited", "code", code);
@@ -702,9 +707,9 @@ static void run(i64 max_ms, int child, int signals) {
     count = add_outputs(count, last);
     timeout = until_output(last, timeout);
     wait_for_events(count, timeout);
-    /* A step much longer than what we waited for is a time in which we were frozen. */
+    /* A step much longer than any wait is a time in which we were frozen. */
     i64 now = now_ms(), step = now - last;
-    ran_ms += step > timeout + LATE_MS ? timeout + LATE_MS : step;
+    ran_ms += step > LOOK_MS + LATE_MS ? LOOK_MS + LATE_MS : step;
     last = now;
     if (polled[0].revents != 0) {
       int status = pass_signals(signals, child);

@@ -4,6 +4,9 @@ import { LABELS } from './container-template.ts'
 import type { Engine } from './engine.ts'
 import { engineError, engineStatus } from './engine-error.ts'
 
+/** Of 100 ms, while another removal is under way. */
+const REMOVAL_ROUNDS = 50
+
 export interface CreatedContainer {
   container: Docker.Container
   /** Set when it existed already: an earlier try of this very attempt made it. */
@@ -69,4 +72,20 @@ export async function containerExists(engine: Engine, name: string): Promise<boo
 export async function discardContainer(engine: Engine, container: Docker.Container): Promise<void> {
   const options = { force: true, v: true, abortSignal: engine.deadline() }
   await container.remove(options as Docker.ContainerRemoveOptions).catch(() => {})
+}
+
+/** Returns when there is none any more. @throws what the engine says when it refuses */
+export async function removeContainer(engine: Engine, container: Docker.Container): Promise<void> {
+  for (let round = 0; round < REMOVAL_ROUNDS; round += 1) {
+    try {
+      const options = { force: true, v: true, abortSignal: engine.deadline() }
+      await container.remove(options as Docker.ContainerRemoveOptions)
+      return
+    } catch (error) {
+      if (engineStatus(error) === 404) return
+      // 409: another removal is under way; it ends in a 404.
+      if (engineStatus(error) !== 409) throw error
+      await new Promise((resolve) => setTimeout(resolve, 100).unref())
+    }
+  }
 }

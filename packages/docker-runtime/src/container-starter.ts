@@ -50,6 +50,8 @@ interface Place {
   name: string
   directory: AttemptDirectory
   isVolume: boolean
+  /** Before this start: then they are not this start's to release. */
+  hadCores: boolean
   grant: ConnectionGrant
 }
 
@@ -79,12 +81,12 @@ export class ContainerStarter {
     const name = containerName(hostInstance, spec.attemptId)
     const directory = directories.of(name)!
     const isVolume = (await quota.kind(engine)) === 'loop'
-    const place: Place = { name, directory, isVolume, grant: connectionGrant(spec) }
-    const holdsCores = cores.holds(name)
+    const hadCores = cores.holds(name)
+    const place: Place = { name, directory, isVolume, hadCores, grant: connectionGrant(spec) }
     try {
       return await this.#start(engine, info, spec, workspace, place, signal)
     } catch (error) {
-      if (!holdsCores) cores.release(name)
+      if (!hadCores) cores.release(name)
       throw error
     }
   }
@@ -97,7 +99,7 @@ export class ContainerStarter {
     place: Place,
     signal: AbortSignal,
   ): Promise<RuntimeTask> {
-    const { quota, tasks } = this.#options
+    const { quota, tasks, cores } = this.#options
     const { name, directory } = place
     const template = await this.#template(engine, info, spec, workspace, place)
     signal.throwIfAborted()
@@ -117,9 +119,15 @@ export class ContainerStarter {
     }
     const { container, existing } = created.value
     const known = tasks.get(container.id)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      if (!place.hadCores) cores.release(name)
+      return known
+    }
     if (existing !== undefined && existing.State.Status !== 'created') {
       return tasks.takeUp(engine, container, existing)
+    }
+    if (existing !== undefined) {
+      cores.adopt(name, spec.resources.cpus, existing.HostConfig.CpusetCpus ?? '')
     }
     this.#starting.add(container.id)
     try {

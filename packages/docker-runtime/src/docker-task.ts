@@ -1,6 +1,4 @@
 import {
-  BoundedOutput,
-  LIMITS,
   ManyhandsError,
   type Resources,
   type RuntimeConnection,
@@ -15,17 +13,17 @@ import type Docker from 'dockerode'
 import type { AttemptDirectory } from './attempt-directory.ts'
 import type { AttemptSockets } from './attempt-sockets.ts'
 import { readOomKills } from './cgroup.ts'
+import { removeContainer } from './container-creation.ts'
+import { ContainerOutput } from './container-output.ts'
 import { cpuLimit } from './cpu-limit.ts'
 import { DiskMeter } from './disk/disk-meter.ts'
 import type { Engine } from './engine.ts'
 import { engineError, engineMessage, engineStatus } from './engine-error.ts'
-import { type EngineInfo, engineKind } from './engine-info.ts'
+import { endedByRestart } from './engine-restart.ts'
 import { execIn } from './exec.ts'
 import { exitFacts, type OwnEnd } from './exit-facts.ts'
-import { type WatchedExit, watchExit } from './exit-watch.ts'
+import { watchExit } from './exit-watch.ts'
 import { kernelToldOfOom } from './kernel-log.ts'
-import { OutputDemultiplexer } from './output-demultiplexer.ts'
-import { PacedReading } from './paced-reading.ts'
 import { RunClock } from './run-clock.ts'
 import { UsageMeter } from './usage-meter.ts'
 
@@ -48,8 +46,8 @@ export interface DockerTaskOptions {
   diskBytes: number
   /** Whether `outDir` is a volume of its own. */
   isVolume: boolean
-  /** The cores to bind it to when its share becomes this; undefined: as they are. */
-  coresFor: (cpus: number) => string | undefined
+  /** The cores to bind it to when its share becomes this, undefined for no change; and the way back. */
+  changeCores: (cpus: number) => { list: string | undefined; undo(): void }
   /** Frees what bounds the attempt's disk, when nothing of it runs any more. */
   releaseDisk: () => Promise<void>
   /** What is left of the longest run time, ms. */
@@ -73,7 +71,7 @@ export class DockerTask implements RuntimeTask {
   readonly #options: DockerTaskOptions
   readonly #container: Docker.Container
   readonly #engine: Engine
-  readonly #output = new BoundedOutput(LIMITS.logBytes)
+  readonly #output: ContainerOutput
   readonly #disk: DiskMeter
   readonly #usage: UsageMeter
   readonly #done = Promise.withResolvers<RuntimeExit>()
@@ -87,7 +85,6 @@ export class DockerTask implements RuntimeTask {
   #oom = false
   #ended = false
   #removal: Promise<void> | undefined
-  #reading: PacedReading | undefined
 
   constructor(options: DockerTaskOptions) {
     this.#options = options
@@ -110,7 +107,7 @@ export class DockerTask implements RuntimeTask {
       () => options.sockets?.traffic() ?? { in: 0, out: 0 },
       options.gpuUse,
     )
-    this.#drain(options.attached)
+    this.#output = new ContainerOutput(options.attached, () => this.#lookForOom())
     // A watch that was called off belongs to a closed runtime; its container goes on.
     void this.#follow().catch(() => {})
   }
@@ -147,10 +144,10 @@ export class DockerTask implements RuntimeTask {
         'docker: this engine cannot change the limits of a container',
       )
     }
-    const cores = change.cpus === undefined ? undefined : this.#options.coresFor(change.cpus)
+    const cores = change.cpus === undefined ? undefined : this.#options.changeCores(change.cpus)
     const update = {
       ...(change.cpus === undefined ? {} : cpuLimit(change.cpus)),
-      ...(cores === undefined ? {} : { CpusetCpus: cores }),
+      ...(cores?.list === undefined ? {} : { CpusetCpus: cores.list }),
       ...(change.memoryBytes === undefined
         ? {}
         : { Memory: change.memoryBytes, MemorySwap: change.memoryBytes }),
@@ -158,7 +155,10 @@ export class DockerTask implements RuntimeTask {
     }
     await this.#act('limit', () =>
       this.#container.update({ ...update, abortSignal: this.#engine.deadline() }),
-    )
+    ).catch((error: unknown) => {
+      cores?.undo()
+      throw error
+    })
   }
 
   async stop(options: { graceMs: number }): Promise<void> {
@@ -204,7 +204,7 @@ export class DockerTask implements RuntimeTask {
     this.#watch.abort(new ManyhandsError('CLOSED', 'the docker runtime was closed'))
     this.#disk.stop()
     this.#stopTimers()
-    this.#detach()
+    this.#output.close()
     this.#closeSockets()
   }
 
@@ -220,32 +220,19 @@ export class DockerTask implements RuntimeTask {
     this.#usage.end()
     this.#closeSockets()
     const [restarted] = await Promise.all([
-      this.#engineRestarted(watched),
+      endedByRestart(this.#engine, this.#container, watched, this.#options.recovered),
       this.#disk.measureAtEnd(),
       Promise.allSettled(this.#ending),
-      this.#reading?.rest(),
+      this.#output.rest(),
     ])
     if (this.#disk.over) this.#ownEnd ??= 'disk'
-    const trail = setTimeout(() => this.#detach(), OUTPUT_TRAIL_MS)
+    const trail = setTimeout(() => this.#output.close(), OUTPUT_TRAIL_MS)
     trail.unref()
     const exit = exitFacts(watched, this.#ownEnd, restarted, this.#options.directory?.record())
     // A failure of the task's own may be a kill that nobody owns up to: the kernel's log is the last witness.
     const unexplained = exit.exitCode !== 0 && exit.reason === 'exited'
     const oom = exit.oom || this.#oom || (unexplained && this.#kernelToldOfOom())
     this.#done.resolve({ ...exit, oom })
-  }
-
-  #drain(attached: NodeJS.ReadableStream | undefined): void {
-    if (attached === undefined) {
-      this.#output.close()
-      return
-    }
-    const demultiplexer = new OutputDemultiplexer((stream, bytes) => {
-      this.#output.push(stream, bytes)
-    })
-    this.#reading = new PacedReading(attached, (bytes) => demultiplexer.push(bytes))
-    attached.once('end', () => this.#lookForOom())
-    for (const end of ['end', 'close', 'error']) attached.on(end, () => this.#output.close())
   }
 
   /**
@@ -259,12 +246,6 @@ export class DockerTask implements RuntimeTask {
 
   #kernelToldOfOom(): boolean {
     return this.#engine.local && kernelToldOfOom(this.#container.id)
-  }
-
-  #detach(): void {
-    const attached = this.#options.attached as { destroy?: () => void } | undefined
-    attached?.destroy?.()
-    this.#output.close()
   }
 
   /** Sends a signal and keeps the reason, unless the container had ended before it came. */
@@ -322,52 +303,11 @@ export class DockerTask implements RuntimeTask {
   async #remove(): Promise<void> {
     await this.kill()
     // Side by side: what has ended holds nothing mounted.
-    await Promise.all([this.#removeContainer(), this.#options.releaseDisk()])
-    this.#detach()
+    await Promise.all([removeContainer(this.#engine, this.#container), this.#options.releaseDisk()])
+    this.#output.close()
     await this.#options.sockets?.close()
     await this.#options.directory?.remove()
     this.#options.onRemoved()
-  }
-
-  async #removeContainer(): Promise<void> {
-    for (let round = 0; round < 50; round += 1) {
-      try {
-        await this.#container.remove({
-          force: true,
-          v: true,
-          abortSignal: this.#engine.deadline(),
-        } as Docker.ContainerRemoveOptions)
-        break
-      } catch (error) {
-        if (engineStatus(error) === 404) break
-        // 409: another removal is under way; it ends in a 404.
-        if (engineStatus(error) !== 409) throw error
-        await new Promise((resolve) => setTimeout(resolve, 100).unref())
-      }
-    }
-  }
-
-  /** An engine without live-restore ends its containers with it; their codes then mean nothing. */
-  async #engineRestarted({ interrupted, found: end }: WatchedExit): Promise<boolean> {
-    const suspicious = interrupted || this.#options.recovered || (await this.#isOlder(end))
-    if (!suspicious) return false
-    const [found, info, engineStartedAt] = await Promise.all([
-      this.#container.inspect({ abortSignal: this.#engine.deadline() }).catch(() => undefined),
-      this.#engine.docker.info().catch(() => undefined) as Promise<EngineInfo | undefined>,
-      this.#engine.startedAt(),
-    ])
-    // Podman's containers have no daemon that could end with its socket.
-    if (info !== undefined && (info.LiveRestoreEnabled || engineKind(info) === 'podman'))
-      return false
-    if (engineStartedAt === undefined) return !this.#options.recovered
-    return found === undefined || engineStartedAt > Date.parse(found.State.StartedAt)
-  }
-
-  /** Where a service manager holds the socket, a quick restart breaks no connection that we would see. */
-  async #isOlder(found: Docker.ContainerInspectInfo | undefined): Promise<boolean> {
-    const engineStartedAt = await this.#engine.startedAt()
-    if (engineStartedAt === undefined || found === undefined) return false
-    return engineStartedAt > Date.parse(found.State.StartedAt)
   }
 
   #error(what: string, error: unknown): ManyhandsError {

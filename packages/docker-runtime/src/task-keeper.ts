@@ -23,7 +23,7 @@ export interface TaskKeeperOptions {
 /** What only the task's container tells. */
 type OwnOptions = Omit<
   DockerTaskOptions,
-  'canLimit' | 'engineLostMs' | 'onRemoved' | 'coresFor' | 'releaseDisk'
+  'canLimit' | 'engineLostMs' | 'onRemoved' | 'changeCores' | 'releaseDisk'
 >
 
 /** Every task of this process by its container's id, until it is removed. */
@@ -51,7 +51,7 @@ export class TaskKeeper {
       ...own,
       canLimit: profile.canLimit,
       engineLostMs,
-      coresFor: (cpus) => (profile.canPin(own.engine) ? cores.change(name, cpus) : undefined),
+      changeCores: (cpus) => cores.change(name, cpus),
       releaseDisk: () => quota.discard(name),
       onRemoved: () => this.#tasks.delete(id),
     })

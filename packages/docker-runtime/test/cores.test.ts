@@ -36,16 +36,29 @@ describe('the shelf of cores', () => {
   it('gives the same to who asks again, and others to who asks for more', () => {
     const four = shelf(4)
     expect(four.take('a', 1)).toBe(four.take('a', 1))
-    expect(four.change('a', 3)).toBe('1,2,3')
-    expect(four.change('a', 4)).toBe('0,1,2,3')
+    expect(four.change('a', 0.5).list).toBeUndefined()
+    expect(four.take('b', 0.5)).toBe('3')
+    expect(four.change('a', 3).list).toBe('0,1,2')
+    expect(four.change('a', 4).list).toBe('0,1,2,3')
     expect(four.holds('a')).toBe(false)
+    expect(four.change('a', 1).list).toBeUndefined()
+  })
+
+  it('takes a change back that could not be made', () => {
+    const four = shelf(4)
+    four.take('a', 1)
+    const { undo } = four.change('a', 3)
+    undo()
+    expect(four.take('a', 1)).toBe('3')
+    expect(four.take('b', 3)).toBe('0,1,2')
   })
 
   it('knows what a container of an earlier process has', () => {
     const two = shelf(3)
     two.adopt('a', 2, '1-2')
     two.adopt('b', 1, '')
-    expect(two.take('c', 1)).toBe('0')
+    two.adopt('c', 1, '0-2')
+    expect(two.take('d', 1)).toBe('0')
   })
 
   it('takes fast cores first, and halves of one core last', () => {

@@ -116,8 +116,9 @@ export class EventOutbox {
       await new Promise<void>((resolve) => {
         this.#wake = resolve
       })
-      // Whatever else happens in this turn travels in the same frame.
+      // Whatever else happens in this turn travels in the same frame; unless another stream took over.
       await new Promise<void>((resolve) => setImmediate(resolve))
+      return
     }
     const batch = this.#take()
     this.#due = this.#pending.size > 0

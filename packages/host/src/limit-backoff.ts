@@ -5,7 +5,8 @@ const SOON_MS = 5_000
 /** How long a client waits after the second in a row, and at most; it doubles in between. */
 const WAIT_MS = { first: 1_000, most: 30_000 }
 const CLIENTS_MAX = 1_024
-const LIMITS_BROKEN: ReadonlySet<ErrorCode> = new Set(['TASK_DISK', 'TASK_OOM', 'TASK_TIMEOUT'])
+const LIMITS_BROKEN: ReadonlySet<ErrorCode> = new Set(['TASK_DISK', 'TASK_OOM'])
+const OWN_FAILURES: ReadonlySet<ErrorCode> = new Set(['TASK_FAILED', 'TASK_TIMEOUT'])
 
 interface Streak {
   count: number
@@ -16,17 +17,21 @@ interface Streak {
 /**
  * Attempts that break a limit as soon as they have begun cost their host a start and an end each, and
  * their neighbours the time of that. A client with several in a row has to wait between them, longer
- * and longer; any other end of one makes that good.
+ * and longer; one that ends by itself otherwise makes that good.
  */
 export class LimitBackoff {
   readonly #streaks = new Map<string, Streak>()
 
   /** An attempt of the client has ended. */
   ended(client: string, end: AttemptEnd, now = performance.now()): void {
+    // What was ended from outside, or by a fault of this host's, says nothing.
+    if (end.by !== undefined) return
     const code = end.error?.code as ErrorCode | undefined
+    const broken = code !== undefined && LIMITS_BROKEN.has(code)
+    if (code !== undefined && !broken && !OWN_FAILURES.has(code)) return
     const before = this.#streaks.get(client)
     this.#streaks.delete(client)
-    if (code === undefined || !LIMITS_BROKEN.has(code) || end.durationMs > SOON_MS) return
+    if (!broken || end.durationMs > SOON_MS) return
     const count = (before?.count ?? 0) + 1
     const waitMs = count < 2 ? 0 : Math.min(WAIT_MS.most, WAIT_MS.first * 2 ** (count - 2))
     // Set anew, so that the first of the map is the one that was longest without an end.

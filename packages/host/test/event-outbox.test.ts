@@ -5,6 +5,7 @@ import {
   type FrameStream,
 } from '@manyhands/core'
 import { afterEach, describe, expect, it } from 'vitest'
+import { endOf } from '../src/attempt-end.ts'
 import { EventOutbox } from '../src/event-outbox.ts'
 import { runningAttempt } from './attempt-for-tests.ts'
 
@@ -71,6 +72,21 @@ describe('what a client is told of output', () => {
     await turn()
     expect(text()).toBe('first last words')
     expect(events.at(-1)?.phase).toBe('collecting')
+  })
+
+  it('is for the stream that took over, as is every end', async () => {
+    const attempt = runningAttempt('a')
+    const before = listener(outbox)
+    await turn()
+    attempt.end = endOf(attempt, {})
+    attempt.move('collecting')
+    attempt.move('completed')
+    // In the very turn in which the stream before has been woken, and has not looked yet.
+    setImmediate(() => outbox.end(attempt))
+    const after = listener(outbox)
+    await until(() => after.events.length > 0)
+    expect(after.events.map(({ phase }) => phase)).toEqual(['completed'])
+    expect(before.events).toEqual([])
   })
 
   it('does not wait until there is too much of it', async () => {

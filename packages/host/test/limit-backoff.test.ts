@@ -12,7 +12,7 @@ describe('a client whose attempts break limits at once', () => {
   it('waits from the second in a row on, twice as long each time, within bounds', () => {
     const backoff = new LimitBackoff()
     const waits = Array.from({ length: 9 }, (_, index) => {
-      backoff.ended('a', end((['TASK_DISK', 'TASK_OOM', 'TASK_TIMEOUT'] as const)[index % 3]), 1000)
+      backoff.ended('a', end((['TASK_DISK', 'TASK_OOM'] as const)[index % 2]), 1000)
       return backoff.of('a', 1000).waitMs
     })
     expect(waits).toEqual([0, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000])
@@ -29,6 +29,17 @@ describe('a client whose attempts break limits at once', () => {
     for (let index = 0; index < 5; index += 1) backoff.ended('a', end('TASK_DISK'))
     backoff.ended('a', other)
     expect(backoff.of('a')).toEqual({ count: 0, waitMs: 0 })
+  })
+
+  it.each([
+    ['canceled by the client', { ...end(), by: 'client' } as AttemptEnd],
+    ['evicted by the owner', { ...end('EVICTED'), by: 'host' } as AttemptEnd],
+    ['lost by this host', end('HOST_FAILED')],
+  ])('goes on waiting when one is %s', (_, other) => {
+    const backoff = new LimitBackoff()
+    for (let index = 0; index < 3; index += 1) backoff.ended('a', end('TASK_DISK'), 0)
+    backoff.ended('a', other, 0)
+    expect(backoff.of('a', 0)).toEqual({ count: 3, waitMs: 2000 })
   })
 
   it('is one of a bounded number; who did it longest ago is forgotten', () => {

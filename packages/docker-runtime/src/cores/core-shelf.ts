@@ -44,16 +44,32 @@ export class CoreShelf {
     return held === undefined ? this.#choose(holder, cpus) : held.ids.join(',')
   }
 
-  /** Cores for a task that now asks for more or fewer; all of them when it is bound to none. */
-  change(holder: string, cpus: number): string {
+  /**
+   * A task asks for more or fewer than it had. One that is bound to none stays so; one whose cores have
+   * time for it keeps them.
+   *
+   * @returns what it is to be bound to now, undefined for no change, and how to take that back
+   */
+  change(holder: string, cpus: number): { list: string | undefined; undo(): void } {
+    const before = this.#held.get(holder)
+    if (before === undefined) return { list: undefined, undo: () => {} }
     this.#held.delete(holder)
-    return this.#choose(holder, cpus) ?? this.#cores.map(({ id }) => id).join(',')
+    const undo = () => {
+      this.#held.set(holder, before)
+    }
+    const { count, share } = divided(cpus)
+    const fits = before.ids.every((id) => this.#loadOf(id) + share <= 1 + EPSILON)
+    if (count === before.ids.length && fits) {
+      this.#held.set(holder, { ids: before.ids, share })
+      return { list: undefined, undo }
+    }
+    const all = () => this.#cores.map(({ id }) => id).join(',')
+    return { list: this.#choose(holder, cpus) ?? all(), undo }
   }
 
   #choose(holder: string, cpus: number): string | undefined {
-    const count = Math.max(1, Math.ceil(cpus - EPSILON))
+    const { count, share } = divided(cpus)
     if (count >= this.#cores.length) return undefined
-    const share = Math.max(0, cpus) / count
     const free = this.#cores.filter(({ id }) => this.#loadOf(id) + share <= 1 + EPSILON)
     if (free.length < count) return undefined
     const ids = this.#inOrder(free)
@@ -64,10 +80,12 @@ export class CoreShelf {
     return ids.join(',')
   }
 
-  /** A task that runs already has these; an empty list for any. */
+  /** A container that is there already has these; an empty list, or all of them, is any. */
   adopt(holder: string, cpus: number, list: string): void {
+    this.#held.delete(holder)
     const ids = idsIn(list)
-    if (ids.length > 0) this.#held.set(holder, { ids, share: cpus / ids.length })
+    if (ids.length > 0 && ids.length < this.#cores.length)
+      this.#held.set(holder, { ids, share: cpus / ids.length })
   }
 
   release(holder: string): void {
@@ -116,4 +134,10 @@ export class CoreShelf {
       (worked - (before.worked.get(id) ?? worked)) / (now.at - before.at)
     this.#busy = new Map(now.worked.entries().map(([id, worked]) => [id, share(id, worked)]))
   }
+}
+
+/** Over how many cores it goes, and what it takes of each. */
+function divided(cpus: number): { count: number; share: number } {
+  const count = Math.max(1, Math.ceil(cpus - EPSILON))
+  return { count, share: Math.max(0, cpus) / count }
 }

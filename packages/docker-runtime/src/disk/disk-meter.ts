@@ -5,8 +5,6 @@ import { volumeUse } from './volume-use.ts'
 const INTERVAL_MS = 250
 /** What the one file beside the directory may take: a block. */
 const FREE_BYTES = 4096
-/** A walk through many files takes this share of a core, and as long as it then needs. */
-const DUTY = 0.05
 
 export interface DiskMeterOptions {
   /** Whether a file system of its own is mounted over the directory. */
@@ -41,10 +39,14 @@ export class DiskMeter {
     return this.#bytes > this.#limitBytes
   }
 
-  /** Bytes below the directory, at most 250 ms old; after {@link stop} the last that were measured. */
+  /**
+   * Bytes below the directory, at most 250 ms old, or as they were before a walk that goes on; after
+   * {@link stop} the last that were measured.
+   */
   async recent(): Promise<number> {
     const fresh = performance.now() - this.#measuredAt < INTERVAL_MS
-    return fresh || this.#stopped ? this.#bytes : this.measure()
+    const known = this.#measuring !== undefined && this.#measuredAt > 0
+    return fresh || known || this.#stopped ? this.#bytes : this.measure()
   }
 
   /** Bytes below the directory now. */
@@ -63,7 +65,7 @@ export class DiskMeter {
     this.stop()
     await this.#measuring
     const used = this.#isVolume ? await volumeUse(this.#directory).catch(() => 0) : 0
-    return this.#keep(Math.max(used, await this.#walk()))
+    return this.#keep(Math.max(used, await treeSize(this.#directory, this.#limitBytes)))
   }
 
   /** Measures again and again until the limit is passed or {@link stop}. */
@@ -90,14 +92,14 @@ export class DiskMeter {
   }
 
   async #measure(): Promise<number> {
-    if (!this.#isVolume) return this.#keep(await this.#walk())
+    if (!this.#isVolume) return this.#keep(await this.#patientWalk())
     const used = await volumeUse(this.#directory).catch(() => undefined)
     // Not mounted any more: what was measured last is the truth.
     return used === undefined ? this.#bytes : this.#keep(used)
   }
 
-  #walk(): Promise<number> {
-    return treeSize(this.#directory, this.#limitBytes, () => (this.#stopped ? 1 : DUTY))
+  #patientWalk(): Promise<number> {
+    return treeSize(this.#directory, this.#limitBytes, () => this.#stopped)
   }
 
   #keep(bytes: number): number {

@@ -6,21 +6,27 @@ const SLICE_ENTRIES = 128
 /** What an entry counts at least, an empty file too: a block, as a volume of that size has room for. */
 const ENTRY_BYTES = 4096
 
+/** The share of a core that a walk takes, so that nobody waits for one through many files. */
+const DUTY = { first: 0.05, late: 0.5 }
+/** After this long a walk hurries: what it does not know yet may be over the limit. */
+const PATIENCE_MS = 2_000
+const REST_MOST_MS = 50
+
 /**
  * Bytes below a directory that a task writes to. Links are not followed; what vanishes meanwhile is
  * not counted; the walk ends as soon as the limit is passed.
  *
- * @param duty the share of a core that it may take now, so that nobody waits for a walk through many
- * files; default 1
+ * @param ended for a walk that rests in between: whether it is wanted no more; it answers what it has then
  */
 export async function treeSize(
   root: string,
   limitBytes: number,
-  duty: () => number = () => 1,
+  ended?: () => boolean,
 ): Promise<number> {
+  const started = performance.now()
+  let begun = started
   let bytes = 0
   let entries = 0
-  let begun = performance.now()
   const directories = [root]
   while (directories.length > 0 && bytes <= limitBytes) {
     const directory = directories.pop()!
@@ -31,7 +37,9 @@ export async function treeSize(
       if (bytes > limitBytes) break
       entries += 1
       if (entries % SLICE_ENTRIES === 0) {
-        await rest((performance.now() - begun) * (1 / duty() - 1))
+        if (ended?.()) return bytes
+        const duty = begun - started < PATIENCE_MS ? DUTY.first : DUTY.late
+        await rest(ended === undefined ? 0 : (performance.now() - begun) * (1 / duty - 1))
         begun = performance.now()
       }
       const path = join(directory, name)
@@ -44,9 +52,9 @@ export async function treeSize(
 }
 
 function rest(ms: number): Promise<void> {
-  // An event loop has no finer clock; what it rests too much is not much.
+  // A timer has no finer clock; what it rests too much is not much.
   if (ms < 0.5) return new Promise((resolve) => setImmediate(resolve))
-  return new Promise((resolve) => setTimeout(resolve, ms).unref())
+  return new Promise((resolve) => setTimeout(resolve, Math.min(REST_MOST_MS, ms)).unref())
 }
 
 /** The length counts as well as the blocks: a sparse file becomes whole when it is collected. */
