@@ -1,4 +1,6 @@
+import { availableParallelism } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { RuntimeTask } from '@manyhands/core'
 import { afterAll, describe, expect, it } from 'vitest'
 import { BUSYBOX_IMAGE, ensureImage } from '../../../scripts/docker-images.ts'
 import { containerName } from '../src/container-template.ts'
@@ -7,6 +9,7 @@ import { engine, engineForTests } from './engine-for-tests.ts'
 import { SandboxForTests, textOf } from './sandbox-for-tests.ts'
 
 const ENTRY_IMAGE = 'manyhands-test/entry:1'
+const CORES = availableParallelism()
 const VOLUME_IMAGE = 'manyhands-test/volume:1'
 
 describe.skipIf(!(await engineForTests()))('a container', () => {
@@ -199,5 +202,36 @@ describe.skipIf(!(await engineForTests()))('a container', () => {
     const script = 'printf %s "$1" | wc -c; printf %s "$LONG" | wc -c'
     const { stdout } = await sandbox.run(sh(script, long), { env: { LONG: long } })
     expect(stdout).toBe('100000\n100000\n')
+  })
+
+  it.runIf(CORES > 1)('is bound to cores of its own, also when its share changes', async () => {
+    await using sandbox = await SandboxForTests.open()
+    const resources = { cpus: 1 }
+    const { task } = await sandbox.start(sh('sleep 100'), { resources })
+    const other = await sandbox.start(sh('sleep 100'), { resources })
+    const count = async () =>
+      Number(Buffer.from((await task.exec!(['/bin/nproc'], {})).stdout).toString())
+    const cores = async ({ handle }: RuntimeTask) =>
+      (await engine.getContainer(handle.id).inspect()).HostConfig.CpusetCpus
+    expect(await count()).toBe(1)
+    expect(await cores(task)).not.toBe(await cores(other.task))
+    await task.limit!({ cpus: CORES })
+    expect(await count()).toBe(CORES)
+    const before = await cores(other.task)
+    await other.task.limit!({ cpus: 0.5, memoryBytes: 64 * 1024 ** 2 })
+    expect(await cores(other.task)).toBe(before)
+    await Promise.all([task.remove(), other.task.remove()])
+  })
+
+  it.runIf(CORES > 1)('keeps its cores over a restart of the host’s process', async () => {
+    await using sandbox = await SandboxForTests.open()
+    const { task } = await sandbox.start(sh('sleep 100'), { resources: { cpus: 1 } })
+    const { CpusetCpus } = (await engine.getContainer(task.handle.id).inspect()).HostConfig
+    await sandbox.reopen()
+    const again = (await sandbox.runtime.recover(task.handle))!
+    const { stdout } = await sandbox.run(sh('cat /proc/self/status'), { resources: { cpus: 1 } })
+    expect(stdout).toMatch(/^Cpus_allowed_list:\s+\d+$/m)
+    expect(stdout).not.toMatch(new RegExp(`^Cpus_allowed_list:\\s+${CpusetCpus}$`, 'm'))
+    await again.remove()
   })
 })
