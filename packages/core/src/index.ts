@@ -73,6 +73,7 @@ export { range, sweep } from './sweep.ts'
 export type { TaskOutputs, TaskResult } from './task-result.ts'
 export { fillTemplate } from './template.ts'
 export { NO_USAGE, type Usage } from './usage.ts'
+export { WalkPace } from './walk-pace.ts'
 export {
   type AttemptEnd,
   type AttemptEvent,

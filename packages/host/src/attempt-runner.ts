@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type ArtifactStore,
@@ -19,6 +18,7 @@ import type { AttemptSealer } from './attempt-sealer.ts'
 import { checkSecrets, fetchSecrets } from './attempt-secrets.ts'
 import type { AttemptStaging, Cleanup } from './attempt-staging.ts'
 import type { HostJournal } from './host-journal.ts'
+import { removeTree } from './remove-tree.ts'
 import type { SandboxEnder } from './sandbox-ender.ts'
 import { sandboxSpec } from './sandbox-spec.ts'
 import type { UsageLedger } from './usage-ledger.ts'
@@ -85,7 +85,7 @@ export class AttemptRunner {
    */
   async adopt(attempt: Attempt, found: Promise<RuntimeTask>): Promise<void> {
     await this.#guarded(attempt, async (cleanups) => {
-      cleanups.push(() => rm(this.#dirOf(attempt), { recursive: true, force: true }))
+      cleanups.push(() => removeTree(this.#dirOf(attempt)))
       const task = await unlessEnded(found, attempt.ending.signal)
       attempt.runtimeTask = task
       await this.#countEarlierRun(attempt)

@@ -1,8 +1,9 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ManyhandsError, type Runtime } from '@manyhands/core'
 import type { Attempt } from './attempt.ts'
 import type { InputStage, StageSource } from './input-stage.ts'
+import { removeTree } from './remove-tree.ts'
 
 /** What gives back what an attempt holds, newest last. Never throws. */
 export type Cleanup = () => Promise<unknown>
@@ -73,7 +74,7 @@ export class AttemptStaging {
     }
     const dir = this.dirOf(attempt)
     const outDir = join(dir, 'out')
-    cleanups.push(() => rm(dir, { recursive: true, force: true }))
+    cleanups.push(() => removeTree(dir))
     await mkdir(dir, { mode: 0o700 })
     await mkdir(outDir)
     return { image, inDir, outDir }

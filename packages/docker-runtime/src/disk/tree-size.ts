@@ -1,16 +1,13 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
+import { WalkPace } from '@manyhands/core'
 
-/** Entries looked at in one go: less than a millisecond. */
-const SLICE_ENTRIES = 128
 /** What an entry counts at least, an empty file too: a block, as a volume of that size has room for. */
 const ENTRY_BYTES = 4096
 
-/** The share of a core that a walk takes, so that nobody waits for one through many files. */
+/** The share of a core that a walk takes: what it does not know yet may be over the limit. */
 const DUTY = { first: 0.05, late: 0.5 }
-/** After this long a walk hurries: what it does not know yet may be over the limit. */
-const PATIENCE_MS = 2_000
-const REST_MOST_MS = 50
+const AT_ONCE = { first: 1, late: 1 }
 
 /**
  * Bytes below a directory that a task writes to. Links are not followed; what vanishes meanwhile is
@@ -23,10 +20,8 @@ export async function treeSize(
   limitBytes: number,
   ended?: () => boolean,
 ): Promise<number> {
-  const started = performance.now()
-  let begun = started
+  const pace = new WalkPace(ended === undefined ? AT_ONCE : DUTY)
   let bytes = 0
-  let entries = 0
   const directories = [root]
   while (directories.length > 0 && bytes <= limitBytes) {
     const directory = directories.pop()!
@@ -35,12 +30,10 @@ export async function treeSize(
     bytes += names.length * ENTRY_BYTES
     for (const name of names) {
       if (bytes > limitBytes) break
-      entries += 1
-      if (entries % SLICE_ENTRIES === 0) {
+      const rest = pace.step()
+      if (rest !== undefined) {
+        await rest
         if (ended?.()) return bytes
-        const duty = begun - started < PATIENCE_MS ? DUTY.first : DUTY.late
-        await rest(ended === undefined ? 0 : (performance.now() - begun) * (1 / duty - 1))
-        begun = performance.now()
       }
       const path = join(directory, name)
       const found = lookAt(path)
@@ -49,12 +42,6 @@ export async function treeSize(
     }
   }
   return bytes
-}
-
-function rest(ms: number): Promise<void> {
-  // A timer has no finer clock; what it rests too much is not much.
-  if (ms < 0.5) return new Promise((resolve) => setImmediate(resolve))
-  return new Promise((resolve) => setTimeout(resolve, Math.min(REST_MOST_MS, ms)).unref())
 }
 
 /** The length counts as well as the blocks: a sparse file becomes whole when it is collected. */

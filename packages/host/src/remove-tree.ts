@@ -1,0 +1,39 @@
+import { type Dir, lstatSync, opendirSync, rmdirSync, unlinkSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { WalkPace } from '@manyhands/core'
+
+const DUTY = { first: 0.15, late: 0.5 }
+
+/**
+ * Removes a directory that a task may have filled with a million files, without a burst that its
+ * neighbours would feel. Nothing may write there any more; harmless when there is none.
+ */
+export async function removeTree(root: string): Promise<void> {
+  try {
+    // A link would be followed.
+    if (!lstatSync(root).isDirectory()) throw new TypeError('no directory')
+    await removeDirectory(Buffer.from(root), new WalkPace(DUTY))
+  } catch {
+    // Whatever is special about it: not there, too deep, not ours to list.
+    await rm(root, { recursive: true, force: true })
+  }
+}
+
+/** Names are bytes: a task may have written some that are no text. */
+async function removeDirectory(path: Buffer, pace: WalkPace): Promise<void> {
+  const directory = opendirSync(path as never, { encoding: 'buffer' as never }) as Dir
+  try {
+    for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
+      const below = Buffer.concat([path, SLASH, entry.name as unknown as Buffer])
+      if (entry.isDirectory()) await removeDirectory(below, pace)
+      else unlinkSync(below)
+      const rest = pace.step()
+      if (rest !== undefined) await rest
+    }
+  } finally {
+    directory.closeSync()
+  }
+  rmdirSync(path)
+}
+
+const SLASH = Buffer.from('/')
