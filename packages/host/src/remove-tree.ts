@@ -11,12 +11,14 @@ const DUTY = { first: 0.15, late: 0.5 }
 export async function removeTree(root: string): Promise<void> {
   try {
     // A link would be followed.
-    if (!lstatSync(root).isDirectory()) throw new TypeError('no directory')
-    await removeDirectory(Buffer.from(root), new WalkPace(DUTY))
+    if (lstatSync(root).isDirectory()) {
+      await removeDirectory(Buffer.from(root), new WalkPace(DUTY))
+      return
+    }
   } catch {
     // Whatever is special about it: not there, too deep, not ours to list.
-    await rm(root, { recursive: true, force: true })
   }
+  await rm(root, { recursive: true, force: true })
 }
 
 /** Names are bytes: a task may have written some that are no text. */
