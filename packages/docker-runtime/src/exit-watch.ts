@@ -51,10 +51,14 @@ export async function watchExit(
       })
       const waiting = waitUntilStopped(engine, container, round.signal)
       const first = await Promise.race([waiting, polling])
-      const found = first ?? (await inspect(engine, container))
-      // An engine that is shutting down answers every wait, whatever the container does.
+      // An engine that is shutting down answers every wait, whatever the container does; by then it takes
+      // no connections any more.
+      const [found, serving] = await Promise.all([
+        first ?? inspect(engine, container),
+        engine.isServing(),
+      ])
       if (!found.State.Running) {
-        if (await engine.isServing()) return { found, lost: false, interrupted }
+        if (serving) return { found, lost: false, interrupted }
         throw notServing()
       }
     } catch (error) {
