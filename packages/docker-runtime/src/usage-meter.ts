@@ -52,8 +52,9 @@ export class UsageMeter {
     if (this.#endedAt !== undefined) return this.#afterEnd(this.#endedAt)
     const reading = await this.#read()
     if (this.#endedAt !== undefined) return this.#afterEnd(this.#endedAt)
-    const [disk, gpu] = await Promise.all([this.#disk.recent(), this.#gpuUse?.()])
+    // Of the same moment as the reading: rates are made of the two.
     const elapsedMs = performance.now() - this.#startedAt
+    const [disk, gpu] = await Promise.all([this.#disk.recent(), this.#gpuUse?.()])
     if (reading === undefined) return { ...this.#last, elapsedMs, cpu: 0, memory: 0, pids: 0, disk }
     this.#last = {
       elapsedMs,

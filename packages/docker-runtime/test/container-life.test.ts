@@ -6,6 +6,7 @@ import { BUSYBOX_IMAGE, ensureImage } from '../../../scripts/docker-images.ts'
 import { containerName } from '../src/container-template.ts'
 import { sh } from './busybox-programs.ts'
 import { engine, engineForTests } from './engine-for-tests.ts'
+import { RecordingProxy } from './recording-proxy.ts'
 import { SandboxForTests, textOf } from './sandbox-for-tests.ts'
 
 const ENTRY_IMAGE = 'manyhands-test/entry:1'
@@ -233,5 +234,29 @@ describe.skipIf(!(await engineForTests()))('a container', () => {
     expect(stdout).toMatch(/^Cpus_allowed_list:\s+\d+$/m)
     expect(stdout).not.toMatch(new RegExp(`^Cpus_allowed_list:\\s+${CpusetCpus}$`, 'm'))
     await again.remove()
+  })
+
+  it.runIf(CORES > 1)('runs on any core where its engine has others than we see', async () => {
+    await using proxy = await RecordingProxy.open()
+    const bound = (body: string) => JSON.parse(body).HostConfig.CpusetCpus
+    proxy.refusesToCreate = (body) =>
+      bound(body) === ''
+        ? undefined
+        : 'Requested CPUs are not available - requested 1, available: 9'
+    await using sandbox = await SandboxForTests.open({ socketPath: proxy.socketPath })
+    for (let index = 0; index < 2; index += 1) {
+      const { exit } = await sandbox.run(sh('true'), { resources: { cpus: 1 } })
+      expect(exit.exitCode).toBe(0)
+    }
+    const created = proxy.recorded.filter(({ path }) => path === '/containers/create')
+    expect(created.map(({ body }) => bound(body) === '')).toEqual([false, true, true])
+  })
+
+  it('runs on any core where the owner wants that', async () => {
+    await using sandbox = await SandboxForTests.open({ cpuPinning: false })
+    const { task } = await sandbox.start(sh('sleep 100'), { resources: { cpus: 1 } })
+    const { HostConfig } = await engine.getContainer(task.handle.id).inspect()
+    expect(HostConfig.CpusetCpus).toBe('')
+    await task.remove()
   })
 })

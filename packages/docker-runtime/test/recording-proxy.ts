@@ -21,6 +21,8 @@ export interface Recorded {
 export class RecordingProxy implements AsyncDisposable {
   readonly socketPath: string
   readonly recorded: Recorded[] = []
+  /** What the engine is made to say instead of creating a container with this body. */
+  refusesToCreate: (body: string) => string | undefined = () => undefined
   readonly #directory: string
   readonly #engine: string
   readonly #server: Server
@@ -36,6 +38,7 @@ export class RecordingProxy implements AsyncDisposable {
         entry.body += bytes.toString('latin1')
       })
       const onwards = this.#ask(asked)
+      answer.on('close', () => onwards.destroy())
       onwards.on('response', (found) => {
         answer.writeHead(found.statusCode ?? 500, found.headers)
         // An attach answers long before its first byte.
@@ -44,8 +47,15 @@ export class RecordingProxy implements AsyncDisposable {
         found.on('error', () => answer.destroy())
       })
       onwards.on('error', () => answer.destroy())
-      answer.on('close', () => onwards.destroy())
-      asked.pipe(onwards)
+      if (!entry.path.endsWith('/containers/create')) {
+        asked.pipe(onwards)
+        return
+      }
+      asked.on('end', () => {
+        const message = this.refusesToCreate(entry.body)
+        if (message === undefined) onwards.end(Buffer.from(entry.body, 'latin1'))
+        else answer.writeHead(400).end(JSON.stringify({ message }))
+      })
     })
     this.#server.on('upgrade', (asked, client, head) => this.#takeOver(asked, client, head))
     this.#server.on('connection', (socket: Socket) => this.#keep(socket))
