@@ -1,334 +1,196 @@
 /**
- * Artifact transfer between two processes on loopback, disk to disk and verified, beside scp in the
- * same run: one large file, and a tree of many small ones. Two results, sender before receiver in what
- * is told of both; MB are 10^6 bytes.
+ * Artifact transfer between two processes on loopback, disk to disk and verified, beside scp and
+ * `tar | ssh tar` in the same run: one large file, and a tree of many small ones. Files are new in each
+ * round, and who goes first changes. Where a figure has two values the sender's comes first; MB are
+ * 10^6 bytes.
  *
- *   node --conditions=@manyhands/source bench/artifact-transfer.ts [--mib 1024] [--rounds 3]
+ *   node --conditions=@manyhands/source bench/artifact-transfer.ts [--mib 1024] [--files 2000] [--rounds 3]
  *
- * Ours counts connect, fetch, verification and fsync; scp counts its process, as that is how it is
- * used, and neither verifies nor syncs. `withSha256` adds sha256sum at both ends to scp.
+ * Ours counts connect, fetch, verification, fsync and placing; the others count their processes, as that
+ * is how they are used, and neither verify nor sync. The sender's hashing, which they have not, is told
+ * apart as `addMs`; `ratioHashed` compares with it, and with sha256sum at both ends for the others.
  */
-import { type ChildProcess, execFile, fork, spawn } from 'node:child_process'
-import { createHash, randomFillSync } from 'node:crypto'
-import { once } from 'node:events'
-import { createReadStream, existsSync } from 'node:fs'
-import { mkdir, mkdtemp, open, rm, stat, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import { tmpdir, userInfo } from 'node:os'
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
-import { createArtifactStore, createNetwork } from '@manyhands/core'
+import { peakRssOf, resetPeak, rssOf, spentMsOf } from './shared/process-usage.ts'
+import { writeRandomFile, writeRandomTree } from './shared/random-file.ts'
 import { median, printResult } from './shared/result.ts'
+import { type SecureShell, startSecureShell } from './shared/secure-shell.ts'
+import { startTransferPeer, type TransferPeer } from './shared/transfer-peers.ts'
 
-const NO_SCP =
-  'There is no sshd or scp here, so there is nothing to compare with and the ratios are null.\n' +
-  'Get them with the package openssh-server (Debian: apt-get install openssh-server).\n'
-
-const run = promisify(execFile)
+const RSS_LIMIT_MIB = 128
+const SMALL_FILE_BYTES = 64 * 1024
 const { values } = parseArgs({
   options: {
     mib: { type: 'string', default: '1024' },
     files: { type: 'string', default: '2000' },
     rounds: { type: 'string', default: '3' },
-    role: { type: 'string' },
-    dir: { type: 'string' },
   },
 })
+const rounds = Number(values.rounds)
+const SHA256SUM = 'find "$1" -type f -exec sha256sum {} + >/dev/null'
+const run = promisify(execFile)
+const shell = (script: string, ...args: string[]) => run('sh', ['-ec', script, '-', ...args])
 
-interface Request {
-  id: number
-  method: 'add' | 'fetch'
-  path?: string
-  address?: string
-  root?: string
-  store?: string
-  target?: string
-}
-interface Spent {
-  /** Peak of the resident memory over what it was. */
-  growth: number
-  cpuSeconds: number
-}
-interface Fetched {
-  ms: number
-  placeMs: number
-}
-type Answer = { id: number; result?: unknown; error?: string }
-
-if (values.role === undefined) await compare()
-else await serveRole(values.dir!)
-
-/** A child: adds or fetches when it is asked to, and watches its own memory meanwhile. */
-async function serveRole(dir: string): Promise<void> {
-  const network = await createNetwork({ listen: ['/ip4/127.0.0.1/tcp/0'], gossip: false })
-  const store = await createArtifactStore({ dir })
-  await store.serve(network, () => true)
-  let before = process.memoryUsage.rss()
-  let peak = before
-  let cpu = process.cpuUsage()
-  setInterval(() => {
-    peak = Math.max(peak, process.memoryUsage.rss())
-  }, 20)
-  const answer = async (request: Request): Promise<unknown> => {
-    if (request.method === 'add') {
-      const started = performance.now()
-      const { root } = await store.addPath(request.path!)
-      return { root, address: network.addresses[0], ms: performance.now() - started }
-    }
-    await using own = await createArtifactStore({ dir: request.store! })
-    const started = performance.now()
-    const peer = await network.connect(request.address!)
-    await own.fetch(request.root!, { network, peer })
-    const ms = performance.now() - started
-    await network.disconnect(peer)
-    const placing = performance.now()
-    await own.place(request.root!, request.target!, 'link')
-    return { ms, placeMs: performance.now() - placing } satisfies Fetched
-  }
-  process.on('message', (request: Request | 'spent' | 'reset') => {
-    if (request === 'reset') {
-      before = process.memoryUsage.rss()
-      peak = before
-      cpu = process.cpuUsage()
-    } else if (request === 'spent') {
-      const { user, system } = process.cpuUsage(cpu)
-      const result: Spent = { growth: peak - before, cpuSeconds: (user + system) / 1e6 }
-      process.send!({ id: -1, result })
-    } else {
-      answer(request).then(
-        (result) => process.send!({ id: request.id, result }),
-        (error) => process.send!({ id: request.id, error: String(error?.stack ?? error) }),
-      )
-    }
-  })
-  process.on('disconnect', () => process.exit(0))
-  process.send!({ id: 0, result: 'ready' })
+/** One way from a path to another, and what it took in each round, ms. */
+interface Way {
+  copy: (source: string, target: string) => Promise<number>
+  ms: number[]
+  /** What sha256sum took of what was copied. */
+  hashMs: number[]
 }
 
-async function compare(): Promise<void> {
-  const dir = await mkdtemp(join(tmpdir(), 'manyhands-bench-'))
-  const children: ChildProcess[] = []
-  let scp: Scp | undefined
-  try {
-    const sender = await startRole(join(dir, 'sender'), children)
-    const receiver = await startRole(join(dir, 'receiver'), children)
-    scp = await startScp(dir)
-    if (scp === undefined) process.stderr.write(NO_SCP)
-    const large = join(dir, 'large')
-    await writeRandom(large, Number(values.mib) * 1024 * 1024)
-    const small = join(dir, 'small')
-    await mkdir(small)
-    for (let index = 0; index < Number(values.files); index++) {
-      await writeRandom(join(small, `${index}.bin`), 64 * 1024)
-    }
-    const sides = { dir, sender, receiver, scp }
-    await measure({ ...sides, name: 'one large file from disk to disk', path: large })
-    await measure({ ...sides, name: 'many small files from disk to disk', path: small })
-  } finally {
-    scp?.server.kill()
-    for (const child of children) child.kill()
-    await rm(dir, { recursive: true, force: true })
-  }
+/** With what it costs both sides, the sender first, per round: bytes of growth, ms on a processor. */
+interface OurWay extends Way {
+  grown: [number[], number[]]
+  cpuMs: [number[], number[]]
 }
 
-interface Measured {
+interface Plan {
   name: string
-  dir: string
-  path: string
-  sender: Role
-  receiver: Role
-  scp: Scp | undefined
+  write: (path: string) => Promise<void>
+  bytes: number
+  files: number
+  /** The way that the promise is about. */
+  against: 'scp' | 'tar | ssh tar'
+  atLeast: number
+  others: ('scp' | 'tar | ssh tar')[]
 }
 
-async function measure({ name, dir, path, sender, receiver, scp }: Measured): Promise<void> {
-  const tree = (await stat(path)).isDirectory()
-  const bytes = tree ? Number(values.files) * 64 * 1024 : (await stat(path)).size
-  const added = (await sender.ask({ method: 'add', path })) as {
-    root: string
-    address: string
-    ms: number
-  }
-  const digest = await digestOf(path)
-  const times = { ours: [] as number[], scp: [] as number[], hashes: [] as number[] }
-  const spent = { sender: [] as Spent[], receiver: [] as Spent[] }
-  for (let round = 0; round < Number(values.rounds); round++) {
-    const store = join(dir, 'round')
-    const target = join(dir, 'placed')
-    await run('sync')
-    await Promise.all([sender.reset(), receiver.reset()])
-    const { root, address } = added
-    const fetched = await receiver.ask({ method: 'fetch', address, root, store, target })
-    times.ours.push((fetched as Fetched).ms)
-    spent.sender.push(await sender.spent())
-    spent.receiver.push(await receiver.spent())
-    if ((await digestOf(target)) !== digest) throw new Error('the bytes differ')
-    await rm(store, { recursive: true })
-    await rm(target, { recursive: true })
-    if (scp === undefined) continue
-    await run('sync')
-    const started = performance.now()
-    await run('scp', [...scp.options, '-r', '-q', `${scp.user}@127.0.0.1:${path}`, target])
-    times.scp.push(performance.now() - started)
-    const hashing = performance.now()
-    const list = (at: string) =>
-      run('sh', ['-c', 'find "$1" -type f -exec sha256sum {} +', '-', at])
-    await list(path)
-    await list(target)
-    times.hashes.push(performance.now() - hashing)
-    await rm(target, { recursive: true })
-  }
-  const rate = (ms: number | undefined) => (ms === undefined ? null : bytes / ms / 1000)
-  const ours = median(times.ours)
-  const theirs = times.scp.length > 0 ? median(times.scp) : undefined
-  const verified = theirs === undefined ? undefined : theirs + median(times.hashes)
-  const ratio = (ms: number | undefined) => (ms === undefined ? null : ms / ours)
-  const growth = (side: Spent[]) => Math.max(...side.map((each) => each.growth)) / 2 ** 20
-  const cpu = (side: Spent[]) => median(side.map((each) => each.cpuSeconds))
-  const rssGrowthMiB = { sender: growth(spent.sender), receiver: growth(spent.receiver) }
-  const grown = Math.max(rssGrowthMiB.sender, rssGrowthMiB.receiver)
-  printResult({
-    name,
-    promise: 'at least as fast as scp, and less than 128 MiB more memory on either side',
-    value: rate(ours)!,
-    unit: 'MB/s',
-    rounds: times.ours.map((ms) => rate(ms)!),
-    against: 'scp, which neither verifies nor syncs',
-    peer: rate(theirs),
-    ratio: ratio(theirs),
-    kept: (ratio(theirs) ?? 0) >= 1 && grown < 128,
-    peerRounds: times.scp.map((ms) => rate(ms)!),
-    scpWithSha256: rate(verified),
-    ratioWithSha256: ratio(verified),
+const dir = await mkdtemp(join(tmpdir(), 'manyhands-bench-'))
+try {
+  await using sender = await startTransferPeer({ dir: join(dir, 'sender') })
+  await using receiver = await startTransferPeer({ dir: join(dir, 'receiver') })
+  await using ssh = await startSecureShell(dir)
+  const sides = { sender, receiver, ssh }
+  const bytes = Number(values.mib) * 1024 ** 2
+  await measure(sides, {
+    name: 'one large file from disk to disk',
+    write: (path) => writeRandomFile(path, bytes),
     bytes,
-    files: tree ? Number(values.files) : 1,
-    rssGrowthMiB: [rssGrowthMiB.sender, rssGrowthMiB.receiver],
-    cpuSeconds: [cpu(spent.sender), cpu(spent.receiver)],
-    addMs: added.ms,
+    files: 1,
+    against: 'scp',
+    atLeast: 1.5,
+    others: ['scp'],
   })
+  const files = Number(values.files)
+  await measure(sides, {
+    name: 'many small files from disk to disk',
+    write: (path) => writeRandomTree(path, { files, bytes: SMALL_FILE_BYTES }),
+    bytes: files * SMALL_FILE_BYTES,
+    files,
+    against: 'tar | ssh tar',
+    atLeast: 1,
+    others: ['scp', 'tar | ssh tar'],
+  })
+} finally {
+  await rm(dir, { recursive: true, force: true })
 }
 
-interface Role {
-  ask(request: Omit<Request, 'id'>): Promise<unknown>
-  reset(): Promise<void>
-  spent(): Promise<Spent>
+interface Sides {
+  sender: TransferPeer
+  receiver: TransferPeer
+  ssh: SecureShell | undefined
 }
 
-async function startRole(dir: string, children: ChildProcess[]): Promise<Role> {
-  const child = fork(import.meta.filename, ['--role', 'peer', '--dir', dir], {
-    execPath: process.execPath,
-    execArgv: [...process.execArgv, '--conditions=@manyhands/source'],
-  })
-  children.push(child)
-  const waiting = new Map<number, (answer: Answer) => void>()
-  child.on('message', (answer: Answer) => waiting.get(answer.id)?.(answer))
-  child.on('exit', (code) => {
-    for (const done of waiting.values()) done({ id: 0, error: `a peer ended with ${code}` })
-  })
-  const receive = (id: number, message?: object | string) =>
-    new Promise<unknown>((resolve, reject) => {
-      waiting.set(id, ({ result, error }) => {
-        waiting.delete(id)
-        if (error === undefined) resolve(result)
-        else reject(new Error(error))
-      })
-      if (message !== undefined) child.send(message)
-    })
-  await receive(0)
-  let id = 0
-  return {
-    ask: (request) => receive(++id, { ...request, id }),
-    reset: async () => {
-      child.send('reset')
-    },
-    spent: async () => (await receive(-1, 'spent')) as Spent,
+async function measure(sides: Sides, plan: Plan): Promise<void> {
+  const ours = ourWay(sides)
+  const ways = new Map<string, Way>()
+  if (sides.ssh !== undefined) {
+    for (const name of plan.others) ways.set(name, sshWay(name, sides.ssh))
   }
-}
-
-interface Scp {
-  server: ChildProcess
-  options: string[]
-  user: string
-}
-
-/** An sshd of its own on a loopback port, with keys that live as long as the run. */
-async function startScp(dir: string): Promise<Scp | undefined> {
-  const sshd = ['/usr/sbin/sshd', '/usr/local/sbin/sshd', '/usr/bin/sshd'].find(existsSync)
-  if (sshd === undefined) return undefined
-  const keys = join(dir, 'ssh')
-  await mkdir(keys, { mode: 0o700 })
-  const key = (name: string) =>
-    run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(keys, name)])
-  try {
-    await Promise.all([key('host'), key('user'), run('scp', ['-V']).catch(() => undefined)])
-    await mkdir('/run/sshd', { recursive: true }).catch(() => undefined)
-    const port = await freePort()
-    const config = [
-      `Port ${port}`,
-      'ListenAddress 127.0.0.1',
-      `HostKey ${join(keys, 'host')}`,
-      `AuthorizedKeysFile ${join(keys, 'user.pub')}`,
-      'StrictModes no',
-      'UsePAM no',
-      'PasswordAuthentication no',
-      'PermitRootLogin prohibit-password',
-      'PidFile none',
-      'Subsystem sftp internal-sftp',
-    ]
-    await writeFile(join(keys, 'config'), config.join('\n'))
-    const server = spawn(sshd, ['-D', '-f', join(keys, 'config')], { stdio: 'ignore' })
-    const options = ['-P', `${port}`, '-i', join(keys, 'user'), '-o', 'BatchMode=yes']
-    options.push(
-      '-o',
-      'StrictHostKeyChecking=no',
-      '-o',
-      `UserKnownHostsFile=${join(keys, 'known')}`,
-    )
-    options.push('-o', 'LogLevel=ERROR', '-F', '/dev/null')
-    const { username: user } = userInfo()
-    const probe = join(keys, 'probe')
-    for (let attempt = 0; ; attempt++) {
-      try {
-        await run('scp', [...options, `${user}@127.0.0.1:${join(keys, 'config')}`, probe])
-        return { server, options, user }
-      } catch (error) {
-        if (attempt === 20) {
-          server.kill()
-          throw error
-        }
-        await new Promise((resolve) => setTimeout(resolve, 100))
+  for (let round = 0; round < rounds; round += 1) {
+    const source = join(dir, `source-${round}`)
+    await plan.write(source)
+    const all = [ours, ...ways.values()]
+    // Turned round each time, so that a slow moment of the machine hits everyone.
+    for (const way of round % 2 === 0 ? all : all.reverse()) {
+      const target = join(dir, 'target')
+      await run('sync')
+      way.ms.push(await way.copy(source, target))
+      await run('diff', ['-rq', source, target])
+      if (way !== ours) {
+        const began = performance.now()
+        for (const path of [source, target]) await shell(SHA256SUM, path)
+        way.hashMs.push(performance.now() - began)
       }
+      await shell('rm -rf "$@"', target, join(dir, 'into'))
     }
-  } catch (error) {
-    process.stderr.write(`scp could not be set up: ${error}\n`)
-    return undefined
+    await rm(source, { recursive: true })
   }
+  report(plan, ours, ways)
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
-async function writeRandom(path: string, bytes: number): Promise<void> {
-  const handle = await open(path, 'wx')
-  const buffer = Buffer.allocUnsafe(Math.min(bytes, 4 * 1024 * 1024))
-  for (let done = 0; done < bytes; ) {
-    const piece = randomFillSync(buffer).subarray(0, bytes - done)
-    done += (await handle.write(piece)).bytesWritten
+function ourWay({ sender, receiver }: Sides): OurWay {
+  const hashMs: number[] = []
+  const grown: [number[], number[]] = [[], []]
+  const cpuMs: [number[], number[]] = [[], []]
+  const pids = [sender.pid, receiver.pid]
+  const copy = async (source: string, target: string) => {
+    const { root, ms } = await sender.ask('add', { path: source })
+    hashMs.push(ms)
+    for (const pid of pids) resetPeak(pid)
+    const before = pids.map((pid) => ({ rss: rssOf(pid), cpuMs: spentMsOf(pid) }))
+    const { address } = sender
+    const into = join(dir, 'into')
+    const { placedMs } = await receiver.ask('fetch', { address, root, target, into })
+    for (const [side, pid] of pids.entries()) {
+      grown[side]!.push(peakRssOf(pid) - before[side]!.rss)
+      cpuMs[side]!.push(spentMsOf(pid) - before[side]!.cpuMs)
+    }
+    return placedMs
   }
-  await handle.close()
+  return { copy, ms: [], hashMs, grown, cpuMs }
 }
 
-/** Of a file's bytes, or of a directory's files in the order of their numbers. */
-async function digestOf(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  const files = (await stat(path)).isDirectory()
-    ? Array.from({ length: Number(values.files) }, (_, index) => join(path, `${index}.bin`))
-    : [path]
-  for (const file of files) for await (const piece of createReadStream(file)) hash.update(piece)
-  return hash.digest('hex')
+function sshWay(name: Plan['against'], { target: user, ssh, scp }: SecureShell): Way {
+  const timed = async (work: () => Promise<unknown>) => {
+    const began = performance.now()
+    await work()
+    return performance.now() - began
+  }
+  const copy: Record<Plan['against'], Way['copy']> = {
+    scp: (source, target) =>
+      timed(() => run('scp', [...scp, '-r', '-q', `${user}:${source}`, target])),
+    'tar | ssh tar': (source, target) => {
+      const script =
+        'source=$1; target=$2; shift 2; ' +
+        'tar -C "$source" -cf - . | ssh "$@" "mkdir $target && tar -C $target -xf -"'
+      return timed(() => shell(script, source, target, ...ssh, user))
+    },
+  }
+  return { copy: copy[name], ms: [], hashMs: [] }
+}
+
+function report(plan: Plan, ours: OurWay, ways: Map<string, Way>): void {
+  const rate = (ms: number) => plan.bytes / ms / 1000
+  const ms = median(ours.ms)
+  const peer = ways.get(plan.against)
+  const ratio = peer === undefined ? null : median(peer.ms) / ms
+  const hashed = ms + median(ours.hashMs)
+  const rssGrowthMiB = ours.grown.map((side) => Math.max(...side) / 1024 ** 2)
+  const kept = ratio !== null && ratio >= plan.atLeast
+  printResult({
+    name: plan.name,
+    promise: `≥ ${plan.atLeast} × ${plan.against}, and less than ${RSS_LIMIT_MIB} MiB more memory on either side`,
+    value: rate(ms),
+    unit: 'MB/s',
+    rounds: ours.ms.map(rate),
+    against: `${plan.against}, which neither verifies nor syncs`,
+    peer: peer === undefined ? null : rate(median(peer.ms)),
+    ratio,
+    kept: kept && Math.max(...rssGrowthMiB) < RSS_LIMIT_MIB,
+    goal: 2,
+    peerRounds: peer?.ms.map(rate) ?? [],
+    ratioHashed: peer === undefined ? null : (median(peer.ms) + median(peer.hashMs)) / hashed,
+    addMs: median(ours.hashMs),
+    others: Object.fromEntries([...ways].map(([name, way]) => [name, rate(median(way.ms))])),
+    bytes: plan.bytes,
+    files: plan.files,
+    rssGrowthMiB,
+    cpuSeconds: ours.cpuMs.map((side) => median(side) / 1000),
+  })
 }

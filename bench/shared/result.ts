@@ -27,7 +27,9 @@ export function percentile(values: number[], share: number): number {
 
 const round = (value: unknown): unknown => {
   if (typeof value === 'number') return Number(value.toPrecision(4))
-  return Array.isArray(value) ? value.map(round) : value
+  if (Array.isArray(value)) return value.map(round)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, round(each)]))
 }
 
 /** One JSON document on one line of stdout. */
