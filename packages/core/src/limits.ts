@@ -31,15 +31,17 @@ export const LIMITS = {
   attemptsPerOffer: 256,
   /** Bytes of one gossiped offer. */
   offerBytes: 16 * 1024,
-  /** Bytes of an encoded manifest: a tree of about a million small files. */
+  /** Bytes of an encoded manifest: a tree of about a million small files, or 170 GiB of large ones. */
   manifestBytes: 64 * 1024 * 1024,
   /** Files and directories of one artifact. */
   entriesPerArtifact: 1_000_000,
   /** Bytes of one path inside an artifact, and of one of its names. */
   pathBytes: 1024,
   nameBytes: 255,
-  /** Bytes of one chunk: small enough to verify and resume, large enough for throughput. */
-  chunkBytes: 1024 * 1024,
+  /** Bytes of one chunk but a file's last: below, manifests would outgrow what they save. */
+  chunkMinBytes: 64 * 1024,
+  /** Bytes of one chunk: small enough to verify and resume. */
+  chunkMaxBytes: 1024 * 1024,
   /** Items of one range text. */
   itemsPerRange: 100_000_000,
   /** argv entries, environment entries, inputs, output globs of one task. */

@@ -7,8 +7,14 @@ export interface ManifestFile {
   size: number
   /** Only the executable bit travels: 0644 or 0755. */
   executable: boolean
-  /** sha256 of each chunk of `LIMITS.chunkBytes`, 32 bytes each, concatenated. */
+  /** sha256 of each chunk, 32 bytes each, concatenated; empty when the file is. */
   chunks: Uint8Array
+  /**
+   * Bytes of each chunk, four big-endian bytes each, concatenated; absent when there is at most one.
+   * They add up to the size. Each is within `LIMITS.chunkMinBytes` and `LIMITS.chunkMaxBytes`; the last
+   * one may be shorter.
+   */
+  lengths?: Uint8Array
 }
 
 /**
@@ -16,7 +22,7 @@ export interface ManifestFile {
  * ("root"). Files are sorted by path; empty directories are listed apart.
  */
 export interface Manifest {
-  v: 1
+  v: 2
   kind: 'file' | 'tree'
   files: ManifestFile[]
   directories: string[]

@@ -1,8 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { ManyhandsError } from '../errors.ts'
-import { LIMITS } from '../limits.ts'
 import type { ManifestFile } from './artifact-store.ts'
-import { chunkHash, chunkLength } from './manifest.ts'
+import { chunkHash, chunkOffset } from './chunk-layout.ts'
 import type { ReceivingFile } from './receiving-file.ts'
 import { TRANSFER } from './transfer-limits.ts'
 
@@ -17,8 +16,18 @@ export interface Batch {
 }
 
 export function batchBytes({ file, first, count }: Batch): number {
-  const last = first + count - 1
-  return (count - 1) * LIMITS.chunkBytes + chunkLength(file.size, last)
+  return chunkOffset(file, first + count) - chunkOffset(file, first)
+}
+
+/** The batch whose bytes come now. */
+interface Current {
+  batch: Batch
+  /** The first of its bytes that are to come. */
+  bytes: Buffer
+  filled: number
+  hash: Hash
+  /** Chunk that is being filled, counted in the batch. */
+  chunk: number
 }
 
 export interface IntakeEvents {
@@ -37,7 +46,7 @@ export class ChunkIntake {
   readonly #expected: Batch[] = []
   readonly #writing = new Set<Promise<void>>()
   readonly #spare: Buffer[] = []
-  #current: { batch: Batch; bytes: Buffer; filled: number; hash: Hash } | undefined
+  #current: Current | undefined
   #unwritten = 0
   #failed = false
 
@@ -61,8 +70,7 @@ export class ChunkIntake {
     let offset = 0
     while (offset < bytes.length) {
       const current = this.#current ?? this.#begin()
-      const chunk = Math.floor(current.filled / LIMITS.chunkBytes)
-      const chunkEnd = Math.min((chunk + 1) * LIMITS.chunkBytes, current.bytes.length)
+      const chunkEnd = endOf(current)
       const length = Math.min(chunkEnd - current.filled, bytes.length - offset)
       const piece = bytes.subarray(offset, offset + length)
       current.bytes.set(piece, current.filled)
@@ -70,7 +78,8 @@ export class ChunkIntake {
       offset += length
       current.filled += length
       if (current.filled < chunkEnd) continue
-      assertRight(current.batch, chunk, current.hash.digest())
+      assertRight(current.batch, current.chunk, current.hash.digest())
+      current.chunk += 1
       current.hash = createHash('sha256')
       if (chunkEnd < current.bytes.length) continue
       this.#current = undefined
@@ -95,10 +104,13 @@ export class ChunkIntake {
       throw new ManyhandsError('PROTOCOL', 'the peer sent more than was asked for')
     }
     const size = batchBytes(batch)
-    const whole = TRANSFER.chunksPerBatch * LIMITS.chunkBytes
-    const spare = size === whole ? this.#spare.pop() : undefined
-    const bytes = spare ?? Buffer.allocUnsafeSlow(size)
-    this.#current = { batch, bytes, filled: 0, hash: createHash('sha256') }
+    // Nearly full ones share buffers of one size, so that they can be used again.
+    const large = size > TRANSFER.batchBytes / 2
+    const whole =
+      (large ? this.#spare.pop() : undefined) ??
+      Buffer.allocUnsafeSlow(large ? TRANSFER.batchBytes : size)
+    const bytes = whole.subarray(0, size)
+    this.#current = { batch, bytes, filled: 0, hash: createHash('sha256'), chunk: 0 }
     return this.#current
   }
 
@@ -112,7 +124,8 @@ export class ChunkIntake {
       .finally(() => {
         this.#unwritten -= bytes.length
         this.#writing.delete(run)
-        if (bytes.length === TRANSFER.chunksPerBatch * LIMITS.chunkBytes) this.#spare.push(bytes)
+        const whole = Buffer.from(bytes.buffer)
+        if (whole.length === TRANSFER.batchBytes) this.#spare.push(whole)
       })
     this.#writing.add(run)
   }
@@ -123,6 +136,11 @@ export class ChunkIntake {
     await batch.target.write(batch.first, batch.count, bytes)
     this.#events.onWritten(batch, bytes.length)
   }
+}
+
+/** Where the chunk that is being filled ends in its batch. */
+function endOf({ batch: { file, first }, chunk }: Current): number {
+  return chunkOffset(file, first + chunk + 1) - chunkOffset(file, first)
 }
 
 function assertRight({ file, first }: Batch, chunk: number, hash: Buffer): void {

@@ -1,13 +1,13 @@
 import type { BigIntStats } from 'node:fs'
 import { type FileHandle, lstat, open, rename, rm, unlink } from 'node:fs/promises'
 import { type ErrorCode, ManyhandsError, toManyhandsError } from '../errors.ts'
-import { LIMITS } from '../limits.ts'
 import type { Manifest, ManifestFile } from './artifact-store.ts'
+import type { FileChunks } from './chunk-layout.ts'
 import { concurrently } from './concurrently.ts'
 import type { ContentFiles } from './content-files.ts'
 import { type DurableDirectory, seal } from './durable-directory.ts'
 import { createGlobs } from './glob.ts'
-import { hashChunks, writeFully } from './hash-file.ts'
+import { hashFile, verifyFile, writeFully } from './hash-file.ts'
 import { checkManifest, contentId } from './manifest.ts'
 import { openRegular } from './open-regular.ts'
 import { comparePaths } from './safe-path.ts'
@@ -54,7 +54,7 @@ export async function collectOutputs(
   })
   files.sort((a, b) => comparePaths(a.path, b.path))
   directories.sort(comparePaths)
-  const manifest: Manifest = { v: 1, kind: 'tree', files, directories }
+  const manifest: Manifest = { v: 2, kind: 'tree', files, directories }
   checkManifest(manifest, REFUSAL)
   return { manifest, unmatched: matcher.unmatched() }
 }
@@ -65,7 +65,7 @@ async function collectFile(entry: WalkedEntry, context: CollectContext): Promise
   const handle = await openRegular(absolute, stat, REFUSAL)
   try {
     const size = Number(stat.size)
-    const chunks = await hashChunks(handle, size, { signal: context.signal }).catch((error) => {
+    const chunks = await hashFile(handle, size, { signal: context.signal }).catch((error) => {
       if (error instanceof ManyhandsError && error.code === 'INPUT_CHANGED') {
         throw unsafe(absolute, 'changed while it was collected')
       }
@@ -76,12 +76,12 @@ async function collectFile(entry: WalkedEntry, context: CollectContext): Promise
       throw unsafe(absolute, 'changed while it was collected')
     }
     assertOneName(absolute, now)
-    const id = contentId(size, chunks)
+    const id = contentId(chunks)
     context.need(id)
     await context.contents.settled()
     if (await context.contents.has(id)) await unlink(absolute).catch(() => undefined)
     else await takeIn(entry, handle, id, chunks, context)
-    return { path, size, executable: (stat.mode & 0o111n) !== 0n, chunks }
+    return { path, executable: (stat.mode & 0o111n) !== 0n, ...chunks }
   } finally {
     await handle.close()
   }
@@ -92,7 +92,7 @@ async function takeIn(
   entry: WalkedEntry,
   handle: FileHandle,
   id: string,
-  chunks: Uint8Array,
+  chunks: FileChunks,
   { contents, durable, signal }: CollectContext,
 ): Promise<void> {
   const temporary = durable.temporaryPath()
@@ -132,19 +132,16 @@ async function moveOwned(
 }
 
 async function copyVerified(
-  { absolute, stat }: WalkedEntry,
+  { absolute }: WalkedEntry,
   handle: FileHandle,
   temporary: string,
-  expected: Uint8Array,
+  expected: FileChunks,
   signal?: AbortSignal,
 ): Promise<void> {
   const target = await open(temporary, 'wx', 0o600)
   try {
-    const chunks = await hashChunks(handle, Number(stat.size), {
-      signal,
-      onChunk: (bytes, index) => writeFully(target, bytes, index * LIMITS.chunkBytes),
-    })
-    if (Buffer.compare(chunks, expected) !== 0) {
+    const onBytes = (bytes: Uint8Array, position: number) => writeFully(target, bytes, position)
+    if (!(await verifyFile(handle, expected, { signal, onBytes }))) {
       throw unsafe(absolute, 'changed while it was collected')
     }
     await seal(target, 0o444)

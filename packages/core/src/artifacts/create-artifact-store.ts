@@ -11,7 +11,7 @@ import { ContentFiles } from './content-files.ts'
 import { DurableDirectory } from './durable-directory.ts'
 import { fetchArtifact } from './fetch-artifact.ts'
 import { FileClaims } from './file-claims.ts'
-import { hashChunks, readFully } from './hash-file.ts'
+import { readFully, verifyFile } from './hash-file.ts'
 import { HashMemory, type LocalSource, referToPath } from './local-source.ts'
 import { encodeManifest, fileId } from './manifest.ts'
 import { isRoot, ManifestFiles } from './manifest-files.ts'
@@ -90,7 +90,7 @@ class LocalArtifactStore implements ArtifactStore {
       contents: this.#contents,
       durable: this.#durable,
     })
-    return this.#complete({ v: 1, kind: 'file', files: [file], directories: [] }, [fileId(file)])
+    return this.#complete({ v: 2, kind: 'file', files: [file], directories: [] }, [fileId(file)])
   }
 
   async collect(
@@ -229,7 +229,7 @@ class LocalArtifactStore implements ArtifactStore {
       try {
         const bytes = new Uint8Array(file.size)
         await readFully(handle, bytes, 0)
-        if (Buffer.compare(await hashChunks(handle, file.size), file.chunks) !== 0) {
+        if (!(await verifyFile(handle, file))) {
           throw new ManyhandsError('ARTIFACT_CORRUPT', `${root}: ${path} no longer has its bytes`)
         }
         return bytes

@@ -2,10 +2,11 @@ import { ManyhandsError, toManyhandsError } from '../errors.ts'
 import type { FrameStream } from '../network/network.ts'
 import type { Artifact, Manifest, ManifestFile } from './artifact-store.ts'
 import { type Batch, batchBytes, ChunkIntake } from './chunk-intake.ts'
+import { chunkCount, chunkOffset } from './chunk-layout.ts'
 import { concurrently } from './concurrently.ts'
 import type { FileClaims } from './file-claims.ts'
 import { GuardedStream } from './guarded-stream.ts'
-import { chunkCount, decodeManifest, fileId, manifestSize, rootOf } from './manifest.ts'
+import { decodeManifest, fileId, manifestSize, rootOf } from './manifest.ts'
 import type { ManifestFiles } from './manifest-files.ts'
 import { type ReceivingContext, type ReceivingFile, receiveFile } from './receiving-file.ts'
 import { TRANSFER } from './transfer-limits.ts'
@@ -144,7 +145,7 @@ async function receiveFiles(
   const targets = new Set<ReceivingFile>()
   const intake = new ChunkIntake({
     onWritten: ({ target, file }, bytes) => {
-      if (chunkCount(file.size) <= 1) targets.delete(target)
+      if (chunkCount(file) <= 1) targets.delete(target)
       context.onWritten(bytes)
     },
     onFailure: (error) => guarded.fail(error),
@@ -203,7 +204,7 @@ async function* planBatches(
     const target = receiveFile(file, context)
     targets.add(target)
     const present = await target.present()
-    const count = chunkCount(file.size)
+    const count = chunkCount(file)
     for (let first = 0; first < count; ) {
       if (present.has(first)) {
         first += 1
@@ -211,9 +212,9 @@ async function* planBatches(
       }
       let length = 1
       while (
-        length < TRANSFER.chunksPerBatch &&
         first + length < count &&
-        !present.has(first + length)
+        !present.has(first + length) &&
+        chunkOffset(file, first + length + 1) - chunkOffset(file, first) <= TRANSFER.batchBytes
       ) {
         length += 1
       }

@@ -1,50 +1,141 @@
 import type { FileHandle } from 'node:fs/promises'
 import { ManyhandsError } from '../errors.ts'
-import { LIMITS } from '../limits.ts'
-import { chunkCount, chunkLength } from './manifest.ts'
+import {
+  chunkCount,
+  chunkHash,
+  chunkLength,
+  chunkOffset,
+  type FileChunks,
+  joinChunks,
+} from './chunk-layout.ts'
+import { findCut, isOneChunk } from './content-cut.ts'
 import { sha256 } from './sha256.ts'
 import { TRANSFER } from './transfer-limits.ts'
 
-export interface HashOptions {
-  signal?: AbortSignal
-  /** Called with each chunk, not in order; the bytes are only good until it resolves. */
-  onChunk?: (bytes: Uint8Array, index: number) => Promise<void>
-}
-
 /**
- * Hashes each chunk of an open file: several are read and hashed at once, off this thread.
+ * Cuts an open file into chunks and hashes them off this thread; what is cut next is read meanwhile.
  *
  * @throws INPUT_CHANGED when the file is shorter than `size`
  */
-export async function hashChunks(
+export async function hashFile(
   handle: FileHandle,
   size: number,
-  { signal, onChunk }: HashOptions = {},
-): Promise<Uint8Array> {
-  const count = chunkCount(size)
-  const chunks = new Uint8Array(count * 32)
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<FileChunks> {
+  if (isOneChunk(size)) {
+    const bytes = Buffer.allocUnsafeSlow(size)
+    await readFully(handle, bytes, 0)
+    return joinChunks(size, size === 0 ? [] : [await sha256(bytes)], [size])
+  }
+  const hashes: Uint8Array[] = []
+  const lengths: number[] = []
+  const hashing: Promise<unknown>[] = []
+  const spare: Buffer[] = []
+  try {
+    for (let position = 0; position < size; ) {
+      signal?.throwIfAborted()
+      if (hashing.length >= TRANSFER.blocksAtOnce) await hashing.shift()
+      const block = spare.pop() ?? Buffer.allocUnsafeSlow(TRANSFER.blockBytes)
+      const bytes = block.subarray(0, Math.min(block.length, size - position))
+      await readFully(handle, bytes, position)
+      const digests: Promise<void>[] = []
+      let start = 0
+      while (start < bytes.length) {
+        const end = findCut(bytes, start, size - position - start, size)
+        if (end === 0) break
+        const index = lengths.push(end - start) - 1
+        digests.push(
+          sha256(bytes.subarray(start, end)).then((hash) => {
+            hashes[index] = hash
+          }),
+        )
+        start = end
+      }
+      position += start
+      hashing.push(Promise.all(digests).then(() => spare.push(block)))
+    }
+  } finally {
+    await Promise.all(hashing)
+  }
+  return joinChunks(size, hashes, lengths)
+}
+
+/** Cuts bytes into chunks and hashes them, as {@link hashFile} does. */
+export async function hashBytes(bytes: Uint8Array): Promise<FileChunks> {
+  const hashes: Uint8Array[] = []
+  const lengths: number[] = []
+  for (let start = 0; start < bytes.length; ) {
+    const end = findCut(bytes, start, bytes.length - start, bytes.length)
+    hashes.push(await sha256(bytes.subarray(start, end)))
+    lengths.push(end - start)
+    start = end
+  }
+  return joinChunks(bytes.length, hashes, lengths)
+}
+
+/**
+ * Whether an open file has the chunks that it should have; several are read and hashed at once.
+ *
+ * @param onBytes - called with verified bytes and their position, not in order; they are only good until
+ *   it resolves
+ * @throws INPUT_CHANGED when the file is shorter
+ */
+export async function verifyFile(
+  handle: FileHandle,
+  file: FileChunks,
+  {
+    signal,
+    onBytes,
+  }: {
+    signal?: AbortSignal
+    onBytes?: (bytes: Uint8Array, position: number) => Promise<void>
+  } = {},
+): Promise<boolean> {
+  const count = chunkCount(file)
   let next = 0
+  let right = true
   let failed = false
   const work = async () => {
-    const buffer = Buffer.allocUnsafeSlow(Math.min(size, LIMITS.chunkBytes))
+    const buffer = Buffer.allocUnsafeSlow(Math.min(file.size, TRANSFER.blockBytes))
     try {
-      while (next < count && !failed) {
+      while (next < count && right && !failed) {
         signal?.throwIfAborted()
-        const index = next++
-        const bytes = buffer.subarray(0, chunkLength(size, index))
-        await readFully(handle, bytes, index * LIMITS.chunkBytes)
-        chunks.set(await sha256(bytes), index * 32)
-        await onChunk?.(bytes, index)
+        const first = next
+        const position = chunkOffset(file, first)
+        do next += 1
+        while (next < count && chunkOffset(file, next + 1) - position <= buffer.length)
+        const bytes = buffer.subarray(0, chunkOffset(file, next) - position)
+        const last = next
+        await readFully(handle, bytes, position)
+        if (!(await areRight(file, first, last, bytes))) right = false
+        else await onBytes?.(bytes, position)
       }
     } catch (error) {
       failed = true
       throw error
     }
   }
-  const workers = Array.from({ length: Math.min(count, TRANSFER.chunksAtOnce) }, work)
+  const workers = Array.from({ length: Math.min(count, TRANSFER.blocksAtOnce) }, work)
   const outcomes = await Promise.allSettled(workers)
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
-  return chunks
+  return right
+}
+
+/** Whether bytes are those of the chunks from `first` until before `end`. */
+async function areRight(
+  file: FileChunks,
+  first: number,
+  end: number,
+  bytes: Uint8Array,
+): Promise<boolean> {
+  const checks: Promise<boolean>[] = []
+  let offset = 0
+  for (let index = first; index < end; index++) {
+    const chunk = bytes.subarray(offset, offset + chunkLength(file, index))
+    offset += chunk.length
+    checks.push(sha256(chunk).then((hash) => Buffer.compare(hash, chunkHash(file, index)) === 0))
+  }
+  return (await Promise.all(checks)).every(Boolean)
 }
 
 /** Fills `bytes` from a position. @throws INPUT_CHANGED when the file ends before */

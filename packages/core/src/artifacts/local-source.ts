@@ -3,8 +3,9 @@ import { access, type FileHandle, lstat, realpath } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { ManyhandsError } from '../errors.ts'
 import type { Artifact, Manifest, ManifestFile } from './artifact-store.ts'
+import type { FileChunks } from './chunk-layout.ts'
 import { concurrently } from './concurrently.ts'
-import { hashChunks } from './hash-file.ts'
+import { hashFile } from './hash-file.ts'
 import { checkManifest, encodeManifest, manifestSize } from './manifest.ts'
 import { openRegular } from './open-regular.ts'
 import { comparePaths } from './safe-path.ts'
@@ -29,13 +30,13 @@ const TICK_MS = 50
 
 /** Chunk hashes of files that were looked at before; the key holds all that changes with the bytes. */
 export class HashMemory {
-  readonly #hashes = new Map<string, Uint8Array>()
+  readonly #hashes = new Map<string, FileChunks>()
 
-  get(path: string, stat: BigIntStats): Uint8Array | undefined {
+  get(path: string, stat: BigIntStats): FileChunks | undefined {
     return this.#hashes.get(key(path, stat))
   }
 
-  set(path: string, stat: BigIntStats, chunks: Uint8Array): void {
+  set(path: string, stat: BigIntStats, chunks: FileChunks): void {
     // File times go in ticks: within one tick of the last change, a next one would leave no trace.
     if (Date.now() - Number(stat.mtimeMs) < TICK_MS) return
     this.#hashes.set(key(path, stat), chunks)
@@ -79,9 +80,8 @@ export async function referToPath(
     taken.push({
       file: {
         path: entry.path,
-        size: Number(entry.stat.size),
         executable: (entry.stat.mode & 0o111n) !== 0n,
-        chunks,
+        ...chunks,
       },
       source: { path: entry.absolute, stat: entry.stat },
     })
@@ -96,7 +96,7 @@ export async function referToPath(
   }
   taken.sort((a, b) => comparePaths(a.file.path, b.file.path))
   const manifest: Manifest = {
-    v: 1,
+    v: 2,
     kind: stat.isFile() ? 'file' : 'tree',
     files: taken.map(({ file }) => file),
     directories: directories.sort(comparePaths),
@@ -114,7 +114,7 @@ async function hashInPlace(
   { absolute, stat }: WalkedEntry,
   memory: HashMemory,
   signal?: AbortSignal,
-): Promise<Uint8Array> {
+): Promise<FileChunks> {
   const known = memory.get(absolute, stat)
   if (known !== undefined) {
     await access(absolute, constants.R_OK).catch((cause) => {
@@ -124,7 +124,7 @@ async function hashInPlace(
   }
   const handle = await openRegular(absolute, stat, 'INPUT_UNREADABLE')
   try {
-    const chunks = await hashChunks(handle, Number(stat.size), { signal })
+    const chunks = await hashFile(handle, Number(stat.size), { signal })
     await assertUnchanged(handle, absolute, stat)
     memory.set(absolute, stat, chunks)
     return chunks

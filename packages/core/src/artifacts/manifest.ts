@@ -3,13 +3,12 @@ import { type ErrorCode, ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { decodeDocument, encodeDocument } from '../wire/codec.ts'
 import type { Manifest, ManifestFile } from './artifact-store.ts'
+import { chunksRefusal, type FileChunks } from './chunk-layout.ts'
 import { comparePaths, foldCase, unsafePathReason } from './safe-path.ts'
 import { sha256Hex } from './sha256.ts'
 
-const HASH_BYTES = 32
-
 const manifestSchema: z.ZodType<Manifest> = z.strictObject({
-  v: z.literal(1),
+  v: z.literal(2),
   kind: z.enum(['file', 'tree']),
   files: z
     .array(
@@ -18,6 +17,7 @@ const manifestSchema: z.ZodType<Manifest> = z.strictObject({
         size: z.number().int().nonnegative(),
         executable: z.boolean(),
         chunks: z.instanceof(Uint8Array),
+        lengths: z.instanceof(Uint8Array).optional(),
       }),
     )
     .max(LIMITS.entriesPerArtifact),
@@ -47,8 +47,8 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
 
 /**
  * Holds what {@link Manifest} promises: safe paths in byte order, no two of which are one for a file
- * system that ignores case, none of which is a file and a directory at once, and as many chunk hashes
- * as the size needs.
+ * system that ignores case, none of which is a file and a directory at once, and chunks
+ * that can be those of a file of the size.
  */
 export function checkManifest(manifest: Manifest, code: ErrorCode): void {
   const { kind, files, directories } = manifest
@@ -60,9 +60,8 @@ export function checkManifest(manifest: Manifest, code: ErrorCode): void {
   }
   let total = 0
   for (const file of files) {
-    if (file.chunks.length !== chunkCount(file.size) * HASH_BYTES) {
-      refuse(`${quote(file.path)}: the chunk hashes do not fit the size`)
-    }
+    const reason = chunksRefusal(file)
+    if (reason !== undefined) refuse(`${quote(file.path)}: ${reason}`)
     total += file.size
   }
   if (!Number.isSafeInteger(total)) refuse('the sizes are beyond what can be counted')
@@ -132,33 +131,20 @@ function checkNames(
   }
 }
 
-export function chunkCount(size: number): number {
-  return Math.ceil(size / LIMITS.chunkBytes)
-}
-
-/** Bytes of one chunk: all but the last one are full. */
-export function chunkLength(size: number, index: number): number {
-  return Math.min(LIMITS.chunkBytes, size - index * LIMITS.chunkBytes)
-}
-
-export function chunkHash(file: ManifestFile, index: number): Uint8Array {
-  return file.chunks.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES)
-}
-
 const fileIds = new WeakMap<ManifestFile, string>()
 
 /** The name of a file's content, whatever it is called and whether it can be executed. */
 export function fileId(file: ManifestFile): string {
   let id = fileIds.get(file)
   if (id === undefined) {
-    id = contentId(file.size, file.chunks)
+    id = contentId(file)
     fileIds.set(file, id)
   }
   return id
 }
 
-export function contentId(size: number, chunks: Uint8Array): string {
-  return sha256Hex(encodeDocument({ size, chunks }))
+export function contentId({ size, chunks, lengths }: FileChunks): string {
+  return sha256Hex(encodeDocument({ size, chunks, lengths }))
 }
 
 export function manifestSize(manifest: Manifest): number {

@@ -2,11 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { constants, type FileHandle, link, lstat, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ManyhandsError } from '../errors.ts'
-import { LIMITS } from '../limits.ts'
 import type { ArtifactContent } from './artifact-content.ts'
 import type { ManifestFile } from './artifact-store.ts'
 import { concurrently } from './concurrently.ts'
-import { hashChunks, writeFully } from './hash-file.ts'
+import { verifyFile, writeFully } from './hash-file.ts'
 import { TRANSFER } from './transfer-limits.ts'
 
 /**
@@ -110,10 +109,8 @@ async function copyOut(
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL
     const target = await open(temporary, flags, 0o600)
     try {
-      const chunks = await hashChunks(source, file.size, {
-        onChunk: (bytes, chunk) => writeFully(target, bytes, chunk * LIMITS.chunkBytes),
-      })
-      if (Buffer.compare(chunks, file.chunks) !== 0) {
+      const onBytes = (bytes: Uint8Array, position: number) => writeFully(target, bytes, position)
+      if (!(await verifyFile(source, file, { onBytes }))) {
         throw new ManyhandsError(
           'ARTIFACT_CORRUPT',
           `${content.artifact.root}: ${file.path || 'the file'} no longer has its bytes`,

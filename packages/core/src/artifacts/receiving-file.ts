@@ -1,12 +1,12 @@
 import { type FileHandle, open, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { LIMITS } from '../limits.ts'
 import type { ManifestFile } from './artifact-store.ts'
+import { chunkCount, chunkHash, chunkLength, chunkOffset } from './chunk-layout.ts'
 import { concurrently } from './concurrently.ts'
 import type { ContentFiles } from './content-files.ts'
 import { type DurableDirectory, seal } from './durable-directory.ts'
 import { readFully, writeFully } from './hash-file.ts'
-import { chunkCount, chunkHash, chunkLength, fileId } from './manifest.ts'
+import { fileId } from './manifest.ts'
 import { sha256 } from './sha256.ts'
 import { TRANSFER } from './transfer-limits.ts'
 
@@ -29,7 +29,7 @@ export interface ReceivingFile {
 }
 
 export function receiveFile(file: ManifestFile, context: ReceivingContext): ReceivingFile {
-  return chunkCount(file.size) <= 1 ? new WholeFile(file, context) : new PartialFile(file, context)
+  return chunkCount(file) <= 1 ? new WholeFile(file, context) : new PartialFile(file, context)
 }
 
 /** A file of one chunk has nothing to resume: it is written at once. */
@@ -80,7 +80,7 @@ class PartialFile implements ReceivingFile {
   }
 
   async present(): Promise<ReadonlySet<number>> {
-    const count = chunkCount(this.#file.size)
+    const count = chunkCount(this.#file)
     const recorded = await stat(this.#have).catch(() => undefined)
     if (recorded === undefined || recorded.size > count * 4 * 4) {
       await this.#discard()
@@ -96,9 +96,9 @@ class PartialFile implements ReceivingFile {
     if (handle === undefined) return this.#done
     try {
       await concurrently(claimed, TRANSFER.chunksAtOnce, async (index) => {
-        const bytes = Buffer.allocUnsafeSlow(chunkLength(this.#file.size, index))
+        const bytes = Buffer.allocUnsafeSlow(chunkLength(this.#file, index))
         try {
-          await readFully(handle, bytes, index * LIMITS.chunkBytes)
+          await readFully(handle, bytes, chunkOffset(this.#file, index))
         } catch {
           return
         }
@@ -115,13 +115,13 @@ class PartialFile implements ReceivingFile {
   async write(first: number, count: number, bytes: Uint8Array): Promise<void> {
     this.#open ??= this.#openBoth()
     const { part, have } = await this.#open
-    await writeFully(part, bytes, first * LIMITS.chunkBytes)
+    await writeFully(part, bytes, chunkOffset(this.#file, first))
     const record = Buffer.alloc(count * 4)
     for (let index = 0; index < count; index++) record.writeUInt32LE(first + index, index * 4)
     await have.write(record)
     this.#syncBehind(part, bytes.length)
     for (let index = first; index < first + count; index++) this.#done.add(index)
-    if (this.#done.size === chunkCount(this.#file.size)) await this.#finish()
+    if (this.#done.size === chunkCount(this.#file)) await this.#finish()
   }
 
   async close(): Promise<void> {

@@ -4,10 +4,10 @@ import { LIMITS } from '../limits.ts'
 import type { FrameStream } from '../network/network.ts'
 import type { ArtifactContent } from './artifact-content.ts'
 import type { Manifest } from './artifact-store.ts'
+import { chunkCount, chunkOffset } from './chunk-layout.ts'
 import { FrameRing } from './frame-ring.ts'
 import { GuardedStream } from './guarded-stream.ts'
 import { readFully } from './hash-file.ts'
-import { chunkCount, chunkLength } from './manifest.ts'
 import { TRANSFER } from './transfer-limits.ts'
 import {
   bytesFrame,
@@ -131,12 +131,11 @@ export function* planFrames(manifest: Manifest, ranges: WantedRange[]): Generato
   let room: number = TRANSFER.frameBytes
   for (const [index, first, count] of ranges) {
     const file = manifest.files[index]
-    if (file === undefined || first + count > chunkCount(file.size)) {
+    if (file === undefined || first + count > chunkCount(file)) {
       throw new ManyhandsError('PROTOCOL', 'a range was wanted that the artifact does not have')
     }
-    let position = first * LIMITS.chunkBytes
-    const last = first + count - 1
-    const end = last * LIMITS.chunkBytes + chunkLength(file.size, last)
+    let position = chunkOffset(file, first)
+    const end = chunkOffset(file, first + count)
     while (position < end) {
       const length = Math.min(room, end - position)
       pieces.push({ file: index, position, length })

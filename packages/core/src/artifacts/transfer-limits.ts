@@ -6,8 +6,8 @@ export const TRANSFER = {
   bulkBytes: 8 * 1024 * 1024,
   /** Frames that a sender reads ahead, so that the disk works while the network does. */
   framesAhead: 4,
-  /** Chunks that a receiver writes at once when they lie side by side: 4 MiB. */
-  chunksPerBatch: 4,
+  /** Bytes of chunks that a receiver writes at once when they lie side by side. */
+  batchBytes: 4 * 1024 * 1024,
   /** Bytes asked for and not yet here; more than one stream's credit, so that it never runs dry. */
   windowBytes: 16 * 1024 * 1024,
   /** Ranges asked for and not yet here: thousands of small files without a round trip each. */
@@ -31,6 +31,9 @@ export const TRANSFER = {
   filesAtOnce: 8,
   /** Chunks of one file read and hashed at once. */
   chunksAtOnce: 4,
+  /** Bytes of one file read, cut and hashed together, and how many such blocks at once. */
+  blockBytes: 2 * 1024 * 1024,
+  blocksAtOnce: 3,
   /** Files of which the chunk hashes are remembered, so that adding a tree again is quick. */
   hashesRemembered: 100_000,
   /** Decoded manifests kept in memory. */

@@ -10,6 +10,7 @@ import {
   ManyhandsError,
 } from '@manyhands/core'
 import { expect, onTestFinished, test } from 'vitest'
+import { chunkCount, chunkOffset, joinChunks } from '../../src/artifacts/chunk-layout.ts'
 import { encodeManifest } from '../../src/artifacts/manifest.ts'
 import { sha256Now } from '../../src/artifacts/sha256.ts'
 import { FRAME, openFrame, readWant, wantFrame } from '../../src/artifacts/transfer-messages.ts'
@@ -37,12 +38,15 @@ const wantsOf = (network: MemoryNetwork) =>
 
 /** A manifest of one file for which a hostile sender can answer as it likes. */
 function manifestOf(content: Uint8Array, change: Partial<Manifest> = {}) {
-  const chunks: Uint8Array[] = []
-  for (let at = 0; at < content.length; at += LIMITS.chunkBytes) {
-    chunks.push(sha256Now(content.subarray(at, at + LIMITS.chunkBytes)))
+  const hashes: Uint8Array[] = []
+  const lengths: number[] = []
+  for (let at = 0; at < content.length; at += LIMITS.chunkMaxBytes) {
+    const chunk = content.subarray(at, at + LIMITS.chunkMaxBytes)
+    hashes.push(sha256Now(chunk))
+    lengths.push(chunk.length)
   }
-  const file = { path: '', size: content.length, executable: false, chunks: Buffer.concat(chunks) }
-  return encodeDocument({ v: 1, kind: 'file', files: [file], directories: [], ...change })
+  const file = { path: '', executable: false, ...joinChunks(content.length, hashes, lengths) }
+  return encodeDocument({ v: 2, kind: 'file', files: [file], directories: [], ...change })
 }
 
 const rootOf = (encoded: Uint8Array) => `sha256:${Buffer.from(sha256Now(encoded)).toString('hex')}`
@@ -90,7 +94,8 @@ test('a tree travels whole, and nothing of it is asked for twice', async () => {
     expect((await readFile(join(dir, 'placed', path))).equals(Buffer.from(content))).toBe(true)
   }
   expect((await stat(join(dir, 'placed/run.sh'))).mode & 0o777).toBe(0o755)
-  expect(wantsOf(network).reduce((sum, [, , count]) => sum + count, 0)).toBe(12)
+  const bigChunks = chunkCount(artifact.manifest.files.find(({ path }) => path === 'big.bin')!)
+  expect(wantsOf(network).reduce((sum, [, , count]) => sum + count, 0)).toBe(bigChunks + 2)
   expect(await listFiles(join(dir, 'receiver/part'))).toEqual([])
 
   await receiver.fetch(root, from)
@@ -117,7 +122,8 @@ test('a cut transfer goes on where it stopped, after a restart too', async () =>
   const { dir, sender, network, from } = await setup()
   const content = bytesOf(24 * MIB)
   await writeFile(join(dir, 'big'), content)
-  const { root } = await sender.addPath(join(dir, 'big'))
+  const { root, manifest } = await sender.addPath(join(dir, 'big'))
+  const file = manifest.files[0]!
   const first = await openStore(join(dir, 'resuming'))
   const cut = first.fetch(root, from, {
     onProgress: (bytes) => {
@@ -135,14 +141,17 @@ test('a cut transfer goes on where it stopped, after a restart too', async () =>
   )
   expect(recorded.size).toBeGreaterThanOrEqual(8)
   const damaged = await readFile(path)
-  damaged[have.readUInt32LE(0) * MIB] = damaged[have.readUInt32LE(0) * MIB]! ^ 1
+  const at = chunkOffset(file, have.readUInt32LE(0))
+  damaged[at] = damaged[at]! ^ 1
   await writeFile(path, damaged)
 
   const second = await openStore(join(dir, 'resuming'))
   const before = wantsOf(network).length
   await second.fetch(root, from)
   const asked = wantsOf(network).slice(before)
-  expect(asked.reduce((sum, [, , count]) => sum + count, 0)).toBe(24 - recorded.size + 1)
+  expect(asked.reduce((sum, [, , count]) => sum + count, 0)).toBe(
+    chunkCount(file) - recorded.size + 1,
+  )
   expect(Buffer.from(await second.read(root, '')).equals(content)).toBe(true)
 })
 
@@ -178,7 +187,9 @@ test('two artifacts that share a file are received at once', async () => {
   const a = await sender.addPath(await writeTree(join(dir, 'a'), { shared, a: 'a' }))
   const b = await sender.addPath(await writeTree(join(dir, 'b'), { shared, b: 'b' }))
   await Promise.all([receiver.fetch(a.root, from), receiver.fetch(b.root, from)])
-  expect(wantsOf(network).reduce((sum, [, , count]) => sum + count, 0)).toBe(8)
+  expect(wantsOf(network).reduce((sum, [, , count]) => sum + count, 0)).toBe(
+    chunkCount(a.manifest.files.find(({ path }) => path === 'shared')!) + 2,
+  )
   expect(Buffer.from(await receiver.read(b.root, 'shared')).equals(shared)).toBe(true)
 })
 
@@ -358,12 +369,12 @@ test('a receiver that reads nothing does not hold the sender for ever', async ()
   const dir = await scratch()
   await writeFile(join(dir, 'big'), bytesOf(12 * MIB))
   const impatient = await openStore(join(dir, 'impatient'), 50)
-  const { root } = await impatient.addPath(join(dir, 'big'))
+  const { root, manifest } = await impatient.addPath(join(dir, 'big'))
   const network = memoryNetwork()
   await impatient.serve(network, () => true)
   const opened = await network.openStream('sender', '')
   await opened.send(openFrame(root))
-  await opened.send(wantFrame([[0, 0, 12]]))
+  await opened.send(wantFrame([[0, 0, chunkCount(manifest.files[0]!)]]))
   await expect
     .poll(() =>
       opened.send(Uint8Array.of(0)).then(
@@ -376,7 +387,6 @@ test('a receiver that reads nothing does not hold the sender for ever', async ()
 
 test('the encoded manifest is bounded', () => {
   const chunks = new Uint8Array(LIMITS.manifestBytes)
-  const size = (chunks.length / 32) * LIMITS.chunkBytes
-  const files = [{ path: '', size, executable: false, chunks }]
-  expect(() => encodeManifest({ v: 1, kind: 'file', files, directories: [] })).toThrow('manifest')
+  const files = [{ path: '', size: 0, executable: false, chunks }]
+  expect(() => encodeManifest({ v: 2, kind: 'file', files, directories: [] })).toThrow('manifest')
 })
