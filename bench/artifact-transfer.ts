@@ -11,13 +11,13 @@
  * apart as `addMs`; `ratioHashed` compares with it, and with sha256sum at both ends for the others.
  */
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { peakRssOf, resetPeak, rssOf, spentMsOf } from './shared/process-usage.ts'
 import { writeRandomFile, writeRandomTree } from './shared/random-file.ts'
 import { median, printResult } from './shared/result.ts'
+import { makeScratch } from './shared/scratch.ts'
 import { type SecureShell, startSecureShell } from './shared/secure-shell.ts'
 import { startTransferPeer, type TransferPeer } from './shared/transfer-peers.ts'
 
@@ -60,35 +60,32 @@ interface Plan {
   others: ('scp' | 'tar | ssh tar')[]
 }
 
-const dir = await mkdtemp(join(tmpdir(), 'manyhands-bench-'))
-try {
-  await using sender = await startTransferPeer({ dir: join(dir, 'sender') })
-  await using receiver = await startTransferPeer({ dir: join(dir, 'receiver') })
-  await using ssh = await startSecureShell(dir)
-  const sides = { sender, receiver, ssh }
-  const bytes = Number(values.mib) * 1024 ** 2
-  await measure(sides, {
-    name: 'one large file from disk to disk',
-    write: (path) => writeRandomFile(path, bytes),
-    bytes,
-    files: 1,
-    against: 'scp',
-    atLeast: 1.5,
-    others: ['scp'],
-  })
-  const files = Number(values.files)
-  await measure(sides, {
-    name: 'many small files from disk to disk',
-    write: (path) => writeRandomTree(path, { files, bytes: SMALL_FILE_BYTES }),
-    bytes: files * SMALL_FILE_BYTES,
-    files,
-    against: 'tar | ssh tar',
-    atLeast: 1,
-    others: ['scp', 'tar | ssh tar'],
-  })
-} finally {
-  await rm(dir, { recursive: true, force: true })
-}
+await using scratch = await makeScratch()
+const dir = scratch.path
+await using sender = await startTransferPeer({ dir: join(dir, 'sender') })
+await using receiver = await startTransferPeer({ dir: join(dir, 'receiver') })
+await using ssh = await startSecureShell(dir)
+const sides = { sender, receiver, ssh }
+const bytes = Number(values.mib) * 1024 ** 2
+await measure(sides, {
+  name: 'one large file from disk to disk',
+  write: (path) => writeRandomFile(path, bytes),
+  bytes,
+  files: 1,
+  against: 'scp',
+  atLeast: 1.5,
+  others: ['scp'],
+})
+const files = Number(values.files)
+await measure(sides, {
+  name: 'many small files from disk to disk',
+  write: (path) => writeRandomTree(path, { files, bytes: SMALL_FILE_BYTES }),
+  bytes: files * SMALL_FILE_BYTES,
+  files,
+  against: 'tar | ssh tar',
+  atLeast: 1,
+  others: ['scp', 'tar | ssh tar'],
+})
 
 interface Sides {
   sender: TransferPeer

@@ -14,6 +14,8 @@ export interface HostProcessOptions {
   state?: string
   /** Whether it opens its control API. */
   control?: boolean
+  /** The command that runs a program where this host is to be, as `ip netns exec NAME`. */
+  inside?: string[]
 }
 
 /** What a host process says of itself once it is ready. */
@@ -33,9 +35,9 @@ export interface HostProcess extends AsyncDisposable {
 }
 
 export async function startHostProcess(options: HostProcessOptions): Promise<HostProcess> {
-  const child = spawn(process.execPath, [...process.execArgv, SCRIPT, JSON.stringify(options)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
+  const node = [process.execPath, ...process.execArgv, SCRIPT, JSON.stringify(options)]
+  const [program, ...args] = [...(options.inside ?? []), ...node]
+  const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   const gone = once(child, 'exit')
   const line = await Promise.race([
     once(createInterface({ input: child.stdout! }), 'line').then(([text]) => text as string),

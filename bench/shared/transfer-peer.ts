@@ -84,9 +84,14 @@ const answers: Answers = {
 process.on('message', ({ id, name, params }: TransferCall) => {
   const answer = answers[name] as (params: unknown) => Promise<unknown>
   answer(params).then(
-    (result) => process.send!({ id, result }),
-    (error) => process.send!({ id, error: String(error?.stack ?? error) }),
+    (result) => tell({ id, result }),
+    (error) => tell({ id, error: String(error?.stack ?? error) }),
   )
 })
+/** The parent may have been killed meanwhile. */
+function tell(answer: object): void {
+  if (process.connected) process.send!(answer)
+}
+
 process.on('disconnect', () => process.exit(0))
-process.send!({ id: 0, result: { address: network.addresses[0], peerId: network.peerId } })
+tell({ id: 0, result: { address: network.addresses[0], peerId: network.peerId } })

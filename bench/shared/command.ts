@@ -1,0 +1,42 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+
+const BIN = new URL('../../packages/cli/bin/manyhands.js', import.meta.url).pathname
+
+/** A line of `--jsonl`. */
+export type CommandLine = Record<string, unknown>
+
+export interface CommandOptions {
+  /** The command that runs a program where this one is to be. */
+  inside?: string[]
+  env?: Record<string, string>
+  /** Hears of each line when it is there; `at` as of `performance.now()`. */
+  onLine?: (heard: { line: CommandLine; at: number; interrupt: () => void }) => void
+}
+
+export interface CommandRun {
+  lines: CommandLine[]
+  startedAt: number
+  exitCode: number
+}
+
+/** Runs `manyhands` in a process of its own to its end; stderr goes through. */
+export async function runCommand(args: string[], options: CommandOptions): Promise<CommandRun> {
+  const [program, ...rest] = [...(options.inside ?? []), process.execPath, BIN, ...args]
+  const startedAt = performance.now()
+  const child = spawn(program!, rest, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...options.env },
+  })
+  const exited = once(child, 'exit')
+  const lines: CommandLine[] = []
+  const interrupt = () => child.kill('SIGINT')
+  for await (const text of createInterface({ input: child.stdout })) {
+    const line = JSON.parse(text) as CommandLine
+    lines.push(line)
+    options.onLine?.({ line, at: performance.now(), interrupt })
+  }
+  const [exitCode] = await exited
+  return { lines, startedAt, exitCode }
+}
