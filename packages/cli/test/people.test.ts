@@ -1,9 +1,12 @@
-import type { JobProgress, JobSummary } from '@manyhands/client'
+import type { ActiveTask, JobProgress, JobSummary } from '@manyhands/client'
 import { ManyhandsError, type TaskResult } from '@manyhands/core'
 import { expect, it } from 'vitest'
+import { fakeHost } from '../../control/test/fake-host.ts'
 import { progressText, summaryText } from '../src/borrow/progress-bar.ts'
 import { createOutput, formatOf, type OutputFormat } from '../src/output.ts'
+import { attemptTable } from '../src/owner/attempt-table.ts'
 import { formatTable, shortPeer } from '../src/table.ts'
+import { transferText } from '../src/transfer-text.ts'
 
 function capture(format: OutputFormat, terminal = false, env: Record<string, string> = {}) {
   const written = { stdout: '', stderr: '' }
@@ -32,6 +35,10 @@ const progress: JobProgress = {
   rate: 3.25,
   bytesUp: 0,
   bytesDown: 0,
+  rateUp: 0,
+  rateDown: 0,
+  phases: { image: 0, inputs: 0, running: 10, outputs: 0 },
+  active: [],
   eta: 61_000,
 }
 
@@ -42,6 +49,50 @@ it('draws progress within the terminal', () => {
   for (const columns of [20, 40, 70, 80]) {
     expect(progressText(progress, 4, columns).length).toBeLessThan(columns)
   }
+})
+
+const waits = (task: string, host: string, of: Partial<ActiveTask>): ActiveTask => ({
+  task,
+  attempt: `${task}.1`,
+  host,
+  phase: 'inputs',
+  ...of,
+})
+
+it('says what is transferred, once however many tasks wait for it', () => {
+  const MIB = 1024 ** 2
+  const active = [
+    waits('1', 'a', { phase: 'image', bytes: 42 * MIB, total: 100 * MIB, rate: 120 * MIB }),
+    waits('2', 'b', { bytes: 10 * MIB, total: 40 * MIB, rate: 5 * MIB }),
+    waits('3', 'b', { bytes: 10 * MIB, total: 40 * MIB, rate: 5 * MIB }),
+    waits('4', 'c', { bytes: 30 * MIB, total: 40 * MIB, rate: 3 * MIB }),
+    // Its sandbox is being made: nothing travels for it.
+    waits('5', 'd', {}),
+    waits('6', 'd', { phase: 'outputs', bytes: 1024, rate: 0 }),
+  ]
+  const text = progressText({ ...progress, active }, 4, 200)
+  expect(text).toContain(
+    'image 42 % 120 MiB/s · inputs 50 % 2 hosts 8.0 MiB/s · outputs 1.0 KiB · 50/100 frames ·',
+  )
+})
+
+it('leaves out what is worth least where there is no room', () => {
+  const active = [waits('1', 'a', { bytes: 5, total: 10, rate: 1 })]
+  const text = (columns: number) => progressText({ ...progress, active }, 4, columns)
+  expect(text(60)).toBe('inputs 50 % 1 B/s · 50/100 frames · 2 failed · 1m 1s left')
+  expect(text(40)).toBe('50/100 frames · 2 failed · 1m 1s left')
+  expect(text(20)).toBe('50/100 frames')
+})
+
+it('shows on a host what an attempt waits for', () => {
+  const { attempt } = fakeHost()
+  const transfer = { phase: 'inputs', bytes: 21, total: 50, rate: 10, etaMs: 2900 } as const
+  const staged = { ...attempt, phase: 'staging', transfer } as const
+  expect(attemptTable([staged])).toContain('staging (inputs 42 % of 50 B, 10 B/s, 3s left)')
+  expect(transferText({ phase: 'image', bytes: 2048, rate: 0 })).toBe('image 2.0 KiB')
+  expect(transferText({ phase: 'image', bytes: 0, total: 0, rate: 0, etaMs: 0 })).toBe(
+    'image 100 % of 0 B',
+  )
 })
 
 it('does not invent a share or an end', () => {

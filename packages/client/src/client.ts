@@ -72,7 +72,10 @@ export interface Job<Item = unknown> {
   readonly progress: JobProgress
   /** Results in completion order, or in input order; each once; ends when the job ends. */
   results(options?: { ordered?: boolean; signal?: AbortSignal }): AsyncIterable<TaskResult<Item>>
-  /** What happened, from `since` (an event's `seq`) on. A reader that is too late gets a `gap` event. */
+  /**
+   * What happened, from `since` (an event's `seq`) on. A reader that is too late gets a `gap` event. Who
+   * follows the job while it runs also gets `progress`, at most four times a second.
+   */
   events(options?: { since?: number; signal?: AbortSignal }): AsyncIterable<JobEvent>
   /**
    * What tasks wrote, as it arrives: of one task or of all. With `follow` until the job ends, else what
@@ -116,8 +119,39 @@ export interface JobProgress extends JobCounts {
   /** Bytes of inputs sent and outputs received. */
   bytesUp: number
   bytesDown: number
-  /** Milliseconds to the end, when it can be told. */
+  /** The same per second, smoothed over about three seconds. */
+  rateUp: number
+  rateDown: number
+  /** How many of the tasks that are out do what; together they are `running`. */
+  phases: Record<ActivePhase, number>
+  /** What the tasks that are out do, the first 1000 of them. */
+  active: ActiveTask[]
+  /**
+   * Milliseconds to the end, when it can be told: from how long tasks took at each host, how many run and
+   * wait, and what is still being transferred. Absent before the first task has ended, while the number of
+   * tasks is not known, and while tasks wait and none is sent out.
+   */
   eta?: number
+}
+
+/**
+ * What a task is doing: its host gets the image; it gets the inputs, or makes the sandbox; the task runs
+ * or stands still; its outputs are gathered and come here.
+ */
+export type ActivePhase = 'image' | 'inputs' | 'running' | 'outputs'
+
+/** A task that is out. Tasks at one host may wait for one transfer: all of them have its numbers. */
+export interface ActiveTask {
+  task: string
+  attempt: string
+  host: string
+  phase: ActivePhase
+  /** While something is transferred: bytes that came, that have to come in all, and bytes per second. */
+  bytes?: number
+  total?: number
+  rate?: number
+  /** Milliseconds to the end of the phase, when it can be told. */
+  etaMs?: number
 }
 
 export interface JobSummary {
@@ -142,7 +176,10 @@ export type HostChange =
   | { kind: 'found' | 'changed'; offer: Offer }
   | { kind: 'gone'; peerId: string }
 
-/** One line of a job's history. `seq` grows by one. */
+/**
+ * One line of a job's history. `seq` grows by one, except that `progress` is no history: it says how far
+ * the job is now, is not kept, and has the `seq` of the event before it.
+ */
 export type JobEvent = { seq: number; time: string; job: string } & (
   | { kind: 'job'; phase: JobPhase; error?: ErrorDocument }
   | { kind: 'task'; task: string; phase: TaskPhase; result?: TaskResult }
@@ -158,6 +195,7 @@ export type JobEvent = { seq: number; time: string; job: string } & (
       usage?: Usage
     }
   | { kind: 'log'; task: string; attempt: string; stream: 'stdout' | 'stderr'; text: string }
+  | { kind: 'progress'; progress: JobProgress }
   | { kind: 'gap'; missed: number }
 )
 

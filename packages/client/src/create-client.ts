@@ -81,7 +81,8 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
         : [...scheduler.jobs.values()].some((job) => job.prepared.roots.has(root)),
     (root, bytes) => {
       const job = scheduler.jobs.values().find(({ prepared }) => prepared.roots.has(root))
-      if (job !== undefined) job.bytesUp += bytes
+      job?.meter.sent(bytes)
+      job?.progressed()
     },
   )
 

@@ -7,22 +7,34 @@ export interface EventLogLimits<Event> {
 
 /**
  * A bounded history that can be followed from any point. A reader that is too late learns how many it
- * missed; a slow reader costs nothing.
+ * missed; a slow reader costs nothing. Beside it there may be news that is not history: readers that have
+ * read everything get what it is at that moment.
  */
 export class EventLog<Event extends { seq: number }> {
   readonly #limits: EventLogLimits<Event>
   readonly #events: Event[] = []
   #bytes = 0
   readonly #gap: (seq: number, missed: number) => Event
+  readonly #latest: ((seq: number) => Event) | undefined
+  /** How often there was news. */
+  #news = 0
   #first = 1
   #next = 1
   #ended = false
   #waiting: (() => void)[] = []
 
-  /** @param gap - makes the marker for events that are gone */
-  constructor(limits: EventLogLimits<Event>, gap: (seq: number, missed: number) => Event) {
+  /**
+   * @param gap - makes the marker for events that are gone
+   * @param latest - says what the news is, after the event with this number
+   */
+  constructor(
+    limits: EventLogLimits<Event>,
+    gap: (seq: number, missed: number) => Event,
+    latest?: (seq: number) => Event,
+  ) {
     this.#limits = limits
     this.#gap = gap
+    this.#latest = latest
   }
 
   /** Number of the newest event; 0 before the first. */
@@ -42,6 +54,12 @@ export class EventLog<Event extends { seq: number }> {
     this.#wake()
   }
 
+  /** What `latest` says has changed. */
+  renew(): void {
+    this.#news += 1
+    this.#wake()
+  }
+
   /** Nothing more will come. */
   end(): void {
     this.#ended = true
@@ -50,6 +68,7 @@ export class EventLog<Event extends { seq: number }> {
 
   async *read(since = 0, signal?: AbortSignal): AsyncGenerator<Event> {
     let at = since + 1
+    let news = this.#news
     while (true) {
       signal?.throwIfAborted()
       if (at < this.#first) {
@@ -63,6 +82,11 @@ export class EventLog<Event extends { seq: number }> {
         continue
       }
       if (this.#ended) return
+      if (news !== this.#news && this.#latest !== undefined) {
+        news = this.#news
+        yield this.#latest(at - 1)
+        continue
+      }
       await new Promise<void>((resolve) => {
         const woken = () => {
           signal?.removeEventListener('abort', woken)

@@ -1,4 +1,6 @@
 export type {
+  ActivePhase,
+  ActiveTask,
   Client,
   ClientOptions,
   HostChange,

@@ -13,15 +13,17 @@ import {
 import type { JobCounts, JobEvent, JobProgress, JobSummary } from './client.ts'
 import type { ClientJournal } from './client-journal.ts'
 import { EventLog } from './event-log.ts'
+import { JobMeter } from './job-meter.ts'
 import type { PreparedJob } from './prepare-job.ts'
 import { type LiveAttempt, Task } from './task.ts'
 import { NO_OUTPUTS } from './task-outputs.ts'
-import { Throughput } from './throughput.ts'
 
 /** Tasks read from the source beforehand: enough to fill offers, few enough for any batch. */
 const READY_WINDOW = 1024
 /** Tasks that become durable together. */
 const INTAKE = 256
+/** How long progress is gathered before readers of events hear of it, ms. */
+const PROGRESS_MS = 250
 
 type Distribute<Event> = Event extends unknown ? Omit<Event, 'seq' | 'time' | 'job'> : never
 
@@ -46,17 +48,16 @@ export class JobRun {
   readonly ended = Promise.withResolvers<JobSummary>()
   /** Since when no host fits, monotonic ms. */
   stalledSince: number | undefined
-  bytesUp = 0
-  bytesDown = 0
+  readonly meter = new JobMeter()
   /** What the scheduler wants to be told: there is something to send out. */
   onReady: () => void = () => {}
   /** The source or the cutting of tasks is broken: the job has to end. */
   onBroken: (error: ManyhandsError) => void = () => {}
   readonly #journal: ClientJournal
   readonly #startedAt = performance.now()
-  readonly #throughput = new Throughput()
   readonly #counts = { completed: 0, failed: 0, canceled: 0 }
   readonly #source: AsyncIterator<unknown> | Iterator<unknown>
+  #progressTimer: NodeJS.Timeout | undefined
   #phase: JobPhase = 'queued'
   #read = 0
   /** An item that was asked for and has not come yet. */
@@ -73,13 +74,12 @@ export class JobRun {
     this.#journal = journal
     this.#source = prepared.items()
     const limits = { events: LIMITS.eventsBuffered, bytes: LIMITS.eventBytesBuffered, bytesOf }
-    this.log = new EventLog<JobEvent>(limits, (seq, missed) => ({
-      seq,
-      time: new Date().toISOString(),
-      job: id,
-      kind: 'gap',
-      missed,
-    }))
+    const about = (seq: number) => ({ seq, time: new Date().toISOString(), job: id })
+    this.log = new EventLog<JobEvent>(
+      limits,
+      (seq, missed) => ({ ...about(seq), kind: 'gap', missed }),
+      (seq) => ({ ...about(seq), kind: 'progress', progress: this.progress }),
+    )
   }
 
   get phase(): JobPhase {
@@ -111,19 +111,22 @@ export class JobRun {
   }
 
   get progress(): JobProgress {
-    const counts = this.counts
-    const { rate } = this.#throughput
-    const left = counts.queued + counts.running
-    return {
-      ...counts,
+    const { counts, dispatching, running } = this
+    return this.meter.progress({
+      counts,
+      dispatching,
+      running: running.values(),
       unit: this.prepared.unit,
-      rate,
-      bytesUp: this.bytesUp,
-      bytesDown: this.bytesDown,
-      ...(counts.total === undefined || rate === 0
-        ? {}
-        : { eta: Math.round((left * 1000) / rate) }),
-    }
+    })
+  }
+
+  /** Something that progress shows has changed. */
+  progressed(): void {
+    if (this.over) return
+    this.#progressTimer ??= setTimeout(() => {
+      this.#progressTimer = undefined
+      if (!this.over) this.log.renew()
+    }, PROGRESS_MS).unref()
   }
 
   get summary(): JobSummary {
@@ -132,8 +135,8 @@ export class JobRun {
       name: this.prepared.name,
       phase: this.#phase,
       counts: this.counts,
-      bytesUp: this.bytesUp,
-      bytesDown: this.bytesDown,
+      bytesUp: this.meter.bytesUp,
+      bytesDown: this.meter.bytesDown,
       durationMs: Math.round(performance.now() - this.#startedAt),
       ...(this.#error === undefined ? {} : { error: this.#error }),
     }
@@ -142,6 +145,7 @@ export class JobRun {
   tell(event: Distribute<JobEvent>): void {
     const time = new Date().toISOString()
     this.log.append((seq) => ({ ...event, seq, time, job: this.id }) as JobEvent)
+    if (event.kind !== 'log') this.progressed()
   }
 
   setPhase(phase: JobPhase): void {
@@ -216,7 +220,7 @@ export class JobRun {
     }
     task.move(phase)
     this.#counts[phase] += 1
-    if (phase === 'completed') this.#throughput.add()
+    if (phase === 'completed') this.meter.completed(task)
     if (phase === 'failed') this.#firstFailure ??= result.error
     this.tell({ kind: 'task', task: task.key, phase, result })
     this.onSettled()

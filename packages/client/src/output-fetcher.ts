@@ -4,15 +4,16 @@ import {
   type AttemptEnd,
   type Network,
   type TaskOutputs,
+  TransferCounts,
+  TransferMeter,
   toManyhandsError,
 } from '@manyhands/core'
 import PQueue from 'p-queue'
 import type { JobRun } from './job-run.ts'
+import { FETCHES } from './output-limits.ts'
 import type { LiveAttempt } from './task.ts'
 import { NO_OUTPUTS, storedOutputs } from './task-outputs.ts'
 
-/** Outputs that are fetched at once, over all hosts. */
-const FETCHES = 16
 const FETCH_TRIES = 3
 /** Pause before outputs are asked for again, ms; a full disk of ours takes longer to change. */
 const RETRY_MS = 500
@@ -27,6 +28,7 @@ export interface OutputFetcherOptions {
 /** Brings outputs home, verified, and holds them for their job. */
 export class OutputFetcher {
   readonly #options: OutputFetcherOptions
+  readonly #counts = new TransferCounts()
   readonly #queue = new PQueue({ concurrency: FETCHES })
 
   constructor(options: OutputFetcherOptions) {
@@ -36,13 +38,14 @@ export class OutputFetcher {
   /** @throws as ArtifactStore.fetch, after several tries */
   async fetch(job: JobRun, attempt: LiveAttempt, end: AttemptEnd): Promise<TaskOutputs> {
     if (end.outputs === undefined) return NO_OUTPUTS
-    const { root } = end.outputs
+    const { outputs } = end
+    const { root } = outputs
     const { store, closing } = this.#options
     // Held for the job before it is there: nothing may sweep it up in between.
     store.retain(root, job.id)
     for (let tries = 1; ; tries += 1) {
       try {
-        await this.#queue.add(() => this.#fetchOnce(job, attempt.host, root))
+        await this.#queue.add(() => this.#fetchOnce(job, attempt, outputs))
         return await storedOutputs(store, root)
       } catch (cause) {
         const error = toManyhandsError(cause)
@@ -62,21 +65,34 @@ export class OutputFetcher {
     await this.#queue.onIdle()
   }
 
-  async #fetchOnce(job: JobRun, peer: string, root: string): Promise<void> {
+  async #fetchOnce(
+    job: JobRun,
+    attempt: LiveAttempt,
+    { root, bytes }: { root: string; bytes: number },
+  ): Promise<void> {
     const { network, store, closing } = this.#options
-    let before = 0
-    await store.fetch(
-      root,
-      { network, peer },
-      {
-        signal: closing,
-        // A host that was given so much disk cannot have written more.
-        maxBytes: job.prepared.base.resources.diskBytes,
-        onProgress: (bytes) => {
-          job.bytesDown += bytes - before
-          before = bytes
+    const meter = new TransferMeter('outputs', [root])
+    meter.progressed(root, 0, bytes)
+    attempt.transfer = () => meter.progress()
+    const transfer = this.#counts.follow(root)
+    try {
+      await store.fetch(
+        root,
+        { network, peer: attempt.host },
+        {
+          signal: closing,
+          // A host that was given so much disk cannot have written more.
+          maxBytes: job.prepared.base.resources.diskBytes,
+          onProgress: (received, total) => {
+            meter.progressed(root, received, total, transfer.joined)
+            job.meter.received(transfer.fresh(received))
+            job.progressed()
+          },
         },
-      },
-    )
+      )
+    } finally {
+      transfer.end()
+      attempt.transfer = undefined
+    }
   }
 }

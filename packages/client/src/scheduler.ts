@@ -198,6 +198,7 @@ export class Scheduler {
       }
       job.take(task)
       const attempt = task.nextAttempt(host.peerId)
+      job.meter.dispatched(attempt)
       // Where nothing of ours ran, nothing was renewed: the lease begins now.
       if (host.inFlight.size === 0) this.#options.directory.link(host.peerId).heard()
       job.count(attempt, true)

@@ -59,7 +59,11 @@ export class Settlement {
       return
     }
     if (this.#working.has(event.attempt)) return
-    this.#tell(job, task, attempt, event)
+    const known = attempt.phase
+    job.meter.heard(attempt, event)
+    // How far its inputs are is not history: that would push out what is.
+    if (event.phase === 'staging' && known === 'staging') job.progressed()
+    else this.#tell(job, task, attempt, event)
     if (event.end === undefined || !isTerminal(event.phase)) return
     this.#working.add(event.attempt)
     try {

@@ -1,5 +1,11 @@
 import { createHash } from 'node:crypto'
-import { assertTransition, type TaskPhase, type WireInput } from '@manyhands/core'
+import {
+  type AttemptPhase,
+  assertTransition,
+  type TaskPhase,
+  type TransferProgress,
+  type WireInput,
+} from '@manyhands/core'
 
 /** How long a task keeps away from a host whose owner ended it there. */
 const KEEP_AWAY_MS = 60_000
@@ -28,6 +34,15 @@ export interface LiveAttempt {
   /** Whether it counts in its job's attempts per host. */
   counted: boolean
   readonly sentAt: number
+  /** What its host said last. */
+  phase: AttemptPhase
+  /** What it waits for: its host brings it there, or this client fetches its outputs. */
+  transfer: (() => TransferProgress) | undefined
+  /** The first of its job at its host, as far as was known when it was sent. */
+  cold: boolean
+  /** When it was first said to run, and when its end came; monotonic ms. */
+  runningSince: number | undefined
+  endedAt: number | undefined
 }
 
 /** A task that is not over, in memory. What is over is in the journal alone. */
@@ -100,6 +115,11 @@ export class Task {
       renewedAt: performance.now(),
       counted: false,
       sentAt: performance.now(),
+      phase: 'offered',
+      transfer: undefined,
+      cold: false,
+      runningSince: undefined,
+      endedAt: undefined,
     }
     this.attempts.set(attempt.id, attempt)
     return attempt

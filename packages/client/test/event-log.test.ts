@@ -44,3 +44,33 @@ it('stops waiting when its reader gives up', async () => {
   stop.abort(new Error('enough'))
   await expect(reading).rejects.toThrow('enough')
 })
+
+it('tells news that is no history to those that have read everything, only the newest', async () => {
+  let news = 0
+  const events = new EventLog<Numbered & { news?: number }>(
+    { events: 10, bytes: 1000, bytesOf: () => 10 },
+    (seq, missed) => ({ seq, missed }),
+    (seq) => ({ seq, news }),
+  )
+  const renew = () => {
+    news += 1
+    events.renew()
+  }
+  events.append((seq) => ({ seq }))
+  renew()
+  const reading = events.read(0)
+  expect((await reading.next()).value).toEqual({ seq: 1 })
+  // From before it began to read: nothing new for it.
+  const next = reading.next()
+  renew()
+  renew()
+  expect((await next).value).toEqual({ seq: 1, news: 3 })
+  renew()
+  events.append((seq) => ({ seq }))
+  expect((await reading.next()).value).toEqual({ seq: 2 })
+  expect((await reading.next()).value).toEqual({ seq: 2, news: 4 })
+  renew()
+  events.end()
+  expect((await reading.next()).done).toBe(true)
+  expect(await Array.fromAsync(events.read(0))).toEqual([{ seq: 1 }, { seq: 2 }])
+})

@@ -4,6 +4,7 @@ export {
   type ArtifactStoreOptions,
   createArtifactStore,
 } from './artifacts/create-artifact-store.ts'
+export { type FollowedTransfer, TransferCounts } from './artifacts/transfer-counts.ts'
 export { assertSupported } from './assert-supported.ts'
 export { BoundedOutput } from './bounded-output.ts'
 export { type ByteSize, formatByteSize, parseByteSize } from './byte-size.ts'
@@ -72,6 +73,12 @@ export type {
 export { range, sweep } from './sweep.ts'
 export type { TaskOutputs, TaskResult } from './task-result.ts'
 export { fillTemplate } from './template.ts'
+export {
+  TransferMeter,
+  type TransferPhase,
+  type TransferProgress,
+} from './transfer-progress.ts'
+export { TransferRate } from './transfer-rate.ts'
 export { NO_USAGE, type Usage } from './usage.ts'
 export { WalkPace } from './walk-pace.ts'
 export {

@@ -2,8 +2,9 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ManyhandsError, type Runtime } from '@manyhands/core'
 import type { Attempt } from './attempt.ts'
-import type { InputStage, StageSource } from './input-stage.ts'
+import type { InputStage, StagePart, StageSource } from './input-stage.ts'
 import { removeTree } from './remove-tree.ts'
+import type { StagingNews } from './staging-news.ts'
 
 /** What gives back what an attempt holds, newest last. Never throws. */
 export type Cleanup = () => Promise<unknown>
@@ -21,6 +22,8 @@ export interface AttemptStagingOptions {
   /** Most bytes of inputs that are taken for one artifact. */
   maxInputBytes(): number
   inputs: InputStage
+  /** Tells how far it is. */
+  news: StagingNews
   /** Bytes of inputs came for an attempt. */
   received(attempt: Attempt, bytes: number): void
 }
@@ -46,11 +49,14 @@ export class AttemptStaging {
    */
   async stage(attempt: Attempt, runtime: Runtime, cleanups: Cleanup[]): Promise<StagedWorkspace> {
     const { inputs, maxInputBytes, received } = this.#options
-    const source: StageSource = {
+    const source: Omit<StageSource, 'phase'> = {
       peer: attempt.client,
       maxBytes: maxInputBytes(),
       signal: attempt.ending.signal,
-      onReceived: (bytes) => received(attempt, bytes),
+      onReceived: (bytes) => {
+        attempt.bytesIn += bytes
+        received(attempt, bytes)
+      },
     }
     let image = attempt.spec.image
     if (runtime.capabilities.image === 'artifact') {
@@ -62,15 +68,16 @@ export class AttemptStaging {
         )
       }
       const root = image.slice('artifact:'.length)
-      const stage = inputs.acquire([{ path: '/in/image', root }], source)
+      const wanted = [{ path: '/in/image', root }]
+      const stage = inputs.acquire(wanted, { ...source, phase: 'image' })
       cleanups.push(stage.release)
-      image = join(await stage.ready, 'image')
+      image = join(await this.#wait(attempt, stage), 'image')
     }
     let inDir: string | undefined
     if (attempt.spec.inputs.length > 0) {
-      const stage = inputs.acquire(attempt.spec.inputs, source)
+      const stage = inputs.acquire(attempt.spec.inputs, { ...source, phase: 'inputs' })
       cleanups.push(stage.release)
-      inDir = await stage.ready
+      inDir = await this.#wait(attempt, stage)
     }
     const dir = this.dirOf(attempt)
     const outDir = join(dir, 'out')
@@ -78,5 +85,17 @@ export class AttemptStaging {
     await mkdir(dir, { mode: 0o700 })
     await mkdir(outDir)
     return { image, inDir, outDir }
+  }
+
+  /** While an attempt waits for a transfer, whoever looks at it sees how far that is. */
+  async #wait(attempt: Attempt, { ready, progress }: StagePart): Promise<string> {
+    attempt.transfer = progress
+    const unwatch = this.#options.news.watch(attempt)
+    try {
+      return await ready
+    } finally {
+      unwatch()
+      attempt.transfer = undefined
+    }
   }
 }

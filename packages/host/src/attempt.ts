@@ -8,6 +8,7 @@ import {
   NO_USAGE,
   type Resources,
   type RuntimeTask,
+  type TransferProgress,
   type Usage,
 } from '@manyhands/core'
 import type { HostAttempt } from './host.ts'
@@ -57,6 +58,10 @@ export class Attempt {
   readonly pauses: Map<PauseHolder, string>
   limits: Resources
   usage: Usage = NO_USAGE
+  /** Bytes that came for it; of attempts that share a transfer, one counts them. */
+  bytesIn = 0
+  /** Says how far that is what it waits for, while it is staged. */
+  transfer: (() => TransferProgress) | undefined
   /** How long the sandbox exists, as the runtime said with the last sample. */
   sandboxMs = 0
   /** Set while the sandbox exists. */
@@ -143,6 +148,7 @@ export class Attempt {
 
   describe(): HostAttempt {
     const reason = this.end?.reason ?? this.#intent?.reason ?? this.pauseReason
+    const transfer = this.transfer?.()
     return {
       id: this.id,
       client: this.client,
@@ -158,6 +164,7 @@ export class Attempt {
       limits: this.limits,
       gpuIds: [...this.gpuIds],
       ...(reason === undefined ? {} : { reason }),
+      ...(transfer === undefined ? {} : { transfer }),
     }
   }
 }

@@ -37,6 +37,7 @@ import { SandboxEnder } from './sandbox-ender.ts'
 import { ScheduleKeeper } from './schedule-keeper.ts'
 import { thisComputer } from './sensors/this-computer.ts'
 import { SovereignHost } from './sovereign-host.ts'
+import { StagingNews } from './staging-news.ts'
 import { UsageLedger } from './usage-ledger.ts'
 import { UsageMeter } from './usage-meter.ts'
 import { applyUsageRule } from './usage-rule.ts'
@@ -190,6 +191,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
       workDir,
       maxInputBytes: () => ledger.share.diskBytes,
       inputs,
+      news: new StagingNews((attempt) => desk.measured(attempt)),
       received: (attempt, bytes) => usage.received(attempt, bytes),
     }),
     sealer: new AttemptSealer({ journal, usage, logger }),

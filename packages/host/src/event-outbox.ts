@@ -50,6 +50,8 @@ export class EventOutbox {
       phase: attempt.phase,
       reason: attempt.pauseReason,
       usage: attempt.usage,
+      bytesIn: attempt.bytesIn === 0 ? undefined : attempt.bytesIn,
+      transfer: attempt.transfer?.(),
       stdout: before?.stdout,
       stderr: before?.stderr,
     }

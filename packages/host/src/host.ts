@@ -6,6 +6,7 @@ import type {
   Offer,
   Resources,
   Runtime,
+  TransferProgress,
   Usage,
 } from '@manyhands/core'
 import type { AdmissionRequest, RuleVerdict } from './admission-request.ts'
@@ -129,6 +130,8 @@ export interface HostAttempt {
   gpuIds: string[]
   /** Why it ended or is paused, when that was decided from outside the task. */
   reason?: string
+  /** What it waits for while it is staged. Attempts that wait for the same have the same numbers. */
+  transfer?: TransferProgress
 }
 
 export interface DrainReport {

@@ -6,12 +6,18 @@ import {
   type ArtifactStore,
   ManyhandsError,
   type Network,
+  TransferCounts,
+  TransferMeter,
+  type TransferPhase,
+  type TransferProgress,
   type WireInput,
 } from '@manyhands/core'
 
 /** Where inputs come from and how much is taken. */
 export interface StageSource {
   peer: string
+  /** What the inputs are for. */
+  phase: TransferPhase
   maxBytes: number
   signal: AbortSignal
   /** Hears of bytes as they come. What was here before does not count. */
@@ -21,6 +27,8 @@ export interface StageSource {
 /** One attempt's part in a stage. */
 export interface StagePart {
   ready: Promise<string>
+  /** How far the stage is, whoever began it. */
+  progress(): TransferProgress
   release(): Promise<void>
 }
 
@@ -28,14 +36,9 @@ interface Stage {
   dir: string
   users: number
   ready: Promise<void>
+  meter: TransferMeter
   /** Aborted when nobody wants it any more: one user that leaves takes it from no other. */
   unwanted: AbortController
-}
-
-/** How much of a transfer was told; several stages may share one. */
-interface Transfer {
-  stages: number
-  bytes: number
 }
 
 /**
@@ -49,7 +52,7 @@ export class InputStage {
   readonly #network: Network
   readonly #keepBytes: () => number
   readonly #stages = new Map<string, Stage>()
-  readonly #transfers = new Map<string, Transfer>()
+  readonly #counts = new TransferCounts()
   /** Artifacts held for later, by root, least recently used first, with their sizes. */
   readonly #kept = new Map<string, number>()
 
@@ -73,8 +76,9 @@ export class InputStage {
     if (stage === undefined) {
       const dir = join(this.#dir, randomBytes(8).toString('hex'))
       const unwanted = new AbortController()
-      const ready = this.#build(dir, inputs, { ...source, signal: unwanted.signal })
-      stage = { dir, users: 0, ready, unwanted }
+      const meter = new TransferMeter(source.phase, new Set(inputs.map(({ root }) => root)))
+      const ready = this.#build(dir, inputs, { ...source, signal: unwanted.signal }, meter)
+      stage = { dir, users: 0, ready, meter, unwanted }
       this.#stages.set(key, stage)
     }
     const held = stage
@@ -82,6 +86,7 @@ export class InputStage {
     let released: Promise<void> | undefined
     return {
       ready: this.#ready(key, held, source.signal),
+      progress: () => held.meter.progress(),
       release: () => {
         released ??= this.#leave(key, held)
         return released
@@ -107,13 +112,19 @@ export class InputStage {
   }
 
   /** Holds every artifact of the stage until all are placed, however full the store is. */
-  async #build(dir: string, inputs: WireInput[], source: StageSource): Promise<void> {
+  async #build(
+    dir: string,
+    inputs: WireInput[],
+    source: StageSource,
+    meter: TransferMeter,
+  ): Promise<void> {
     const roots = new Set(inputs.map((input) => input.root))
     for (const root of roots) this.#store.retain(root, dir)
     try {
       let left = source.maxBytes
       for (const root of roots) {
-        const artifact = await this.#fetch(root, left, source)
+        const artifact = await this.#fetch(root, left, source, meter)
+        meter.complete(root)
         left -= artifact.size
         await this.#keep(root, artifact.size)
       }
@@ -123,21 +134,23 @@ export class InputStage {
     }
   }
 
-  async #fetch(root: string, maxBytes: number, source: StageSource): Promise<Artifact> {
-    const transfer = this.#transfers.get(root) ?? { stages: 0, bytes: 0 }
-    this.#transfers.set(root, transfer)
-    transfer.stages += 1
-    const onProgress = (bytes: number) => {
-      if (bytes <= transfer.bytes) return
-      source.onReceived(bytes - transfer.bytes)
-      transfer.bytes = bytes
+  async #fetch(
+    root: string,
+    maxBytes: number,
+    source: StageSource,
+    meter: TransferMeter,
+  ): Promise<Artifact> {
+    const transfer = this.#counts.follow(root)
+    const onProgress = (bytes: number, total?: number) => {
+      meter.progressed(root, bytes, total, transfer.joined)
+      const fresh = transfer.fresh(bytes)
+      if (fresh > 0) source.onReceived(fresh)
     }
     try {
       const from = { network: this.#network, peer: source.peer }
       return await this.#store.fetch(root, from, { signal: source.signal, maxBytes, onProgress })
     } finally {
-      transfer.stages -= 1
-      if (transfer.stages === 0) this.#transfers.delete(root)
+      transfer.end()
     }
   }
 

@@ -46,8 +46,11 @@ export function taskLine(result: TaskResult, saved: string | undefined) {
   }
 }
 
+/** Tasks that a line lists one by one: there may be four such lines a second. */
+const LISTED = 100
+
 export function progressLine(job: string, progress: JobProgress, hosts: number) {
-  return { job, ...progress, hosts }
+  return { job, ...progress, active: progress.active.slice(0, LISTED), hosts }
 }
 
 export function jobLine(summary: JobSummary) {

@@ -1,24 +1,72 @@
-import type { JobProgress, JobSummary } from '@manyhands/client'
+import type { ActiveTask, JobProgress, JobSummary } from '@manyhands/client'
 import { formatByteSize, formatDuration, type TaskResult } from '@manyhands/core'
 import type { Output } from '../output.ts'
 import { clean } from '../table.ts'
+import { percent, rateText } from '../transfer-text.ts'
+
+/** A piece of the line; of those that do not all fit, the ones that are worth least go. */
+interface Piece {
+  text: string
+  worth: number
+}
 
 /** Progress in one line, at most `columns` wide. */
 export function progressText(progress: JobProgress, hosts: number, columns: number): string {
   const { unit, total, completed, failed, canceled, rate, eta } = progress
   const over = completed + failed + canceled
-  const parts = [
-    `${over}${total === undefined ? '' : `/${total}`} ${plural(unit, total ?? over)}`,
-    ...(total === undefined || total === 0 ? [] : [`${Math.floor((100 * over) / total)} %`]),
-    ...(failed === 0 ? [] : [`${failed} failed`]),
-    ...(rate === 0 ? [] : [`${rate >= 10 ? Math.round(rate) : rate.toFixed(1)}/s`]),
-    plural(`${hosts} host`, hosts),
-    ...(eta === undefined || eta === 0 ? [] : [`${formatDuration(eta)} left`]),
+  const pieces: Piece[] = [
+    ...(['image', 'inputs', 'outputs'] as const).flatMap((phase) => transfers(progress, phase)),
+    {
+      text: `${over}${total === undefined ? '' : `/${total}`} ${plural(unit, total ?? over)}`,
+      worth: 100,
+    },
+    ...(total === undefined || total === 0 ? [] : [{ text: percent(over, total), worth: 50 }]),
+    ...(failed === 0 ? [] : [{ text: `${failed} failed`, worth: 90 }]),
+    ...(rate === 0
+      ? []
+      : [{ text: `${rate >= 10 ? Math.round(rate) : rate.toFixed(1)}/s`, worth: 40 }]),
+    { text: plural(`${hosts} host`, hosts), worth: 30 },
+    ...(eta === undefined || eta === 0 ? [] : [{ text: `${formatDuration(eta)} left`, worth: 95 }]),
   ]
-  const text = parts.join(' · ')
+  const text = fitted(pieces, columns - 1)
   const room = Math.min(30, columns - text.length - 4)
   const bar = total === undefined || total === 0 || room < 5 ? '' : drawBar(over / total, room)
   return `${bar}${text}`.slice(0, columns - 1)
+}
+
+function fitted(pieces: Piece[], width: number): string {
+  const text = pieces.map((piece) => piece.text).join(' · ')
+  if (text.length <= width || pieces.length === 1) return text
+  const least = pieces.reduce((low, piece) => (piece.worth < low.worth ? piece : low))
+  return fitted(
+    pieces.filter((piece) => piece !== least),
+    width,
+  )
+}
+
+/** What is transferred in a phase, over all hosts. */
+function transfers({ active }: JobProgress, phase: ActiveTask['phase']): Piece[] {
+  const seen = new Map<string, ActiveTask>()
+  for (const task of active) {
+    if (task.phase !== phase || task.bytes === undefined) continue
+    // Tasks at one host wait for one transfer; outputs are each task's own.
+    const key = phase === 'outputs' ? task.attempt : `${task.host} ${task.total}`
+    if ((seen.get(key)?.bytes ?? -1) < task.bytes) seen.set(key, task)
+  }
+  if (seen.size === 0) return []
+  const all = [...seen.values()]
+  const sum = (of: 'bytes' | 'total' | 'rate') =>
+    all.reduce((total, task) => total + (task[of] ?? 0), 0)
+  const hosts = new Set(all.map(({ host }) => host)).size
+  const text = [
+    phase,
+    ...(all.every(({ total }) => total !== undefined)
+      ? [percent(sum('bytes'), sum('total'))]
+      : [formatByteSize(sum('bytes'))]),
+    ...(hosts > 1 ? [`${hosts} hosts`] : []),
+    ...(sum('rate') === 0 ? [] : [rateText(sum('rate'))]),
+  ].join(' ')
+  return [{ text, worth: phase === 'outputs' ? 60 : 80 }]
 }
 
 function drawBar(share: number, width: number): string {

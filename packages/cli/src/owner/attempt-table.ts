@@ -1,6 +1,7 @@
 import { formatByteSize, formatDuration } from '@manyhands/core'
 import type { HostAttempt } from '@manyhands/host'
 import { formatTable, shortPeer } from '../table.ts'
+import { transferText } from '../transfer-text.ts'
 
 /** What runs on this computer, for its owner. */
 export function attemptTable(attempts: HostAttempt[]): string {
@@ -8,7 +9,7 @@ export function attemptTable(attempts: HostAttempt[]): string {
     ['ID', 'PHASE', 'SINCE', 'CPU', 'MEMORY', 'CLIENT', 'JOB', 'TASK', 'IMAGE'],
     attempts.map((attempt) => [
       attempt.id,
-      attempt.reason === undefined ? attempt.phase : `${attempt.phase} (${attempt.reason})`,
+      phaseText(attempt),
       formatDuration(attempt.sinceMs),
       `${attempt.usage.cpu.toFixed(2)}/${attempt.limits.cpus}`,
       `${formatByteSize(attempt.usage.memory)}/${formatByteSize(attempt.limits.memoryBytes)}`,
@@ -18,4 +19,10 @@ export function attemptTable(attempts: HostAttempt[]): string {
       attempt.image,
     ]),
   )
+}
+
+/** Its phase, and what there is to say about it. */
+export function phaseText({ phase, reason, transfer }: HostAttempt): string {
+  const more = reason ?? (transfer === undefined ? undefined : transferText(transfer))
+  return more === undefined ? phase : `${phase} (${more})`
 }

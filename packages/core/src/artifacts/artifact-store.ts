@@ -86,8 +86,12 @@ export interface ArtifactStore extends AsyncDisposable {
       signal?: AbortSignal
       /** Refuses artifacts larger than this before any content travels. */
       maxBytes?: number
-      /** Bytes received and verified so far by the transfer; what was here before does not count. */
-      onProgress?: (bytes: number) => void
+      /**
+       * Bytes received and verified so far by the transfer, and those that have to come in all, once
+       * that is known. What was here before does not count; when less is missing than it seemed, the
+       * total sinks.
+       */
+      onProgress?: (bytes: number, total?: number) => void
     },
   ): Promise<Artifact>
   /**

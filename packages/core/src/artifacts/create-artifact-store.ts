@@ -165,7 +165,7 @@ class LocalArtifactStore implements ArtifactStore {
     options: {
       signal?: AbortSignal
       maxBytes?: number
-      onProgress?: (bytes: number) => void
+      onProgress?: (bytes: number, total?: number) => void
     } = {},
   ): Promise<Artifact> {
     const { signal, maxBytes } = options

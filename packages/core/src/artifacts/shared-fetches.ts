@@ -5,7 +5,7 @@ import type { Artifact } from './artifact-store.ts'
 export interface FetchCaller {
   signal?: AbortSignal
   maxBytes?: number
-  onProgress?: (bytes: number) => void
+  onProgress?: (bytes: number, total?: number) => void
 }
 
 /** What a transfer tells all its callers. */
@@ -70,11 +70,12 @@ export class SharedFetches {
           onManifest: (size) => {
             shared.size = size
             for (const member of callers) refuseBeyond(member, size)
+            for (const { caller } of callers) caller.onProgress?.(0, size)
             controller.signal.throwIfAborted()
           },
           onWritten: (bytes) => {
             shared.written += bytes
-            for (const { caller } of callers) caller.onProgress?.(shared.written)
+            for (const { caller } of callers) caller.onProgress?.(shared.written, shared.size)
           },
         }),
       ),

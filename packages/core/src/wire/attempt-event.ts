@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { ErrorDocument } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import type { AttemptPhase } from '../phases.ts'
+import { type TransferProgress, transferProgressSchema } from '../transfer-progress.ts'
 import type { Usage } from '../usage.ts'
 import { digestSchema } from './attempt-spec.ts'
 
@@ -19,8 +20,10 @@ export interface AttemptEvent {
   usage?: Usage
   stdout?: Uint8Array
   stderr?: Uint8Array
-  /** Bytes staged of the inputs so far. */
+  /** Bytes that came for it so far. Of several attempts that share a transfer, one counts them. */
   bytesIn?: number
+  /** While it is staged: what it waits for, which other attempts may wait for too. */
+  transfer?: TransferProgress
   end?: AttemptEnd
 }
 
@@ -103,6 +106,7 @@ export const attemptEventSchema: z.ZodType<AttemptEvent> = z.object({
   stdout: bytes.optional(),
   stderr: bytes.optional(),
   bytesIn: n.optional(),
+  transfer: transferProgressSchema.optional(),
   end: attemptEndSchema.optional(),
 })
 

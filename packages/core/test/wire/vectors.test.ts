@@ -52,6 +52,7 @@ const bytesOf = (text: string): Uint8Array => fromString(text, 'base16')
 test('there are vectors of everything', () => {
   expect(vectors.documents.map(({ name }) => name)).toEqual([
     'offer',
+    'attempt event, staging',
     'attempt event, running',
     'attempt event, end',
   ])

@@ -3,6 +3,7 @@ import type { HostAttempt, UsageSample } from '@manyhands/host'
 import { cut } from '../../fitted-table.ts'
 import type { Output } from '../../output.ts'
 import { clean } from '../../table.ts'
+import { phaseText } from '../attempt-table.ts'
 import { chart } from './text-graphics.ts'
 
 /** One attempt: what it is, what it uses, and how that went. */
@@ -15,7 +16,7 @@ export function attemptText(
   const { usage, limits } = attempt
   const facts: [string, string][] = [
     ['attempt', attempt.id],
-    ['phase', attempt.phase + (attempt.reason === undefined ? '' : ` (${attempt.reason})`)],
+    ['phase', phaseText(attempt)],
     ['client', attempt.client],
     ['job', `${attempt.jobName === '' ? attempt.job : attempt.jobName}, task ${attempt.task}`],
     ['image', `${attempt.image} (${attempt.runtime})`],

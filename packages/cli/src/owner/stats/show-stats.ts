@@ -124,7 +124,7 @@ function page(output: Output): Pick<Output, 'columns' | 'style'> {
 
 /** A sample, and what it is a sample of. */
 function describe(attempt: HostAttempt): UsageSample & Partial<HostAttempt> {
-  const { id, client, job, jobName, task, phase, reason, limits, gpuIds } = attempt
+  const { id, client, job, jobName, task, phase, reason, limits, gpuIds, transfer } = attempt
   return {
     ...attempt.usage,
     attempt: id,
@@ -134,6 +134,7 @@ function describe(attempt: HostAttempt): UsageSample & Partial<HostAttempt> {
     task,
     phase,
     ...(reason === undefined ? {} : { reason }),
+    ...(transfer === undefined ? {} : { transfer }),
     limits,
     gpuIds,
   }

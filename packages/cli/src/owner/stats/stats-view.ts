@@ -3,6 +3,7 @@ import type { HostAttempt, UsageTotals } from '@manyhands/host'
 import { cut, type FittedColumn, fittedTable } from '../../fitted-table.ts'
 import type { Output } from '../../output.ts'
 import { shortPeer } from '../../table.ts'
+import { phaseText } from '../attempt-table.ts'
 import { bar, sparkline } from './text-graphics.ts'
 
 /** An attempt and the cores that it used in the last samples, oldest first. */
@@ -97,9 +98,6 @@ function columnsFor(attempts: HostAttempt[]): FittedColumn<StatsRow>[] {
     column('PHASE', 95, phaseText, false),
   ]
 }
-
-const phaseText = ({ phase, reason }: HostAttempt) =>
-  reason === undefined ? phase : `${phase} (${reason})`
 
 const gpuText = ({ usage, gpuIds }: HostAttempt) =>
   usage.gpu === undefined ? `${gpuIds.length} given` : `${Math.round(usage.gpu * 100)} %`

@@ -1,0 +1,2 @@
+/** Outputs that are fetched at once, over all hosts. */
+export const FETCHES = 16
