@@ -8,17 +8,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startHostProcesses } from './shared/host-processes.ts'
+import { NOOP_WASM } from './shared/noop-wasm.ts'
 import { median, printResult } from './shared/result.ts'
 
 const ROUNDS = 5
 const ROOT = new URL('../', import.meta.url).pathname
 const BIN = `${ROOT}packages/cli/bin/manyhands.js`
-
-/** (module (memory (export "memory") 1) (func (export "_start"))) */
-const NOOP_WASM = Buffer.from(
-  '0061736d01000000010401600000030201000503010001071302066d656d6f72790200065f737461727400000a040102000b',
-  'hex',
-)
 
 const LOCAL_NETWORK = `
   import { createLocalNetwork } from '@manyhands/testing'
