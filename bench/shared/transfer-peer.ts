@@ -4,7 +4,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { createArtifactStore, createNetwork } from '@manyhands/core'
-import type { TransferCall, TransferCalls, TransferPeerOptions } from './transfer-peers.ts'
+import { answerCalls } from './answer-calls.ts'
+import type { TransferCalls, TransferPeerOptions } from './transfer-peers.ts'
 
 const { dir, listen } = JSON.parse(process.argv[2]!) as TransferPeerOptions
 const network = await createNetwork({ listen: listen ?? ['/ip4/127.0.0.1/tcp/0'], gossip: false })
@@ -81,17 +82,4 @@ const answers: Answers = {
   },
 }
 
-process.on('message', ({ id, name, params }: TransferCall) => {
-  const answer = answers[name] as (params: unknown) => Promise<unknown>
-  answer(params).then(
-    (result) => tell({ id, result }),
-    (error) => tell({ id, error: String(error?.stack ?? error) }),
-  )
-})
-/** The parent may have been killed meanwhile. */
-function tell(answer: object): void {
-  if (process.connected) process.send!(answer)
-}
-
-process.on('disconnect', () => process.exit(0))
-tell({ id: 0, result: { address: network.addresses[0], peerId: network.peerId } })
+answerCalls(answers, { address: network.addresses[0], peerId: network.peerId })

@@ -1,5 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
+import { startCallee } from './calls.ts'
 
 const SCRIPT = new URL('./transfer-peer.ts', import.meta.url).pathname
 
@@ -13,7 +12,7 @@ export interface TransferPeerOptions {
 }
 
 /** What a transfer peer does when it is asked to. */
-export interface TransferCalls {
+export type TransferCalls = {
   /** Takes a path of the disk as an artifact; `ms` is what hashing it took. */
   add: { params: { path: string }; result: { root: string; size: number; ms: number } }
   /**
@@ -39,16 +38,9 @@ export interface TransferCalls {
   }
 }
 
-export interface TransferCall {
-  id: number
-  name: keyof TransferCalls
-  params: unknown
-}
-
 export interface TransferPeer extends AsyncDisposable {
   address: string
   peerId: string
-  child: ChildProcess
   pid: number
   ask<Name extends keyof TransferCalls>(
     name: Name,
@@ -56,49 +48,19 @@ export interface TransferPeer extends AsyncDisposable {
   ): Promise<TransferCalls[Name]['result']>
 }
 
-interface Waiting {
-  resolve: (result: unknown) => void
-  reject: (error: Error) => void
-}
-
-export async function startTransferPeer(options: TransferPeerOptions): Promise<TransferPeer> {
-  const { inside = [] } = options
-  const [execPath, ...before] = [...inside, process.execPath]
-  const child = fork(SCRIPT, [JSON.stringify(options)], {
-    execPath,
-    execArgv: [...before, '--conditions=@manyhands/source'],
+export async function startTransferPeer({
+  inside,
+  ...argument
+}: TransferPeerOptions): Promise<TransferPeer> {
+  const callee = await startCallee<TransferCalls, { address: string; peerId: string }>({
+    script: SCRIPT,
+    argument,
+    inside,
   })
-  const gone = once(child, 'exit')
-  const waiting = new Map<number, Waiting>()
-  child.on('message', ({ id, result, error }: { id: number; result: unknown; error?: string }) => {
-    const { resolve, reject } = waiting.get(id)!
-    waiting.delete(id)
-    if (error === undefined) resolve(result)
-    else reject(new Error(error))
-  })
-  child.on('exit', (code, signal) => {
-    for (const { reject } of waiting.values()) {
-      reject(new Error(`a transfer peer ended with ${code ?? signal}`))
-    }
-  })
-  const answerTo = (id: number) =>
-    new Promise<unknown>((resolve, reject) => waiting.set(id, { resolve, reject }))
-  const { address, peerId } = (await answerTo(0)) as { address: string; peerId: string }
-  let lastId = 0
   return {
-    address,
-    peerId,
-    child,
-    pid: child.pid!,
-    ask(name, params) {
-      lastId += 1
-      const answer = answerTo(lastId)
-      child.send({ id: lastId, name, params } satisfies TransferCall)
-      return answer as Promise<never>
-    },
-    async [Symbol.asyncDispose]() {
-      if (child.exitCode === null && child.signalCode === null) child.kill()
-      await gone
-    },
+    ...callee.hello,
+    pid: callee.child.pid!,
+    ask: callee.ask,
+    [Symbol.asyncDispose]: () => callee[Symbol.asyncDispose](),
   }
 }
