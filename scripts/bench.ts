@@ -1,14 +1,18 @@
 /**
- * `npm run bench [name…]`: every measured promise, one JSON document per line on stdout. Each prints a
- * ratio against a peer or a limit in the same run; read those, machines are noisy. What several of them
- * use lies in bench/shared.
+ * `npm run bench -- [name…] [--option value…]`: every measured promise, one JSON document per line on
+ * stdout. Each prints a ratio against a peer or a limit in the same run; read those, machines are noisy.
+ * Options go to the named benchmarks, as for a short try: `npm run bench -- swarm --mb 8 --rounds 1`.
+ * What several of them use lies in bench/shared; bench/README.md says what each needs.
  */
 import { spawn } from 'node:child_process'
 import { readdir } from 'node:fs/promises'
 
 const root = new URL('../', import.meta.url).pathname
 
-const wanted = process.argv.slice(2)
+const given = process.argv.slice(2)
+const firstOption = given.findIndex((each) => each.startsWith('--'))
+const wanted = firstOption === -1 ? given : given.slice(0, firstOption)
+const options = firstOption === -1 ? [] : given.slice(firstOption)
 const names = (await readdir(`${root}bench`))
   .filter((name) => name.endsWith('.ts'))
   .map((name) => name.slice(0, -'.ts'.length))
@@ -20,7 +24,7 @@ for (const name of names) {
   process.stderr.write(`── ${name}\n`)
   const child = spawn(
     process.execPath,
-    ['--conditions=@manyhands/source', `${root}bench/${name}.ts`],
+    ['--conditions=@manyhands/source', `${root}bench/${name}.ts`, ...options],
     { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] },
   )
   const code = await new Promise((resolve) => child.once('exit', resolve))
