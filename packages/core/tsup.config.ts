@@ -1,3 +1,6 @@
 import { packageConfig } from '../../tsup.base.ts'
 
-export default packageConfig()
+// The worker is a file of its own: threads are started from it.
+export default packageConfig({
+  entry: { index: 'src/index.ts', 'hash-worker': 'src/hashing/hash-worker.ts' },
+})

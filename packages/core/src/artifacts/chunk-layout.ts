@@ -28,6 +28,18 @@ export function chunkHash(file: FileChunks, index: number): Uint8Array {
   return file.chunks.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES)
 }
 
+/** The first chunk that begins at a position or after it; {@link chunkCount} when there is none. */
+export function chunkAt(file: FileChunks, position: number): number {
+  let low = 0
+  let high = chunkCount(file)
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (chunkOffset(file, middle) < position) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
 /**
  * Why chunks cannot be those of a file; undefined when they can. Does not allocate, and takes no longer
  * than the manifest is long, whatever the numbers say.
@@ -53,8 +65,7 @@ export function chunksRefusal({ size, chunks, lengths }: FileChunks): string | u
 
 /** Joins what was found out about the chunks of a file, in their order. */
 export function joinChunks(size: number, hashes: Uint8Array[], lengths: number[]): FileChunks {
-  const chunks = new Uint8Array(hashes.length * HASH_BYTES)
-  for (const [index, hash] of hashes.entries()) chunks.set(hash, index * HASH_BYTES)
+  const chunks = new Uint8Array(Buffer.concat(hashes))
   if (lengths.length <= 1) return { size, chunks }
   const encoded = new Uint8Array(lengths.length * LENGTH_BYTES)
   const view = new DataView(encoded.buffer)

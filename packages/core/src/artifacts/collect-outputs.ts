@@ -1,13 +1,13 @@
 import type { BigIntStats } from 'node:fs'
 import { type FileHandle, lstat, open, rename, rm, unlink } from 'node:fs/promises'
 import { type ErrorCode, ManyhandsError, toManyhandsError } from '../errors.ts'
+import type { FileHasher } from '../hashing/file-hasher.ts'
 import type { Manifest, ManifestFile } from './artifact-store.ts'
 import type { FileChunks } from './chunk-layout.ts'
 import { concurrently } from './concurrently.ts'
 import type { ContentFiles } from './content-files.ts'
 import { type DurableDirectory, seal } from './durable-directory.ts'
 import { createGlobs } from './glob.ts'
-import { hashFile, verifyFile, writeFully } from './hash-file.ts'
 import { checkManifest, contentId } from './manifest.ts'
 import { openRegular } from './open-regular.ts'
 import { comparePaths } from './safe-path.ts'
@@ -16,6 +16,7 @@ import { type WalkedEntry, walkTree } from './walk-tree.ts'
 
 export interface CollectContext {
   contents: ContentFiles
+  hasher: FileHasher
   durable: DurableDirectory
   /** Gets every file id before the file is looked for, so that no removal comes between. */
   need: (id: string) => void
@@ -65,12 +66,14 @@ async function collectFile(entry: WalkedEntry, context: CollectContext): Promise
   const handle = await openRegular(absolute, stat, REFUSAL)
   try {
     const size = Number(stat.size)
-    const chunks = await hashFile(handle, size, { signal: context.signal }).catch((error) => {
-      if (error instanceof ManyhandsError && error.code === 'INPUT_CHANGED') {
-        throw unsafe(absolute, 'changed while it was collected')
-      }
-      throw error
-    })
+    const chunks = await context.hasher
+      .hash(handle, size, { signal: context.signal })
+      .catch((error) => {
+        if (error instanceof ManyhandsError && error.code === 'INPUT_CHANGED') {
+          throw unsafe(absolute, 'changed while it was collected')
+        }
+        throw error
+      })
     const now = await handle.stat({ bigint: true })
     if (now.size !== stat.size || now.mtimeNs !== stat.mtimeNs) {
       throw unsafe(absolute, 'changed while it was collected')
@@ -93,12 +96,12 @@ async function takeIn(
   handle: FileHandle,
   id: string,
   chunks: FileChunks,
-  { contents, durable, signal }: CollectContext,
+  { contents, durable, hasher, signal }: CollectContext,
 ): Promise<void> {
   const temporary = durable.temporaryPath()
   try {
     if (!(await moveOwned(entry, handle, temporary))) {
-      await copyVerified(entry, handle, temporary, chunks, signal)
+      await copyVerified(entry, handle, temporary, chunks, { hasher, signal })
     }
     await contents.adopt(temporary, id)
   } catch (error) {
@@ -136,12 +139,11 @@ async function copyVerified(
   handle: FileHandle,
   temporary: string,
   expected: FileChunks,
-  signal?: AbortSignal,
+  { hasher, signal }: Pick<CollectContext, 'hasher' | 'signal'>,
 ): Promise<void> {
   const target = await open(temporary, 'wx', 0o600)
   try {
-    const onBytes = (bytes: Uint8Array, position: number) => writeFully(target, bytes, position)
-    if (!(await verifyFile(handle, expected, { signal, onBytes }))) {
+    if (!(await hasher.verify(handle, expected, { signal, copyTo: target }))) {
       throw unsafe(absolute, 'changed while it was collected')
     }
     await seal(target, 0o444)

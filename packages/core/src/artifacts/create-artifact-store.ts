@@ -1,6 +1,7 @@
 import { mkdir, opendir, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { ManyhandsError, toManyhandsError } from '../errors.ts'
+import { createFileHasher } from '../hashing/file-hasher.ts'
 import type { Logger, Network } from '../network/network.ts'
 import { PROTOCOLS } from '../wire/protocols.ts'
 import { type ArtifactContent, referredContent, storedContent } from './artifact-content.ts'
@@ -11,7 +12,7 @@ import { ContentFiles } from './content-files.ts'
 import { DurableDirectory } from './durable-directory.ts'
 import { fetchArtifact } from './fetch-artifact.ts'
 import { FileClaims } from './file-claims.ts'
-import { readFully, verifyFile } from './hash-file.ts'
+import { readFully } from './hash-file.ts'
 import { HashMemory, type LocalSource, referToPath } from './local-source.ts'
 import { encodeManifest, fileId } from './manifest.ts'
 import { isRoot, ManifestFiles } from './manifest-files.ts'
@@ -57,6 +58,7 @@ class LocalArtifactStore implements ArtifactStore {
   readonly #contents: ContentFiles
   readonly #manifests: ManifestFiles
   readonly #sources = new Map<string, LocalSource>()
+  readonly #hasher = createFileHasher()
   readonly #hashes = new HashMemory()
   readonly #claims = new FileClaims()
   readonly #fetches = new SharedFetches()
@@ -79,7 +81,11 @@ class LocalArtifactStore implements ArtifactStore {
   async addPath(path: string, { signal }: { signal?: AbortSignal } = {}): Promise<Artifact> {
     this.#assertOpen()
     signal?.throwIfAborted()
-    const source = await referToPath(path, this.#hashes, signal)
+    const source = await referToPath(path, {
+      memory: this.#hashes,
+      hasher: this.#hasher,
+      signal,
+    })
     this.#sources.set(source.artifact.root, source)
     return source.artifact
   }
@@ -106,6 +112,7 @@ class LocalArtifactStore implements ArtifactStore {
       collected = await collectOutputs(dir, globs, {
         contents: this.#contents,
         durable: this.#durable,
+        hasher: this.#hasher,
         signal,
         need: (id) => {
           needed.push(id)
@@ -207,7 +214,7 @@ class LocalArtifactStore implements ArtifactStore {
   async place(root: string, target: string, mode: 'link' | 'copy'): Promise<void> {
     await this.#holds.during(root, async () => {
       try {
-        await placeArtifact(await this.#contentOrThrow(root), resolve(target), mode)
+        await placeArtifact(await this.#contentOrThrow(root), resolve(target), mode, this.#hasher)
       } catch (error) {
         throw toManyhandsError(error)
       }
@@ -229,7 +236,7 @@ class LocalArtifactStore implements ArtifactStore {
       try {
         const bytes = new Uint8Array(file.size)
         await readFully(handle, bytes, 0)
-        if (!(await verifyFile(handle, file))) {
+        if (!(await this.#hasher.verify(handle, file))) {
           throw new ManyhandsError('ARTIFACT_CORRUPT', `${root}: ${path} no longer has its bytes`)
         }
         return bytes
@@ -307,6 +314,7 @@ class LocalArtifactStore implements ArtifactStore {
     if (this.#closed) return
     this.#closed = true
     await this.#fetches.abort(new ManyhandsError('CLOSED', 'the artifact store was closed'))
+    await this.#hasher.close()
     await this.#contents.settled()
     await this.#durable.flush()
   }

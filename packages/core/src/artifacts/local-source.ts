@@ -2,10 +2,10 @@ import { type BigIntStats, constants } from 'node:fs'
 import { access, type FileHandle, lstat, realpath } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { ManyhandsError } from '../errors.ts'
+import type { FileHasher } from '../hashing/file-hasher.ts'
 import type { Artifact, Manifest, ManifestFile } from './artifact-store.ts'
 import type { FileChunks } from './chunk-layout.ts'
 import { concurrently } from './concurrently.ts'
-import { hashFile } from './hash-file.ts'
 import { checkManifest, encodeManifest, manifestSize } from './manifest.ts'
 import { openRegular } from './open-regular.ts'
 import { comparePaths } from './safe-path.ts'
@@ -51,11 +51,16 @@ function key(path: string, stat: BigIntStats): string {
   return `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}:${path}`
 }
 
+export interface ReferContext {
+  memory: HashMemory
+  hasher: FileHasher
+  signal?: AbortSignal
+}
+
 /** Hashes a file or tree in place. @throws INPUT_UNREADABLE, INPUT_CHANGED, PATH_UNSAFE, LIMIT */
 export async function referToPath(
   path: string,
-  memory: HashMemory,
-  signal?: AbortSignal,
+  { memory, hasher, signal }: ReferContext,
 ): Promise<LocalSource> {
   const absolute = resolve(path)
   const stat = await lstat(absolute, { bigint: true }).catch((cause) => {
@@ -76,7 +81,7 @@ export async function referToPath(
       directories.push(entry.path)
       return
     }
-    const chunks = await hashInPlace(entry, memory, signal)
+    const chunks = await hashInPlace(entry, { memory, hasher, signal })
     taken.push({
       file: {
         path: entry.path,
@@ -112,8 +117,7 @@ export async function referToPath(
 
 async function hashInPlace(
   { absolute, stat }: WalkedEntry,
-  memory: HashMemory,
-  signal?: AbortSignal,
+  { memory, hasher, signal }: ReferContext,
 ): Promise<FileChunks> {
   const known = memory.get(absolute, stat)
   if (known !== undefined) {
@@ -124,7 +128,7 @@ async function hashInPlace(
   }
   const handle = await openRegular(absolute, stat, 'INPUT_UNREADABLE')
   try {
-    const chunks = await hashFile(handle, Number(stat.size), { signal })
+    const chunks = await hasher.hash(handle, Number(stat.size), { signal })
     await assertUnchanged(handle, absolute, stat)
     memory.set(absolute, stat, chunks)
     return chunks

@@ -2,10 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { constants, type FileHandle, link, lstat, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ManyhandsError } from '../errors.ts'
+import type { FileHasher } from '../hashing/file-hasher.ts'
 import type { ArtifactContent } from './artifact-content.ts'
-import type { ManifestFile } from './artifact-store.ts'
 import { concurrently } from './concurrently.ts'
-import { verifyFile, writeFully } from './hash-file.ts'
 import { TRANSFER } from './transfer-limits.ts'
 
 /**
@@ -17,11 +16,12 @@ export async function placeArtifact(
   content: ArtifactContent,
   target: string,
   mode: 'link' | 'copy',
+  hasher: FileHasher,
 ): Promise<void> {
   const { manifest } = content.artifact
   if (manifest.kind === 'file') {
     await mkdir(dirname(target), { recursive: true })
-    await placeFile(content, 0, target, mode)
+    await placeFile(content, 0, target, mode, hasher)
     return
   }
   await mkdir(target, { recursive: true })
@@ -41,7 +41,7 @@ export async function placeArtifact(
   await concurrently(manifest.files.entries(), TRANSFER.filesAtOnce, async ([index, file]) => {
     const end = file.path.lastIndexOf('/')
     if (end >= 0) await ensure(file.path.slice(0, end))
-    await placeFile(content, index, join(target, file.path), mode)
+    await placeFile(content, index, join(target, file.path), mode, hasher)
   })
 }
 
@@ -61,13 +61,13 @@ async function placeFile(
   index: number,
   path: string,
   mode: 'link' | 'copy',
+  hasher: FileHasher,
 ): Promise<void> {
-  const file = content.artifact.manifest.files[index]!
   const temporary = join(dirname(path), `.${randomBytes(9).toString('hex')}.part`)
   try {
     const shared = mode === 'link' ? await content.linkable(index) : undefined
     if (shared === undefined || !(await tryLink(shared, temporary))) {
-      await copyOut(content, index, file, temporary, mode)
+      await copyOut(content, index, temporary, mode, hasher)
     }
     await rename(temporary, path)
   } catch (error) {
@@ -100,17 +100,17 @@ async function tryLink(from: string, to: string): Promise<boolean> {
 async function copyOut(
   content: ArtifactContent,
   index: number,
-  file: ManifestFile,
   temporary: string,
   mode: 'link' | 'copy',
+  hasher: FileHasher,
 ): Promise<void> {
+  const file = content.artifact.manifest.files[index]!
   const source: FileHandle = await content.open(index)
   try {
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL
     const target = await open(temporary, flags, 0o600)
     try {
-      const onBytes = (bytes: Uint8Array, position: number) => writeFully(target, bytes, position)
-      if (!(await verifyFile(source, file, { onBytes }))) {
+      if (!(await hasher.verify(source, file, { copyTo: target }))) {
         throw new ManyhandsError(
           'ARTIFACT_CORRUPT',
           `${content.artifact.root}: ${file.path || 'the file'} no longer has its bytes`,
