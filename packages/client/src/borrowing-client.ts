@@ -28,6 +28,8 @@ export interface BorrowingClientParts {
   store: ArtifactStore
   directory: HostDirectory
   scheduler: Scheduler
+  /** What is kept for a job beside its results may go. */
+  forgetJob(id: string): void
   close(): Promise<void>
 }
 
@@ -241,6 +243,7 @@ export class BorrowingClient implements Client {
       if (over <= 0) return
       if (!isTerminal(job.phase)) continue
       this.#jobs.delete(id)
+      this.#parts.forgetJob(id)
       over -= 1
     }
   }

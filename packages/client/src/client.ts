@@ -74,12 +74,14 @@ export interface Job<Item = unknown> {
   results(options?: { ordered?: boolean; signal?: AbortSignal }): AsyncIterable<TaskResult<Item>>
   /**
    * What happened, from `since` (an event's `seq`) on. A reader that is too late gets a `gap` event. Who
-   * follows the job while it runs also gets `progress`, at most four times a second.
+   * follows the job while it runs also gets `progress`, at most four times a second. Of an attempt's phase
+   * and usage a host tells only the latest to a client that is slow; nothing marks that.
    */
   events(options?: { since?: number; signal?: AbortSignal }): AsyncIterable<JobEvent>
   /**
    * What tasks wrote, as it arrives: of one task or of all. With `follow` until the job ends, else what
-   * is known now. Old output of a long job may be gone; the last bytes are in the task's result.
+   * is known now. Buffers on the way are bounded, here and at the host: where output was dropped because
+   * somebody was too slow, a line with `gap` stands in its place. The last bytes are in the task's result.
    */
   logs(options?: { task?: string; follow?: boolean; signal?: AbortSignal }): AsyncIterable<LogLine>
   /** Resolves when the job has ended, however it ended. */
@@ -93,12 +95,31 @@ export interface Job<Item = unknown> {
   why(taskKey: string): Promise<HostVerdict[]>
 }
 
-/** A piece of what a task wrote. */
+/** A piece of what a task wrote, or a mark of what is missing there. */
 export interface LogLine {
   task: string
+  /** Empty in a mark for streams that are not told apart any more. */
   attempt: string
   stream: 'stdout' | 'stderr'
   text: string
+  /** So many bytes of the stream were lost here; `text` is empty then. */
+  gap?: number
+}
+
+/** A file that a task completed while it ran, on this client's disk, verified. */
+export interface StreamedFile {
+  /** Relative to /out. */
+  readonly path: string
+  readonly executable: boolean
+  /**
+   * `'arrived'`: its task has no result yet; `'result'`: it came from the attempt that became the result,
+   * which may have a later version of it; `'provisional'`: from an attempt that did not, or that vanished.
+   */
+  readonly state: 'arrived' | 'result' | 'provisional'
+  /** Its contents. @throws NOT_FOUND when it is kept no longer: it was replaced, or given up */
+  bytes(): Promise<Uint8Array>
+  /** Writes it to exactly that path, beside and renamed. @throws NOT_FOUND as {@link bytes} */
+  saveTo(path: string): Promise<void>
 }
 
 export interface JobCounts {
@@ -193,8 +214,33 @@ export type JobEvent = { seq: number; time: string; job: string } & (
       reason?: string
       error?: ErrorDocument
       usage?: Usage
+      /** Files that had come of it, and are not part of a result: it was lost, or ended without one. */
+      provisional?: number
     }
-  | { kind: 'log'; task: string; attempt: string; stream: 'stdout' | 'stderr'; text: string }
+  /** A piece of a stream, up to its byte `upTo`; with `gap` instead of text: so many bytes are missing. */
+  | {
+      kind: 'log'
+      task: string
+      attempt: string
+      stream: 'stdout' | 'stderr'
+      text: string
+      upTo: number
+      gap?: number
+    }
+  /**
+   * A file that the task has completed is here, while it still runs. The same path may come again, with
+   * new contents or from another attempt: tasks run at least once, and what counts is the result.
+   */
+  | {
+      kind: 'output'
+      task: string
+      attempt: string
+      host: string
+      path: string
+      bytes: number
+      executable: boolean
+      file: StreamedFile
+    }
   | { kind: 'progress'; progress: JobProgress }
   | { kind: 'gap'; missed: number }
 )

@@ -93,6 +93,7 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
     store,
     directory,
     scheduler,
+    forgetJob: (id) => settlement.forgetJob(id),
     close: async () => {
       scheduler.close()
       await settlement.close()

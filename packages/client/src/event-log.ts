@@ -3,6 +3,8 @@ export interface EventLogLimits<Event> {
   bytes: number
   /** About how much memory an event takes. */
   bytesOf(event: Event): number
+  /** Hears of events that are kept no longer, before any reader misses them. */
+  forgot?(events: Event[]): void
 }
 
 /**
@@ -101,6 +103,7 @@ export class EventLog<Event extends { seq: number }> {
   #forgetHalf(): void {
     const forgotten = this.#events.splice(0, Math.floor(this.#events.length / 2))
     this.#first += forgotten.length
+    this.#limits.forgot?.(forgotten)
     for (const event of forgotten) this.#bytes -= this.#limits.bytesOf(event)
   }
 

@@ -11,6 +11,7 @@ export type {
   JobProgress,
   JobSummary,
   LogLine,
+  StreamedFile,
 } from './client.ts'
 export { createClient } from './create-client.ts'
 export { JobFailedError } from './job-failed-error.ts'

@@ -1,4 +1,4 @@
-import { type ArtifactStore, ManyhandsError, type TaskResult } from '@manyhands/core'
+import { type ArtifactStore, isTerminal, ManyhandsError, type TaskResult } from '@manyhands/core'
 import type {
   HostVerdict,
   Job,
@@ -11,6 +11,7 @@ import type {
 import type { ClientJournal, JournaledResult } from './client-journal.ts'
 import type { HostDirectory } from './host-directory.ts'
 import type { JobRun } from './job-run.ts'
+import { type Heard, streamKey } from './lost-output.ts'
 import { passingRefusal, standingRefusal } from './placement.ts'
 import type { Scheduler } from './scheduler.ts'
 import { NO_OUTPUTS, storedOutputs } from './task-outputs.ts'
@@ -91,15 +92,26 @@ export class JobHandle<Item> implements Job<Item> {
   async *logs(
     options: { task?: string; follow?: boolean; signal?: AbortSignal } = {},
   ): AsyncGenerator<LogLine> {
-    const { log } = this.#parts.run
+    const { log, lostOutput } = this.#parts.run
     const last = options.follow ? Number.POSITIVE_INFINITY : log.last
     if (last === 0) return
+    const heard: Heard = new Map()
+    let seq = 0
     for await (const event of log.read(0, options.signal)) {
+      if (event.kind === 'gap') yield* lostOutput.since(seq, heard, options.task)
       if (event.kind === 'log' && (options.task === undefined || event.task === options.task)) {
-        const { task, attempt, stream, text } = event
-        yield { task, attempt, stream, text }
+        const { task, attempt, stream, text, upTo, gap } = event
+        heard.set(streamKey(event), upTo)
+        yield { task, attempt, stream, text, ...(gap === undefined ? {} : { gap }) }
       }
-      if (event.seq >= last) return
+      if (event.kind === 'attempt' && isTerminal(event.phase) && event.phase !== 'lost') {
+        // Nothing more comes of it: what a long job's reader remembers stays small.
+        for (const stream of ['stdout', 'stderr'] as const) {
+          heard.delete(streamKey({ attempt: event.attempt, stream }))
+        }
+      }
+      seq = event.seq
+      if (seq >= last) return
     }
   }
 

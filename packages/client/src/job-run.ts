@@ -14,6 +14,7 @@ import type { JobCounts, JobEvent, JobProgress, JobSummary } from './client.ts'
 import type { ClientJournal } from './client-journal.ts'
 import { EventLog } from './event-log.ts'
 import { JobMeter } from './job-meter.ts'
+import { LostOutput } from './lost-output.ts'
 import type { PreparedJob } from './prepare-job.ts'
 import { type LiveAttempt, Task } from './task.ts'
 import { NO_OUTPUTS } from './task-outputs.ts'
@@ -45,6 +46,8 @@ export class JobRun {
   /** Hosts that are not asked again for this job, with what they said. */
   readonly excluded = new Map<string, ErrorDocument>()
   readonly log: EventLog<JobEvent>
+  /** What of the tasks' output is not in the log any more. */
+  readonly lostOutput = new LostOutput()
   readonly ended = Promise.withResolvers<JobSummary>()
   /** Since when no host fits, monotonic ms. */
   stalledSince: number | undefined
@@ -73,7 +76,12 @@ export class JobRun {
     this.prepared = prepared
     this.#journal = journal
     this.#source = prepared.items()
-    const limits = { events: LIMITS.eventsBuffered, bytes: LIMITS.eventBytesBuffered, bytesOf }
+    const limits = {
+      events: LIMITS.eventsBuffered,
+      bytes: LIMITS.eventBytesBuffered,
+      bytesOf,
+      forgot: (events: JobEvent[]) => this.lostOutput.forgot(events),
+    }
     const about = (seq: number) => ({ seq, time: new Date().toISOString(), job: id })
     this.log = new EventLog<JobEvent>(
       limits,
@@ -358,6 +366,7 @@ function turn(): Promise<undefined> {
 /** What an event keeps in memory: its texts, and something for the rest. */
 function bytesOf(event: JobEvent): number {
   if (event.kind === 'log') return 256 + event.text.length
+  if (event.kind === 'output') return 512 + event.path.length
   if (event.kind !== 'task' || event.result === undefined) return 256
   return 1024 + event.result.stdoutTail.length + event.result.stderrTail.length
 }

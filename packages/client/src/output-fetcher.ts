@@ -1,8 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import {
+  type Artifact,
   type ArtifactStore,
   type AttemptEnd,
   type Network,
+  type StreamedOutput,
   type TaskOutputs,
   TransferCounts,
   TransferMeter,
@@ -45,7 +47,7 @@ export class OutputFetcher {
     store.retain(root, job.id)
     for (let tries = 1; ; tries += 1) {
       try {
-        await this.#queue.add(() => this.#fetchOnce(job, attempt, outputs))
+        await this.#queue.add(() => this.#fetchOnce(job, attempt, outputs), { priority: 1 })
         return await storedOutputs(store, root)
       } catch (cause) {
         const error = toManyhandsError(cause)
@@ -58,6 +60,24 @@ export class OutputFetcher {
         await delay(waitMs, undefined, { signal: closing, ref: false })
       }
     }
+  }
+
+  /** One file of a task that still runs, once and behind the results. @throws as ArtifactStore.fetch */
+  async fetchFile(job: JobRun, peer: string, file: StreamedOutput): Promise<Artifact> {
+    const { network, store, closing } = this.#options
+    return this.#queue.add(async () => {
+      const transfer = this.#counts.follow(file.root)
+      const onProgress = (received: number) => {
+        job.meter.received(transfer.fresh(received))
+        job.progressed()
+      }
+      try {
+        const options = { signal: closing, maxBytes: file.bytes, onProgress }
+        return await store.fetch(file.root, { network, peer }, options)
+      } finally {
+        transfer.end()
+      }
+    })
   }
 
   async close(): Promise<void> {

@@ -78,6 +78,7 @@ export async function prepareJob<Item>(
     networkProfile: spec.networkProfile ?? 'none',
     ...(gpu === undefined ? {} : { gpu }),
     ...(spec.secrets === undefined ? {} : { secrets: Object.keys(spec.secrets) }),
+    ...(spec.streamOutputs === false ? { streamOutputs: false } : {}),
   }
   const described = typeof spec.tasks === 'string' || Array.isArray(spec.tasks) ? spec.tasks : null
   return {

@@ -17,6 +17,7 @@ import type { HostDirectory } from './host-directory.ts'
 import type { JobRun } from './job-run.ts'
 import { judgeEnd, type Verdict } from './judge-end.ts'
 import { OutputFetcher } from './output-fetcher.ts'
+import { OutputStream } from './output-stream.ts'
 import { mayWork, standingRefusal } from './placement.ts'
 import type { LiveAttempt, Task } from './task.ts'
 import { NO_OUTPUTS } from './task-outputs.ts'
@@ -38,14 +39,16 @@ export interface SettlementOptions {
 export class Settlement {
   readonly #options: SettlementOptions
   readonly #outputs: OutputFetcher
+  readonly #stream: OutputStream
   readonly #closing = new AbortController()
   /** Ends that are being worked on: a host repeats what was not acknowledged. */
   readonly #working = new Set<string>()
 
   constructor(options: SettlementOptions) {
     this.#options = options
-    const { network, store } = options
+    const { network, store, logger } = options
     this.#outputs = new OutputFetcher({ network, store, closing: this.#closing.signal })
+    this.#stream = new OutputStream({ store, outputs: this.#outputs, logger })
   }
 
   async event(host: string, job: JobRun | undefined, event: AttemptEvent): Promise<void> {
@@ -64,6 +67,7 @@ export class Settlement {
     // How far its inputs are is not history: that would push out what is.
     if (event.phase === 'staging' && known === 'staging') job.progressed()
     else this.#tell(job, task, attempt, event)
+    this.#stream.announced(job, task, attempt, event.outputs)
     if (event.end === undefined || !isTerminal(event.phase)) return
     this.#working.add(event.attempt)
     try {
@@ -122,6 +126,7 @@ export class Settlement {
       host: attempt.host,
       phase: 'lost',
       error: error.toJSON(),
+      ...provisional(attempt),
     })
     if (task.deaths.size >= LIMITS.poisonHosts) {
       const poison = new ManyhandsError(
@@ -142,6 +147,7 @@ export class Settlement {
         if (attempt.canceled || attempt.id === except) continue
         attempt.canceled = true
         this.#leave(job, attempt)
+        this.#stream.giveUp(attempt)
         byHost.set(attempt.host, [...(byHost.get(attempt.host) ?? []), attempt.id])
       }
     }
@@ -150,8 +156,14 @@ export class Settlement {
     )
   }
 
+  /** Nobody can ask for a job any more. */
+  forgetJob(id: string): void {
+    this.#stream.forgetJob(id)
+  }
+
   async close(): Promise<void> {
     this.#closing.abort()
+    await this.#stream.close()
     await this.#outputs.close()
   }
 
@@ -164,6 +176,7 @@ export class Settlement {
   ): Promise<void> {
     const verdict = judgeEnd(event.phase, end)
     if (attempt.canceled || task.phase === 'completed' || task.phase === 'failed') {
+      this.#stream.giveUp(attempt)
       this.#forget(attempt.host, attempt.id)
       return
     }
@@ -172,6 +185,7 @@ export class Settlement {
       await this.#accept(job, task, attempt, end)
       return
     }
+    this.#stream.giveUp(attempt)
     const error = ManyhandsError.fromJSON(
       end.error ?? {
         code: 'HOST_FAILED',
@@ -216,6 +230,7 @@ export class Settlement {
         attempt: attempt.id,
         cause: String(cause),
       })
+      this.#stream.giveUp(attempt)
       this.#drop(job, task, attempt)
       task.avoid.add(attempt.host)
       this.#goOn(job, task, toManyhandsError(cause))
@@ -225,12 +240,19 @@ export class Settlement {
     const result = resultOf(job, task, attempt.host, end, outputs)
     const refusal = await validated(job, result)
     if (refusal !== undefined) {
+      this.#stream.giveUp(attempt)
       this.#record(job, task, attempt, 'failed', end.durationMs)
       task.avoid.add(attempt.host)
       this.#drop(job, task, attempt)
       this.#goOn(job, task, refusal)
     } else {
-      await this.#finish(job, task, 'completed', result, attempt.id)
+      // Before anybody sees the result; and not for long, if another one was quicker.
+      attempt.arrivals.outcome = 'result'
+      const accepted = await this.#finish(job, task, 'completed', result, attempt.id)
+      if (!accepted) {
+        attempt.arrivals.outcome = undefined
+        this.#stream.giveUp(attempt)
+      }
     }
     this.#forget(attempt.host, attempt.id)
   }
@@ -241,9 +263,10 @@ export class Settlement {
     phase: 'completed' | 'failed',
     result: TaskResult,
     winner?: string,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const accepted = await this.#settleOnce(job, task, phase, result)
     if (accepted) void this.cancelAttempts(job, [task], 'another attempt has won', winner)
+    return accepted
   }
 
   /** A full disk of ours is no reason to lose a result: it is waited for. */
@@ -322,11 +345,8 @@ export class Settlement {
 
   #tell(job: JobRun, task: Task, attempt: LiveAttempt, event: AttemptEvent): void {
     const { host, id } = attempt
-    for (const stream of ['stdout', 'stderr'] as const) {
-      const bytes = event[stream]
-      if (bytes === undefined || bytes.length === 0) continue
-      const text = new TextDecoder().decode(bytes)
-      job.tell({ kind: 'log', task: task.key, attempt: id, stream, text })
+    for (const piece of attempt.log.take(event)) {
+      job.tell({ kind: 'log', task: task.key, attempt: id, ...piece })
     }
     const { end } = event
     const reason = end?.reason ?? event.reason
@@ -340,10 +360,16 @@ export class Settlement {
       ...(reason === undefined ? {} : { reason }),
       ...(end?.error === undefined ? {} : { error: end.error }),
       ...(event.usage === undefined ? {} : { usage: event.usage }),
+      ...(isTerminal(event.phase) && event.phase !== 'completed' ? provisional(attempt) : {}),
     })
   }
 
   #forget(host: string, attempt: string): void {
     this.#options.directory.link(host).acknowledge(attempt)
   }
+}
+
+/** How many files had come of an attempt that does not become a result. */
+function provisional({ arrivals }: LiveAttempt): { provisional?: number } {
+  return arrivals.here.size === 0 ? {} : { provisional: arrivals.here.size }
 }

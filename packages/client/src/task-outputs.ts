@@ -1,4 +1,4 @@
-import { copyFile, mkdir, rm } from 'node:fs/promises'
+import { copyFile, mkdir, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { type ArtifactStore, ManyhandsError, type TaskOutputs } from '@manyhands/core'
 
@@ -33,7 +33,7 @@ export async function storedOutputs(store: ArtifactStore, root: string): Promise
         for (const { path } of files) {
           const to = join(target, path)
           await mkdir(dirname(to), { recursive: true })
-          await copyFile(join(aside, path), to)
+          await moveOver(join(aside, path), to)
           saved.push(to)
         }
         return saved
@@ -41,5 +41,16 @@ export async function storedOutputs(store: ArtifactStore, root: string): Promise
         await rm(aside, { recursive: true, force: true })
       }
     },
+  }
+}
+
+/** Whoever reads a file that is replaced sees the old one or the new one, whole. */
+async function moveOver(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to)
+  } catch (cause) {
+    // Something below the target may be mounted from elsewhere.
+    if ((cause as NodeJS.ErrnoException).code !== 'EXDEV') throw cause
+    await copyFile(from, to)
   }
 }

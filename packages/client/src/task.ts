@@ -6,6 +6,8 @@ import {
   type TransferProgress,
   type WireInput,
 } from '@manyhands/core'
+import { AttemptArrivals } from './attempt-arrivals.ts'
+import { AttemptLog } from './attempt-log.ts'
 
 /** How long a task keeps away from a host whose owner ended it there. */
 const KEEP_AWAY_MS = 60_000
@@ -31,6 +33,10 @@ export interface LiveAttempt {
   acceptedAt: number | undefined
   /** When the host last named it in a renewal, monotonic ms. */
   renewedAt: number
+  /** What it writes, as it comes. */
+  readonly log: AttemptLog
+  /** What it has completed below /out, as it comes. */
+  readonly arrivals: AttemptArrivals
   /** Whether it counts in its job's attempts per host. */
   counted: boolean
   readonly sentAt: number
@@ -113,6 +119,8 @@ export class Task {
       canceled: false,
       acceptedAt: undefined,
       renewedAt: performance.now(),
+      log: new AttemptLog(),
+      arrivals: new AttemptArrivals(),
       counted: false,
       sentAt: performance.now(),
       phase: 'offered',

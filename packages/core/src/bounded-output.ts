@@ -16,6 +16,8 @@ class Lane {
   #tailStart = 0
   #headCost = 0
   #tailCost = 0
+  /** Bytes dropped between head and tail that no reader has been told of. */
+  #lost = 0
 
   constructor(limitBytes: number) {
     this.#half = Math.floor(limitBytes / 2)
@@ -37,15 +39,18 @@ class Lane {
     return this.#head[0] ?? this.#tail[this.#tailStart]
   }
 
-  take(): Chunk | undefined {
+  take(): { bytes: Uint8Array; gap?: number } | undefined {
     const head = this.#head.shift()
     if (head !== undefined) {
       this.#headCost -= head.bytes.length + CHUNK_COST
-      return head
+      return { bytes: head.bytes }
     }
     const tail = this.#tail[this.#tailStart]
-    if (tail !== undefined) this.#dropOldest(tail)
-    return tail
+    if (tail === undefined) return undefined
+    this.#dropOldest(tail)
+    const gap = this.#lost
+    this.#lost = 0
+    return { bytes: tail.bytes, ...(gap === 0 ? {} : { gap }) }
   }
 
   #shorten(): void {
@@ -54,8 +59,10 @@ class Lane {
     if (excess < oldest.bytes.length) {
       oldest.bytes = oldest.bytes.subarray(excess)
       this.#tailCost -= excess
+      this.#lost += excess
     } else {
       this.#dropOldest(oldest)
+      this.#lost += oldest.bytes.length
     }
   }
 
@@ -72,7 +79,8 @@ class Lane {
 
 /**
  * Keeps what a task writes until somebody reads it, within `limitBytes` for each stream. Writing never
- * waits: a late reader loses the middle, never the end, and a flood on one stream costs the other nothing.
+ * waits: a late reader loses the middle, never the end, and is told how much; a flood on one stream costs
+ * the other nothing.
  */
 export class BoundedOutput {
   readonly #lanes: Record<RuntimeOutput['stream'], Lane>
@@ -118,6 +126,6 @@ export class BoundedOutput {
     const err = stderr.first()?.sequence ?? Number.POSITIVE_INFINITY
     const stream = out <= err ? 'stdout' : 'stderr'
     const chunk = this.#lanes[stream].take()
-    return chunk === undefined ? undefined : { stream, bytes: chunk.bytes }
+    return chunk === undefined ? undefined : { stream, ...chunk }
   }
 }

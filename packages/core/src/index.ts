@@ -4,6 +4,13 @@ export {
   type ArtifactStoreOptions,
   createArtifactStore,
 } from './artifacts/create-artifact-store.ts'
+export {
+  type LiveFile,
+  type LiveTree,
+  liveTreesSupported,
+  openLiveTree,
+  sameFile,
+} from './artifacts/live-tree.ts'
 export { type FollowedTransfer, TransferCounts } from './artifacts/transfer-counts.ts'
 export { assertSupported } from './assert-supported.ts'
 export { BoundedOutput } from './bounded-output.ts'
@@ -86,6 +93,7 @@ export {
   type AttemptEvent,
   attemptEndSchema,
   attemptEventSchema,
+  type StreamedOutput,
 } from './wire/attempt-event.ts'
 export {
   type AttemptSpec,

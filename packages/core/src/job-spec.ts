@@ -76,6 +76,11 @@ export interface JobSpec<Item = unknown> {
   validate?: (result: TaskResult) => void | Promise<void>
   unit?: string
   /**
+   * Whether outputs that are complete reach the client while the task still runs, where the host's
+   * runtime shows them; default true. With `false` they are collected at the end alone.
+   */
+  streamOutputs?: boolean
+  /**
    * By name; each becomes the file /run/secrets/NAME of the task, on no disk. Never journaled, logged or
    * put into argv or environment; the host that runs the task can read them all the same.
    */
@@ -242,6 +247,7 @@ const specSchema = z
     networkProfile: egress.optional(),
     validate: func.optional(),
     unit: text(40).optional(),
+    streamOutputs: z.boolean().optional(),
     secrets: secrets.optional(),
   })
   .refine((spec) => !(spec.command && spec.args), 'command and args exclude each other')

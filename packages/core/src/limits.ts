@@ -58,6 +58,10 @@ export const LIMITS = {
   outputTailBytes: 16 * 1024,
   /** Bytes of stdout and of stderr that a host keeps of one attempt. */
   logBytes: 1024 * 1024,
+  /** Files of one attempt that travel while it runs, repeats counted; the rest comes at its end. */
+  outputsStreamed: 10_000,
+  /** Files that one attempt event names: bounds its frame. */
+  outputsPerEvent: 128,
   /** Events, and their bytes, that a log keeps for a reader that is late; then it gets a gap marker. */
   eventsBuffered: 20_000,
   eventBytesBuffered: 8 * 1024 * 1024,

@@ -31,6 +31,8 @@ export interface RuntimeCapabilities {
   gpus: boolean
   /** Whether a running attempt survives a restart of the host process and can be taken up again. */
   recover: boolean
+  /** Whether files below /out are in the workspace's `outDir` while the task runs, not only at its end. */
+  liveOutputs: boolean
   /** What separates a task from the host's system: `'container'`, `'wasm'`, `'microvm'`, `'none'`. */
   isolation: string
 }
@@ -102,6 +104,8 @@ export interface RuntimeExit {
 export interface RuntimeOutput {
   stream: 'stdout' | 'stderr'
   bytes: Uint8Array
+  /** Bytes of this stream that were lost before these, because the reader was late. */
+  gap?: number
 }
 
 /** One running sandbox. Every method may be called at any time, also after the end; none throws then. */

@@ -74,6 +74,7 @@ export class EngineProfile {
       secrets: able.secrets,
       gpus: this.gpuDriver() !== undefined,
       recover: true,
+      liveOutputs: true,
       isolation: 'container',
     }
   }

@@ -1,4 +1,11 @@
-import { LIMITS, type Logger, type Network, PROTOCOLS } from '@manyhands/core'
+import {
+  LIMITS,
+  type Logger,
+  type Network,
+  PROTOCOLS,
+  type RuntimeOutput,
+  type StreamedOutput,
+} from '@manyhands/core'
 import type { AdmissionLedger } from './admission-ledger.ts'
 import type { Attempt, EndIntent } from './attempt.ts'
 import { AttemptOffers } from './attempt-offers.ts'
@@ -100,9 +107,14 @@ export class AttemptDesk {
   }
 
   /** Its phase or its limits changed, or it wrote something. */
-  progressed(attempt: Attempt, output?: { stream: 'stdout' | 'stderr'; bytes: Uint8Array }): void {
+  progressed(attempt: Attempt, output?: RuntimeOutput): void {
     this.#options.relations.outbox(attempt.client, attempt.job).progress(attempt, output)
     if (output === undefined) this.#options.changed(attempt)
+  }
+
+  /** A file that it wrote is complete, and is here. */
+  streamed(attempt: Attempt, file: StreamedOutput): void {
+    this.#options.relations.outbox(attempt.client, attempt.job).output(attempt, file)
   }
 
   /** A sample of it was taken. */

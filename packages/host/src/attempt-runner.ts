@@ -8,6 +8,7 @@ import {
   type Network,
   type Runtime,
   type RuntimeExit,
+  type RuntimeOutput,
   type RuntimeTask,
   toManyhandsError,
 } from '@manyhands/core'
@@ -18,6 +19,7 @@ import type { AttemptSealer } from './attempt-sealer.ts'
 import { checkSecrets, fetchSecrets } from './attempt-secrets.ts'
 import type { AttemptStaging, Cleanup } from './attempt-staging.ts'
 import type { HostJournal } from './host-journal.ts'
+import { type OutputWatcher, outputGlobs } from './output-watch.ts'
 import { removeTree } from './remove-tree.ts'
 import type { SandboxEnder } from './sandbox-ender.ts'
 import { sandboxSpec } from './sandbox-spec.ts'
@@ -34,13 +36,14 @@ export interface AttemptRunnerOptions {
   staging: AttemptStaging
   sealer: AttemptSealer
   sandboxes: SandboxEnder
+  outputs: OutputWatcher
   journal: HostJournal
   meter: UsageMeter
   usage: UsageLedger
   control: AttemptControl
   logger: Logger
   /** After every change of phase, and for output as it comes. */
-  changed(attempt: Attempt, output?: { stream: 'stdout' | 'stderr'; bytes: Uint8Array }): void
+  changed(attempt: Attempt, output?: RuntimeOutput): void
   /** After the end is durable. */
   sealed(attempt: Attempt): void
 }
@@ -136,11 +139,15 @@ export class AttemptRunner {
       .catch((cause) => this.#warn('journaling a start failed', attempt, cause))
     this.#move(attempt, 'running')
     running().catch((cause) => this.#warn('an adopted attempt is not as it was', attempt, cause))
+    const { runtime } = this.#runtimeOf(attempt)
+    const watch = this.#options.outputs.watch(attempt, this.#outDirOf(attempt), runtime)
     const exit = await ended
+    const watched = watch.stop()
     attempt.ending.signal.removeEventListener('abort', kill)
     await drained
     const durationMs = attempt.runMs
     await this.#options.meter.last(attempt)
+    await watched
     return this.#collect(attempt, exit, durationMs)
   }
 
@@ -154,9 +161,9 @@ export class AttemptRunner {
 
   async #drain(attempt: Attempt, task: RuntimeTask): Promise<void> {
     try {
-      for await (const { stream, bytes } of task.output()) {
-        attempt[stream].push(bytes)
-        this.#options.changed(attempt, { stream, bytes })
+      for await (const output of task.output()) {
+        attempt.wrote(output)
+        this.#options.changed(attempt, output)
       }
     } catch (cause) {
       this.#warn('output of an attempt broke off', attempt, cause)
@@ -171,8 +178,8 @@ export class AttemptRunner {
     this.#move(attempt, 'collecting')
     try {
       const artifact = await this.#options.store.collect(
-        join(this.#dirOf(attempt), 'out'),
-        attempt.spec.outputs.map((glob) => glob.slice('/out/'.length) || '**'),
+        this.#outDirOf(attempt),
+        outputGlobs(attempt.spec.outputs),
         { signal: attempt.ending.signal },
       )
       if (artifact.manifest.files.length > 0 || artifact.manifest.directories.length > 0) {
@@ -226,6 +233,10 @@ export class AttemptRunner {
 
   #dirOf(attempt: Attempt): string {
     return this.#options.staging.dirOf(attempt)
+  }
+
+  #outDirOf(attempt: Attempt): string {
+    return join(this.#dirOf(attempt), 'out')
   }
 }
 

@@ -7,11 +7,13 @@ import {
   LIMITS,
   NO_USAGE,
   type Resources,
+  type RuntimeOutput,
   type RuntimeTask,
   type TransferProgress,
   type Usage,
 } from '@manyhands/core'
 import type { HostAttempt } from './host.ts'
+import { StreamedOutputs } from './streamed-outputs.ts'
 import { TailBuffer } from './tail-buffer.ts'
 import { UsageHistory } from './usage-history.ts'
 
@@ -52,6 +54,10 @@ export class Attempt {
   readonly ending = new AbortController()
   readonly stdout = new TailBuffer(LIMITS.outputTailBytes)
   readonly stderr = new TailBuffer(LIMITS.outputTailBytes)
+  /** Bytes written so far, those that were lost on the way included. */
+  readonly written = { stdout: 0, stderr: 0 }
+  /** Outputs that were taken while it runs. */
+  readonly streamed = new StreamedOutputs()
   readonly history = new UsageHistory()
   readonly gpuIds: readonly string[]
   /** Who holds it paused, and why; the latest last. */
@@ -122,6 +128,12 @@ export class Attempt {
     this.#intent = intent
     this.ending.abort()
     return true
+  }
+
+  /** It wrote something. */
+  wrote({ stream, bytes, gap = 0 }: RuntimeOutput): void {
+    this[stream].push(bytes)
+    this.written[stream] += gap + bytes.length
   }
 
   /** Milliseconds in the sandbox, without those in which it was paused. */

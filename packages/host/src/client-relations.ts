@@ -57,6 +57,11 @@ export class ClientRelations {
     return outbox
   }
 
+  /** Whether the client listens to news of a job. */
+  listening(client: string, job: string): boolean {
+    return this.#clients.get(client)?.outboxes.get(job)?.listening ?? false
+  }
+
   /** Tells a job's news on a stream until it ends. @throws LIMIT when the client follows too many jobs */
   async tell(client: string, job: string, stream: FrameStream): Promise<void> {
     // A stream may come before the job's first offer, so unknown jobs are let in; but not any number.

@@ -28,6 +28,7 @@ import { InputStage } from './input-stage.ts'
 import { lendingOf } from './lending.ts'
 import { LimitBackoff } from './limit-backoff.ts'
 import { OfferBoard } from './offer-board.ts'
+import { OutputWatcher, releaseStreamed } from './output-watch.ts'
 import { PolicyBook } from './policy-book.ts'
 import { PolicyEnforcer } from './policy-enforcer.ts'
 import { recoverAttempts } from './recover-attempts.ts'
@@ -150,6 +151,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     acknowledged: async (attempt) => {
       const root = attempt.end?.outputs?.root
       if (root !== undefined) await store.release(root, attempt.id)
+      await releaseStreamed(attempt, store)
     },
   })
   const control = new AttemptControl({
@@ -196,6 +198,13 @@ export async function createHost(options: HostOptions): Promise<Host> {
     }),
     sealer: new AttemptSealer({ journal, usage, logger }),
     sandboxes,
+    outputs: new OutputWatcher({
+      store,
+      listening: (attempt) => relations.listening(attempt.client, attempt.job),
+      diskShort: () => disk.short() !== undefined,
+      streamed: (attempt, file) => desk.streamed(attempt, file),
+      logger,
+    }),
     journal,
     meter,
     usage,
@@ -210,7 +219,10 @@ export async function createHost(options: HostOptions): Promise<Host> {
 
   // Outputs go to the client whose attempt wrote them, and to nobody else.
   const ownerOf = (peer: string, root: string) =>
-    attempts.all().find((attempt) => attempt.client === peer && attempt.end?.outputs?.root === root)
+    attempts
+      .all()
+      .filter((attempt) => attempt.client === peer)
+      .find(({ end, streamed }) => end?.outputs?.root === root || streamed.has(root))
   await store.serve(
     network,
     (peer, root) => ownerOf(peer, root) !== undefined,

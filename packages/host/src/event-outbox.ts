@@ -4,12 +4,14 @@ import {
   type FrameStream,
   isTerminal,
   LIMITS,
+  type RuntimeOutput,
+  type StreamedOutput,
 } from '@manyhands/core'
 import type { Attempt } from './attempt.ts'
 
 /** Bytes of events in one frame; an event with two full tails is about 33 KiB. */
 const FRAME_BYTES = 256 * 1024
-/** Bytes of a task's output that wait for a slow client; older ones are dropped, the tail is in the end. */
+/** Bytes of a task's output that wait for a slow client; older ones are dropped, and that is told. */
 const PENDING_OUTPUT_BYTES = 32 * 1024
 /**
  * Output is told at once after a quiet moment, and then as often as people can read: a frame for each
@@ -25,6 +27,8 @@ const OUTPUT_PAUSE_MS = 100
 export class EventOutbox {
   readonly #ends = new Map<string, AttemptEvent>()
   #pending = new Map<string, AttemptEvent>()
+  /** Files that were not told of yet, by attempt and path: the latest of each. */
+  readonly #outputs = new Map<string, Map<string, StreamedOutput>>()
   #stream: FrameStream | undefined
   #wake: (() => void) | undefined
   #due = false
@@ -41,8 +45,11 @@ export class EventOutbox {
     return this.listening && this.#ends.size > 0
   }
 
-  /** Says what an attempt is doing now. Output chunks are added to those that wait. */
-  progress(attempt: Attempt, output?: { stream: 'stdout' | 'stderr'; bytes: Uint8Array }): void {
+  /**
+   * Says what an attempt is doing now; of phase and usage the latest holds. Output, which the attempt has
+   * counted already, is added to what waits.
+   */
+  progress(attempt: Attempt, output?: RuntimeOutput): void {
     const before = this.#pending.get(attempt.id)
     const event: AttemptEvent = {
       attempt: attempt.id,
@@ -54,9 +61,15 @@ export class EventOutbox {
       transfer: attempt.transfer?.(),
       stdout: before?.stdout,
       stderr: before?.stderr,
+      stdoutAt: before?.stdoutAt,
+      stderrAt: before?.stderrAt,
     }
     if (output !== undefined) {
-      event[output.stream] = append(before?.[output.stream], output.bytes)
+      const { stream, bytes, gap } = output
+      // What waits from before a gap would have no place in one piece with what came after it.
+      const whole = append(gap ? undefined : before?.[stream], bytes)
+      event[stream] = whole
+      event[`${stream}At`] = attempt.written[stream] - whole.length
     }
     this.#pending.set(attempt.id, event)
     const waiting = output === undefined ? 0 : event[output.stream]!.length
@@ -64,17 +77,30 @@ export class EventOutbox {
     else this.#rouseSoon()
   }
 
+  /** Tells of a file that is complete. The newest of a path holds. */
+  output(attempt: Attempt, file: StreamedOutput): void {
+    const waiting = this.#outputs.get(attempt.id) ?? new Map<string, StreamedOutput>()
+    waiting.set(file.path, file)
+    this.#outputs.set(attempt.id, waiting)
+    this.progress(attempt)
+  }
+
   /** Announces a sealed end. */
   end(attempt: Attempt): void {
     if (attempt.end === undefined) return
     const before = this.#pending.get(attempt.id)
     this.#pending.delete(attempt.id)
+    // The end has all of them.
+    this.#outputs.delete(attempt.id)
+    const { stdout, stderr } = attempt.written
     const event: AttemptEvent = {
       attempt: attempt.id,
       seq: attempt.nextSeq(),
       phase: attempt.phase,
       stdout: before?.stdout,
       stderr: before?.stderr,
+      stdoutAt: stdout - (before?.stdout?.length ?? 0),
+      stderrAt: stderr - (before?.stderr?.length ?? 0),
       end: attempt.end,
     }
     this.#ends.set(attempt.id, event)
@@ -95,7 +121,13 @@ export class EventOutbox {
     this.#stream = stream
     this.#rouse()
     for (const [id, event] of this.#ends) this.#pending.set(id, event)
-    for (const attempt of live) if (!attempt.over) this.progress(attempt)
+    for (const attempt of live) {
+      if (attempt.over) continue
+      this.progress(attempt)
+      // Some may have been on their way when the stream before was cut.
+      const files = attempt.streamed.all()
+      if (files.length > 0) this.#outputs.set(attempt.id, new Map(files.map((it) => [it.path, it])))
+    }
     const ended = stream.next().then(
       () => undefined,
       () => undefined,
@@ -152,18 +184,34 @@ export class EventOutbox {
   #take(): AttemptEvent[] {
     const batch: AttemptEvent[] = []
     let bytes = 0
-    for (const [id, event] of this.#pending) {
+    for (const [id, waiting] of this.#pending) {
+      const { event, more } = this.#withOutputs(waiting)
       batch.push(event)
-      this.#pending.delete(id)
+      if (more === undefined) this.#pending.delete(id)
+      else this.#pending.set(id, more)
       bytes += 512 + size(event)
       if (bytes >= Math.min(FRAME_BYTES, LIMITS.streamFrameBytes / 2)) break
     }
     return batch
   }
+
+  /** Adds files to an event, and says what is left of it for another one when there are too many. */
+  #withOutputs(event: AttemptEvent): { event: AttemptEvent; more?: AttemptEvent } {
+    const waiting = this.#outputs.get(event.attempt)
+    if (waiting === undefined || event.end !== undefined) return { event }
+    const outputs = [...waiting.values()].slice(0, LIMITS.outputsPerEvent)
+    for (const { path } of outputs) waiting.delete(path)
+    if (waiting.size === 0) this.#outputs.delete(event.attempt)
+    const { attempt, seq, phase } = event
+    const told = { ...event, outputs }
+    return waiting.size === 0 ? { event: told } : { event: told, more: { attempt, seq, phase } }
+  }
 }
 
 function size(event: AttemptEvent): number {
+  const outputs = event.outputs ?? []
   return (
+    outputs.reduce((sum, { path }) => sum + 256 + path.length * 3, 0) +
     (event.stdout?.length ?? 0) +
     (event.stderr?.length ?? 0) +
     (event.end?.stdoutTail.length ?? 0) +

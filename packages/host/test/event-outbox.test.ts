@@ -43,8 +43,11 @@ describe('what a client is told of output', () => {
     outbox.close()
     outbox = new EventOutbox()
   })
-  const say = (attempt: ReturnType<typeof runningAttempt>, text: string) =>
-    outbox.progress(attempt, { stream: 'stdout', bytes: Buffer.from(text) })
+  const say = (attempt: ReturnType<typeof runningAttempt>, text: string) => {
+    const output = { stream: 'stdout', bytes: Buffer.from(text) } as const
+    attempt.wrote(output)
+    outbox.progress(attempt, output)
+  }
 
   it('comes in a few frames, however many writes there were, and whole', async () => {
     const attempt = runningAttempt('a')

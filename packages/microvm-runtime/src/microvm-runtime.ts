@@ -63,6 +63,7 @@ class MicrovmRuntime implements Runtime {
     secrets: true,
     gpus: false,
     recover: false,
+    liveOutputs: false,
     isolation: 'microvm',
   }
   readonly #options: MicrovmOptions

@@ -51,6 +51,7 @@ class ScriptedRuntime implements Runtime {
     secrets: false,
     gpus: false,
     recover: false,
+    liveOutputs: true,
     isolation: 'none',
   }
   readonly #script: (spec: RuntimeSpec) => Script

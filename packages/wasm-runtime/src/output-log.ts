@@ -16,13 +16,21 @@ class StreamLog {
   readonly #tail: Uint8Array[] = []
   #headBytes = 0
   #tailBytes = 0
+  /** Bytes lost before the tail that the reader has not been told of. */
+  #lost = 0
 
   constructor(limit: number) {
     this.#limit = limit / 2
   }
 
-  push(bytes: Uint8Array): void {
-    if (this.#tail.length === 0 && this.#headBytes + bytes.length <= this.#limit) {
+  /** @param gap bytes that were lost before these, on their way here */
+  push(bytes: Uint8Array, gap: number): void {
+    this.#lost += gap
+    if (
+      this.#lost === 0 &&
+      this.#tail.length === 0 &&
+      this.#headBytes + bytes.length <= this.#limit
+    ) {
       append(this.#head, bytes)
       this.#headBytes += bytes.length
       return
@@ -32,21 +40,25 @@ class StreamLog {
     while (this.#tailBytes > this.#limit) this.#dropOldest(this.#tailBytes - this.#limit)
   }
 
-  shift(): Uint8Array | undefined {
+  shift(): { bytes: Uint8Array; gap?: number } | undefined {
     const head = this.#head.shift()
     if (head !== undefined) {
       this.#headBytes -= head.length
-      return head
+      return { bytes: head }
     }
     const tail = this.#tail.shift()
-    if (tail !== undefined) this.#tailBytes -= tail.length
-    return tail
+    if (tail === undefined) return undefined
+    this.#tailBytes -= tail.length
+    const gap = this.#lost
+    this.#lost = 0
+    return { bytes: tail, ...(gap === 0 ? {} : { gap }) }
   }
 
   #dropOldest(excess: number): void {
     const oldest = this.#tail[0]!
     const dropped = Math.min(excess, oldest.length)
     this.#tailBytes -= dropped
+    this.#lost += dropped
     if (dropped === oldest.length) this.#tail.shift()
     else this.#tail[0] = oldest.slice(dropped)
   }
@@ -54,7 +66,7 @@ class StreamLog {
 
 /**
  * Output between a task and its one reader. Nobody waits for the reader: when it is late it loses the
- * middle, and finds the beginning and the end.
+ * middle, is told how much, and finds the beginning and the end.
  */
 export class OutputLog {
   readonly #streams = {
@@ -64,9 +76,12 @@ export class OutputLog {
   #ended = false
   #wake: (() => void) | undefined
 
-  push(stream: RuntimeOutput['stream'], bytes: Uint8Array | undefined): void {
-    if (bytes === undefined) return
-    this.#streams[stream].push(bytes)
+  push(
+    stream: RuntimeOutput['stream'],
+    news: { bytes: Uint8Array; gap: number } | undefined,
+  ): void {
+    if (news === undefined) return
+    this.#streams[stream].push(news.bytes, news.gap)
     this.#wake?.()
   }
 
@@ -86,8 +101,8 @@ export class OutputLog {
 
   #next(): RuntimeOutput | undefined {
     for (const stream of ['stdout', 'stderr'] as const) {
-      const bytes = this.#streams[stream].shift()
-      if (bytes !== undefined) return { stream, bytes }
+      const piece = this.#streams[stream].shift()
+      if (piece !== undefined) return { stream, ...piece }
     }
     return undefined
   }

@@ -55,13 +55,14 @@ export class RingReader {
     this.#ring = views(buffer)
   }
 
-  /** What is new, or undefined. What was overwritten before it could be read is left out. */
-  read(): Uint8Array<ArrayBuffer> | undefined {
+  /** What is new, or undefined; `gap`: bytes before it that were overwritten before they could be read. */
+  read(): { bytes: Uint8Array<ArrayBuffer>; gap: number } | undefined {
     const { bytes, counters, told } = this.#ring
     Atomics.store(told, 0, 0)
     const end = Number(Atomics.load(counters, WRITTEN))
     const begin = Math.max(this.#read, end - bytes.length)
     if (begin === end) return undefined
+    const missed = begin - this.#read
     this.#read = end
     const copy = new Uint8Array(end - begin)
     const start = begin % bytes.length
@@ -70,6 +71,8 @@ export class RingReader {
     copy.set(bytes.subarray(0, copy.length - first.length), first.length)
     // What the writer has claimed meanwhile may have changed under the copying.
     const torn = Number(Atomics.load(counters, CLAIMED)) - bytes.length - begin
-    return torn > 0 ? copy.slice(torn) : copy
+    if (torn <= 0) return { bytes: copy, gap: missed }
+    const whole = copy.slice(torn)
+    return { bytes: whole, gap: missed + copy.length - whole.length }
   }
 }

@@ -62,6 +62,7 @@ class WasmRuntime implements Runtime {
     secrets: false,
     gpus: false,
     recover: false,
+    liveOutputs: false,
     isolation: 'wasm',
   }
   readonly #modules = new ModuleCache()

@@ -4,9 +4,10 @@ import type { TaskResult } from '@manyhands/core'
 /** What scripts read of a job. Fields are added over time, never removed or renamed. */
 
 export type AttemptEvent = Extract<JobEvent, { kind: 'attempt' }>
+export type OutputEvent = Extract<JobEvent, { kind: 'output' }>
 
 export function attemptLine(event: AttemptEvent) {
-  const { job, task, attempt, host, phase, by, reason, error, usage } = event
+  const { job, task, attempt, host, phase, by, reason, error, usage, provisional } = event
   return {
     job,
     task,
@@ -17,6 +18,22 @@ export function attemptLine(event: AttemptEvent) {
     ...(reason === undefined ? {} : { reason }),
     ...(error === undefined ? {} : { error }),
     ...(usage === undefined ? {} : { usage }),
+    ...(provisional === undefined ? {} : { provisional }),
+  }
+}
+
+/** A file that came while its task runs; `saved` is where it was saved to. */
+export function outputLine(event: OutputEvent, saved: string | undefined) {
+  const { job, task, attempt, host, path, bytes, executable } = event
+  return {
+    job,
+    task,
+    attempt,
+    host,
+    path,
+    bytes,
+    executable,
+    ...(saved === undefined ? {} : { saved }),
   }
 }
 

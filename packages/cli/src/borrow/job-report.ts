@@ -1,7 +1,15 @@
 import type { Job, JobSummary } from '@manyhands/client'
 import { type AttemptPhase, isTerminal, type TaskResult } from '@manyhands/core'
 import type { Output } from '../output.ts'
-import { type AttemptEvent, attemptLine, jobLine, progressLine, taskLine } from './job-lines.ts'
+import {
+  type AttemptEvent,
+  attemptLine,
+  jobLine,
+  type OutputEvent,
+  outputLine,
+  progressLine,
+  taskLine,
+} from './job-lines.ts'
 import { KEPT_FAILURES, progressText, summaryText } from './progress-bar.ts'
 import type { FailureTally } from './run-exit.ts'
 
@@ -38,6 +46,11 @@ export class JobReport {
     if (isTerminal(phase)) this.#attempts.delete(attempt)
     else this.#attempts.set(attempt, { host, phase })
     this.#output.event('attempt', attemptLine(event))
+  }
+
+  /** A file came while its task runs; `saved` is where it is. */
+  output(event: OutputEvent, saved: string | undefined): void {
+    this.#output.event('output', outputLine(event, saved))
   }
 
   gap(missed: number): void {

@@ -48,10 +48,11 @@ async function followJob(job: Job, request: JobRequest, context: CommandContext)
   if (interruption.signal.aborted) onInterrupt()
   try {
     const events = new AbortController()
-    const following = followEvents(job, report, events.signal)
+    const saver = request.out === undefined ? undefined : new OutputSaver(request.out)
+    const following = followEvents(job, report, saver, events.signal)
     let failure: { error: unknown } | undefined
     try {
-      await takeResults(job, report, request.out, leave.signal)
+      await takeResults(job, report, saver, leave.signal)
     } catch (error) {
       if (leave.signal.aborted) throw new Interrupted()
       // Outputs cannot be saved: more of them are of no use.
@@ -76,23 +77,30 @@ const exitCode = (summary: JobSummary, report: JobReport) => runExitCode(summary
 async function takeResults(
   job: Job,
   report: JobReport,
-  out: string | undefined,
+  saver: OutputSaver | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const saver = out === undefined ? undefined : new OutputSaver(out)
   for await (const result of job.results({ signal })) {
     // What a failed task left behind is not a result.
-    if (saver === undefined || !result.ok) report.task(result, undefined)
-    else await saver.save(result, (directory) => report.task(result, directory))
+    if (saver === undefined || !result.ok) {
+      saver?.skip(result)
+      report.task(result, undefined)
+    } else await saver.save(result, (directory) => report.task(result, directory))
   }
   await saver?.finish()
 }
 
-/** Attempts as they change. What is lost here is only news; results do not come this way. */
-async function followEvents(job: Job, report: JobReport, signal: AbortSignal): Promise<void> {
+/** Attempts as they change, and files as they come. What is lost here is only news; results do not come this way. */
+async function followEvents(
+  job: Job,
+  report: JobReport,
+  saver: OutputSaver | undefined,
+  signal: AbortSignal,
+): Promise<void> {
   try {
     for await (const event of job.events({ signal })) {
       if (event.kind === 'attempt') report.attempt(event)
+      else if (event.kind === 'output') report.output(event, await saver?.saveEarly(event))
       else if (event.kind === 'gap') report.gap(event.missed)
     }
   } catch (error) {

@@ -1,3 +1,4 @@
+import type { FileHandle } from 'node:fs/promises'
 import type { Network } from '../network/network.ts'
 
 /** One file of an artifact. */
@@ -58,6 +59,17 @@ export interface ArtifactStore extends AsyncDisposable {
   addPath(path: string, options?: { signal?: AbortSignal }): Promise<Artifact>
   /** Takes bytes as a single-file artifact. */
   addBytes(bytes: Uint8Array): Promise<Artifact>
+  /**
+   * Takes an open file as a single-file artifact, by copy: others may go on writing to it. It is held
+   * for `holder` from the start, see {@link retain}.
+   *
+   * @throws OUTPUT_UNSAFE when it is no plain file with one name, INPUT_CHANGED when it changed while it
+   *   was read, LIMIT when it is larger than `maxBytes`, DISK_FULL
+   */
+  addFile(
+    file: FileHandle,
+    options: { holder: string; maxBytes?: number; signal?: AbortSignal },
+  ): Promise<Artifact>
   /**
    * Takes a task's output directory as an artifact, moving the files into the store. Only files that
    * match one of `globs` (relative to `dir`, `**` and `*`) are taken. Walks with lstat and O_NOFOLLOW.

@@ -1,4 +1,4 @@
-import { mkdir, opendir, rm, stat } from 'node:fs/promises'
+import { type FileHandle, mkdir, opendir, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { ManyhandsError, toManyhandsError } from '../errors.ts'
 import { createFileHasher } from '../hashing/file-hasher.ts'
@@ -20,6 +20,7 @@ import { placeArtifact } from './place-artifact.ts'
 import { serveArtifacts } from './serve-artifacts.ts'
 import { SharedFetches, tooLarge } from './shared-fetches.ts'
 import { storeBytes } from './store-bytes.ts'
+import { takeFile } from './take-file.ts'
 import { TRANSFER } from './transfer-limits.ts'
 
 export interface ArtifactStoreOptions {
@@ -99,6 +100,21 @@ class LocalArtifactStore implements ArtifactStore {
     return this.#complete({ v: 2, kind: 'file', files: [file], directories: [] }, [fileId(file)])
   }
 
+  async addFile(
+    taken: FileHandle,
+    options: { holder: string; maxBytes?: number; signal?: AbortSignal },
+  ): Promise<Artifact> {
+    this.#assertOpen()
+    options.signal?.throwIfAborted()
+    const file = await takeFile(taken, {
+      ...options,
+      contents: this.#contents,
+      durable: this.#durable,
+    })
+    const manifest: Manifest = { v: 2, kind: 'file', files: [file], directories: [] }
+    return this.#complete(manifest, [fileId(file)], options.holder)
+  }
+
   async collect(
     dir: string,
     globs: string[],
@@ -129,12 +145,13 @@ class LocalArtifactStore implements ArtifactStore {
   }
 
   /** Saves a manifest of which every file is here; the needs counted for it become the manifest's. */
-  async #complete(manifest: Manifest, needed: string[]): Promise<Artifact> {
+  async #complete(manifest: Manifest, needed: string[], holder?: string): Promise<Artifact> {
     const ids = idsOf(manifest)
     this.#contents.acquire(ids)
     let kept = false
     try {
       const { root, bytes } = encodeManifest(manifest)
+      if (holder !== undefined) this.#holds.retain(root, holder)
       await this.#durable.flush()
       const known = await this.#manifests.get(root)
       if (known !== undefined && this.#manifests.has(root)) return known

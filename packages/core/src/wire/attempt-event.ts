@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { unsafePathReason } from '../artifacts/safe-path.ts'
 import type { ErrorDocument } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import type { AttemptPhase } from '../phases.ts'
@@ -20,11 +21,32 @@ export interface AttemptEvent {
   usage?: Usage
   stdout?: Uint8Array
   stderr?: Uint8Array
+  /**
+   * How many bytes the attempt had written to the stream before those of this event. Whoever got fewer
+   * has lost the difference: the host drops output that waits too long. In the event of the end also
+   * where nothing is left to be told.
+   */
+  stdoutAt?: number
+  stderrAt?: number
+  /**
+   * Files that the task has completed while it runs, each a single-file artifact. A path that is named
+   * again has new contents. They may be named repeatedly, and what the end names is what counts.
+   */
+  outputs?: StreamedOutput[]
   /** Bytes that came for it so far. Of several attempts that share a transfer, one counts them. */
   bytesIn?: number
   /** While it is staged: what it waits for, which other attempts may wait for too. */
   transfer?: TransferProgress
   end?: AttemptEnd
+}
+
+/** One file that is there before its attempt has ended. */
+export interface StreamedOutput {
+  /** Relative to /out. */
+  path: string
+  root: string
+  bytes: number
+  executable: boolean
 }
 
 /** How an attempt ended: sealed in the host's journal before it is announced. */
@@ -69,6 +91,16 @@ export const errorDocumentSchema = z.object({
   details: z.record(z.string(), z.unknown()).optional(),
 }) as unknown as z.ZodType<ErrorDocument>
 
+export const streamedOutputSchema: z.ZodType<StreamedOutput> = z.object({
+  path: z
+    .string()
+    .max(LIMITS.pathBytes)
+    .refine((path) => unsafePathReason(path) === undefined, 'a path that cannot travel'),
+  root: digestSchema,
+  bytes: n,
+  executable: z.boolean(),
+})
+
 const phase = z.enum([
   'offered',
   'staging',
@@ -105,6 +137,9 @@ export const attemptEventSchema: z.ZodType<AttemptEvent> = z.object({
   usage: usageSchema.optional(),
   stdout: bytes.optional(),
   stderr: bytes.optional(),
+  stdoutAt: n.optional(),
+  stderrAt: n.optional(),
+  outputs: z.array(streamedOutputSchema).max(LIMITS.outputsPerEvent).optional(),
   bytesIn: n.optional(),
   transfer: transferProgressSchema.optional(),
   end: attemptEndSchema.optional(),

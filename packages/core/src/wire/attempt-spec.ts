@@ -29,6 +29,8 @@ export interface AttemptSpec {
   gpu?: GpuNeed
   /** Names of secrets; their values travel apart, when the attempt is staged, and are stored nowhere. */
   secrets?: string[]
+  /** `false`: outputs are collected at the end alone. */
+  streamOutputs?: boolean
 }
 
 /** One attempt of an offer call: identity, and what differs from the job's spec. */
@@ -72,6 +74,7 @@ export const attemptSpecSchema: z.ZodType<AttemptSpec> = z.object({
     })
     .optional(),
   secrets: z.array(secretNameSchema).max(LIMITS.secretsPerJob).optional(),
+  streamOutputs: z.boolean().optional(),
 })
 
 /** Ids become file and container names on the host: nothing but letters, digits and dashes in them. */

@@ -54,6 +54,7 @@ test('there are vectors of everything', () => {
     'offer',
     'attempt event, staging',
     'attempt event, running',
+    'attempt event, outputs',
     'attempt event, end',
   ])
   expect(vectors.envelopes).toHaveLength(3)
