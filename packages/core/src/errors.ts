@@ -176,6 +176,13 @@ export const ERRORS = {
     503,
     'The host is going away; the task goes elsewhere.',
   ),
+  TRANSFER_QUOTA: row(
+    'host',
+    true,
+    EXIT.noHosts,
+    429,
+    'The owner gives so many bytes a day; use another host, or wait until some are free again.',
+  ),
   HOST_FAILED: row(
     'host',
     true,

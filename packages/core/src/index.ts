@@ -12,6 +12,16 @@ export {
   sameFile,
 } from './artifacts/live-tree.ts'
 export { type FollowedTransfer, TransferCounts } from './artifacts/transfer-counts.ts'
+export { createTransferGovernor } from './artifacts/create-transfer-governor.ts'
+export type {
+  LocalTransferGovernor,
+  PeerTransfer,
+  TransferDirection,
+  TransferGovernor,
+  TransferRecord,
+  TransferRules,
+  TransferTotals,
+} from './artifacts/transfer-governor.ts'
 export { assertSupported } from './assert-supported.ts'
 export { BoundedOutput } from './bounded-output.ts'
 export { type ByteSize, formatByteSize, parseByteSize } from './byte-size.ts'

@@ -21,12 +21,15 @@ import { serveArtifacts } from './serve-artifacts.ts'
 import { SharedFetches, tooLarge } from './shared-fetches.ts'
 import { storeBytes } from './store-bytes.ts'
 import { takeFile } from './take-file.ts'
+import type { TransferGovernor } from './transfer-governor.ts'
 import { TRANSFER } from './transfer-limits.ts'
 
 export interface ArtifactStoreOptions {
   /** The store's own directory; made when it is missing. One process at a time. */
   dir: string
   logger?: Logger
+  /** Asked for all content that is sent or received; default: nothing is counted or held up. */
+  governor?: TransferGovernor
   /** How long a peer may let a transfer stall before it is given up, ms; default 30 s. */
   stallMs?: number
 }
@@ -217,6 +220,7 @@ class LocalArtifactStore implements ArtifactStore {
             manifests: this.#manifests,
             claims: this.#claims,
             stallMs: this.#options.stallMs,
+            take: (bytes) => this.#options.governor?.take('down', from.peer, bytes, events.signal),
           })
         })
       } catch (error) {
@@ -273,6 +277,7 @@ class LocalArtifactStore implements ArtifactStore {
       await serveArtifacts(stream, {
         stallMs: this.#options.stallMs,
         sent: (root, bytes) => sent(root, bytes, peer),
+        take: (bytes) => this.#options.governor?.take('up', peer, bytes),
         find: async (root) =>
           !this.#closed && allow(peer, root) ? await this.#content(root) : undefined,
       })

@@ -19,6 +19,8 @@ export interface FetchContext extends ReceivingContext {
   claims: FileClaims
   signal: AbortSignal
   stallMs?: number
+  /** Resolves when more content may be received; see TransferGovernor. */
+  take?: (bytes: number) => Promise<void> | undefined
   /** Opens another stream to the same peer, the fastest there is. */
   openBulk?: () => Promise<FrameStream>
   /** Called before any content is asked for; what it throws ends the fetch. */
@@ -178,6 +180,7 @@ async function receiveFiles(
       if (asked === 0) break
       const frame = await guarded.expect()
       const bytes = body(frame, FRAME.data)
+      await context.take?.(bytes.length)
       await intake.take(bytes)
       guarded.recycle(frame)
       asked -= bytes.length

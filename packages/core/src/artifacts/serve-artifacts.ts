@@ -24,6 +24,8 @@ export interface ServeOptions {
   find: (root: string) => Promise<ArtifactContent | undefined>
   /** Hears of content as it leaves. */
   sent?: (root: string, bytes: number) => void
+  /** Resolves when so much content may leave; see TransferGovernor. */
+  take?: (bytes: number) => Promise<void> | undefined
   stallMs?: number
 }
 
@@ -32,7 +34,7 @@ export interface ServeOptions {
  * told as a typed error, after which the receiver has to open a new stream.
  */
 export async function serveArtifacts(stream: FrameStream, options: ServeOptions): Promise<void> {
-  const { find, sent = () => {}, stallMs = TRANSFER.stallMs } = options
+  const { find, sent = () => {}, take, stallMs = TRANSFER.stallMs } = options
   const guarded = new GuardedStream(stream, LIMITS.streamHeaderMs)
   const files = new OpenFiles()
   const ring = new FrameRing()
@@ -51,7 +53,7 @@ export async function serveArtifacts(stream: FrameStream, options: ServeOptions)
       if (frame === undefined) break
       guarded.allow(stallMs)
       const told = (bytes: number) => sent(root, bytes)
-      await sendRanges(guarded, content, { files, ring, told }, readWant(frame))
+      await sendRanges(guarded, content, { files, ring, told, take }, readWant(frame))
     }
     await guarded.close()
   } catch (error) {
@@ -75,7 +77,11 @@ async function sendFailure(guarded: GuardedStream, error: ManyhandsError): Promi
 /** Paths of this computer are nobody else's business. */
 function publicError(error: ManyhandsError): ErrorDocument {
   const { code, hint, blame } = error.toJSON()
-  const kept = code === 'ARTIFACT_MISSING' || code === 'PROTOCOL' || code === 'LIMIT'
+  const kept =
+    code === 'ARTIFACT_MISSING' ||
+    code === 'PROTOCOL' ||
+    code === 'LIMIT' ||
+    code === 'TRANSFER_QUOTA'
   const message = code === 'INPUT_CHANGED' ? 'a file changed at its source' : 'reading failed'
   return { code, message: kept ? error.message : message, hint, blame }
 }
@@ -89,6 +95,12 @@ async function sendManifest(guarded: GuardedStream, content: ArtifactContent): P
   }
 }
 
+interface Sending extends Pick<ServeOptions, 'take'> {
+  files: OpenFiles
+  ring: FrameRing
+  told: (bytes: number) => void
+}
+
 /** Bytes of one file that lie in one frame. */
 interface Piece {
   file: number
@@ -100,11 +112,12 @@ interface Piece {
 async function sendRanges(
   guarded: GuardedStream,
   content: ArtifactContent,
-  { files, ring, told }: { files: OpenFiles; ring: FrameRing; told: (bytes: number) => void },
+  { files, ring, told, take }: Sending,
   ranges: WantedRange[],
 ): Promise<void> {
   const sendFirst = async () => {
     const frame = await ahead.shift()!
+    await take?.(frame.length - 1)
     await guarded.send(frame)
     // The first byte says what kind of frame it is.
     told(frame.length - 1)
