@@ -4,6 +4,7 @@ export {
   type ArtifactStoreOptions,
   createArtifactStore,
 } from './artifacts/create-artifact-store.ts'
+export { createTransferGovernor } from './artifacts/create-transfer-governor.ts'
 export {
   type LiveFile,
   type LiveTree,
@@ -12,7 +13,6 @@ export {
   sameFile,
 } from './artifacts/live-tree.ts'
 export { type FollowedTransfer, TransferCounts } from './artifacts/transfer-counts.ts'
-export { createTransferGovernor } from './artifacts/create-transfer-governor.ts'
 export type {
   LocalTransferGovernor,
   PeerTransfer,
