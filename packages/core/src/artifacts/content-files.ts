@@ -13,11 +13,14 @@ export class ContentFiles {
   readonly #dir: string
   readonly #durable: DurableDirectory
   readonly #references = new Map<string, number>()
+  readonly #removed: (id: string) => void
   #removal: Promise<void> = Promise.resolve()
 
-  constructor(dir: string, durable: DurableDirectory) {
+  /** @param removed - hears of every file that is about to go */
+  constructor(dir: string, durable: DurableDirectory, removed: (id: string) => void = () => {}) {
     this.#dir = dir
     this.#durable = durable
+    this.#removed = removed
   }
 
   path(id: string): string {
@@ -111,6 +114,7 @@ export class ContentFiles {
 
   async #removeUnneeded(id: string): Promise<void> {
     if (this.#references.has(id)) return
+    this.#removed(id)
     const path = this.path(id)
     await Promise.all([rm(path, { force: true }), rm(`${path}.x`, { force: true })])
   }

@@ -7,12 +7,14 @@ import { PROTOCOLS } from '../wire/protocols.ts'
 import { type ArtifactContent, referredContent, storedContent } from './artifact-content.ts'
 import { ArtifactHolds } from './artifact-holds.ts'
 import type { Artifact, ArtifactStore, Manifest } from './artifact-store.ts'
+import { ChunkIndex } from './chunk-index.ts'
 import { collectOutputs } from './collect-outputs.ts'
 import { ContentFiles } from './content-files.ts'
 import { DurableDirectory } from './durable-directory.ts'
 import { fetchArtifact } from './fetch-artifact.ts'
 import { FileClaims } from './file-claims.ts'
 import { readFully } from './hash-file.ts'
+import { createLocalChunks, type LocalChunks } from './local-chunks.ts'
 import { HashMemory, type LocalSource, referToPath } from './local-source.ts'
 import { encodeManifest, fileId } from './manifest.ts'
 import { isRoot, ManifestFiles } from './manifest-files.ts'
@@ -49,10 +51,18 @@ export async function createArtifactStore(options: ArtifactStoreOptions): Promis
     if (name.startsWith('tmp-')) await rm(join(part, name), { force: true })
   }
   const durable = new DurableDirectory(part)
-  const contents = new ContentFiles(join(dir, 'cas'), durable)
-  const manifests = new ManifestFiles(join(dir, 'manifests'), durable, options.logger)
+  const chunks = new ChunkIndex()
+  const contents = new ContentFiles(join(dir, 'cas'), durable, (id) => chunks.remove(id))
+  const manifests = new ManifestFiles(
+    join(dir, 'manifests'),
+    durable,
+    options.logger,
+    ({ files }) => {
+      for (const file of files) chunks.add(file)
+    },
+  )
   for await (const manifest of manifests.open()) contents.acquire(idsOf(manifest))
-  return new LocalArtifactStore({ ...options, dir }, durable, contents, manifests)
+  return new LocalArtifactStore({ ...options, dir }, durable, contents, manifests, chunks)
 }
 
 class LocalArtifactStore implements ArtifactStore {
@@ -61,6 +71,7 @@ class LocalArtifactStore implements ArtifactStore {
   readonly #durable: DurableDirectory
   readonly #contents: ContentFiles
   readonly #manifests: ManifestFiles
+  readonly #local: LocalChunks
   readonly #sources = new Map<string, LocalSource>()
   readonly #hasher = createFileHasher()
   readonly #hashes = new HashMemory()
@@ -74,12 +85,14 @@ class LocalArtifactStore implements ArtifactStore {
     durable: DurableDirectory,
     contents: ContentFiles,
     manifests: ManifestFiles,
+    chunks: ChunkIndex,
   ) {
     this.#options = options
     this.#part = join(options.dir, 'part')
     this.#durable = durable
     this.#contents = contents
     this.#manifests = manifests
+    this.#local = createLocalChunks(chunks, contents, this.#hasher)
   }
 
   async addPath(path: string, { signal }: { signal?: AbortSignal } = {}): Promise<Artifact> {
@@ -219,6 +232,7 @@ class LocalArtifactStore implements ArtifactStore {
             durable: this.#durable,
             manifests: this.#manifests,
             claims: this.#claims,
+            local: this.#local,
             stallMs: this.#options.stallMs,
             take: (bytes) => this.#options.governor?.take('down', from.peer, bytes, events.signal),
           })

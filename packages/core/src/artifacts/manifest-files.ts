@@ -21,14 +21,22 @@ export class ManifestFiles {
   readonly #dir: string
   readonly #durable: DurableDirectory
   readonly #logger: Logger | undefined
+  readonly #complete: (manifest: Manifest) => void
   readonly #known = new Set<string>()
   readonly #decoded = new Map<string, Artifact>()
   readonly #removals = new Map<string, Promise<void>>()
 
-  constructor(dir: string, durable: DurableDirectory, logger?: Logger) {
+  /** @param complete - hears of every artifact of which all files are here, those found on the disk too */
+  constructor(
+    dir: string,
+    durable: DurableDirectory,
+    logger?: Logger,
+    complete: (manifest: Manifest) => void = () => {},
+  ) {
     this.#dir = dir
     this.#durable = durable
     this.#logger = logger
+    this.#complete = complete
   }
 
   /** Looks at the disk and yields what is there; an unreadable manifest counts as absent. */
@@ -39,7 +47,9 @@ export class ManifestFiles {
         if (!isRoot(root)) continue
         this.#known.add(root)
         const artifact = await this.get(root)
-        if (artifact !== undefined) yield artifact.manifest
+        if (artifact === undefined) continue
+        this.#complete(artifact.manifest)
+        yield artifact.manifest
       }
     }
   }
@@ -70,6 +80,7 @@ export class ManifestFiles {
     await this.#durable.flush()
     const isNew = !this.#known.has(root)
     this.#known.add(root)
+    if (isNew) this.#complete(manifest)
     return { artifact: this.#remember(root, manifest), isNew }
   }
 

@@ -6,6 +6,7 @@ import { concurrently } from './concurrently.ts'
 import type { ContentFiles } from './content-files.ts'
 import { type DurableDirectory, seal } from './durable-directory.ts'
 import { readFully, writeFully } from './hash-file.ts'
+import type { LocalChunks } from './local-chunks.ts'
 import { fileId } from './manifest.ts'
 import { sha256 } from './sha256.ts'
 import { TRANSFER } from './transfer-limits.ts'
@@ -16,11 +17,14 @@ export interface ReceivingContext {
   partDir: string
   contents: ContentFiles
   durable: DurableDirectory
+  /** Looks for chunks in other files before they are asked for. */
+  local?: LocalChunks
+  signal?: AbortSignal
 }
 
 /** A file on its way in. Only verified bytes are given to it. */
 export interface ReceivingFile {
-  /** Chunks that are already here, from an earlier transfer that was cut. */
+  /** Chunks that are already here: from an earlier transfer that was cut, or in other files. */
   present(): Promise<ReadonlySet<number>>
   /** Writes verified chunks that lie side by side; the last missing ones give the file its name. */
   write(first: number, count: number, bytes: Uint8Array): Promise<void>
@@ -80,11 +84,24 @@ class PartialFile implements ReceivingFile {
   }
 
   async present(): Promise<ReadonlySet<number>> {
+    await this.#resume()
+    const count = chunkCount(this.#file)
+    const { local, signal } = this.#context
+    if (this.#done.size < count && local !== undefined) {
+      const target = async () => (await this.#opened()).part
+      await this.#record(await local.fill(this.#file, this.#done, target, signal))
+    }
+    if (this.#done.size === count) await this.#finish()
+    return this.#done
+  }
+
+  /** Counts what an earlier transfer has left. */
+  async #resume(): Promise<void> {
     const count = chunkCount(this.#file)
     const recorded = await stat(this.#have).catch(() => undefined)
     if (recorded === undefined || recorded.size > count * 4 * 4) {
       await this.#discard()
-      return this.#done
+      return
     }
     const record = await readFile(this.#have)
     const claimed = new Set<number>()
@@ -93,7 +110,7 @@ class PartialFile implements ReceivingFile {
       if (index < count) claimed.add(index)
     }
     const handle = await open(this.#part, 'r').catch(() => undefined)
-    if (handle === undefined) return this.#done
+    if (handle === undefined) return
     try {
       await concurrently(claimed, TRANSFER.chunksAtOnce, async (index) => {
         const bytes = Buffer.allocUnsafeSlow(chunkLength(this.#file, index))
@@ -108,19 +125,13 @@ class PartialFile implements ReceivingFile {
     } finally {
       await handle.close()
     }
-    if (this.#done.size === count) await this.#finish()
-    return this.#done
   }
 
   async write(first: number, count: number, bytes: Uint8Array): Promise<void> {
-    this.#open ??= this.#openBoth()
-    const { part, have } = await this.#open
+    const { part } = await this.#opened()
     await writeFully(part, bytes, chunkOffset(this.#file, first))
-    const record = Buffer.alloc(count * 4)
-    for (let index = 0; index < count; index++) record.writeUInt32LE(first + index, index * 4)
-    await have.write(record)
+    await this.#record(Array.from({ length: count }, (_, index) => first + index))
     this.#syncBehind(part, bytes.length)
-    for (let index = first; index < first + count; index++) this.#done.add(index)
     if (this.#done.size === chunkCount(this.#file)) await this.#finish()
   }
 
@@ -129,6 +140,20 @@ class PartialFile implements ReceivingFile {
     this.#open = undefined
     await this.#syncing
     await Promise.all([handles?.part.close(), handles?.have.close()])
+  }
+
+  async #record(chunks: number[]): Promise<void> {
+    if (chunks.length === 0) return
+    const { have } = await this.#opened()
+    const record = Buffer.alloc(chunks.length * 4)
+    for (const [at, chunk] of chunks.entries()) record.writeUInt32LE(chunk, at * 4)
+    await have.write(record)
+    for (const chunk of chunks) this.#done.add(chunk)
+  }
+
+  #opened(): Promise<{ part: FileHandle; have: FileHandle }> {
+    this.#open ??= this.#openBoth()
+    return this.#open
   }
 
   async #openBoth(): Promise<{ part: FileHandle; have: FileHandle }> {

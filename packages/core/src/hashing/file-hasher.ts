@@ -22,8 +22,31 @@ export interface FileHasher {
     file: FileChunks,
     options?: { signal?: AbortSignal; copyTo?: FileHandle },
   ): Promise<boolean>
+  /**
+   * Copies chunks from one open file into another.
+   *
+   * @returns the numbers of those that were what they should be; the others were not written
+   * @throws DISK_FULL
+   */
+  copy(
+    source: FileHandle,
+    target: FileHandle,
+    wanted: WantedCopy[],
+    options?: { signal?: AbortSignal },
+  ): Promise<number[]>
   /** Ends the threads; what is under way fails with CLOSED. */
   close(): Promise<void>
+}
+
+/** A chunk that is looked for in another file. */
+export interface WantedCopy {
+  /** The caller's number for it. */
+  chunk: number
+  /** Position in the source, and in the target. */
+  from: number
+  to: number
+  length: number
+  hash: Uint8Array
 }
 
 /** Files up to this are not worth a hand-over, and take less than a millisecond. */
@@ -36,12 +59,14 @@ export function createFileHasher(): FileHasher {
   return {
     async hash(handle, size, { signal } = {}) {
       if (size > SMALL_BYTES) {
-        const done = await threads.run({ fd: handle.fd, size }, signal)
-        if (done !== undefined) {
+        const results = await threads.run({ kind: 'cut', fd: handle.fd, size }, signal)
+        if (results !== undefined) {
+          const blocks = results.flatMap(({ cut }) => cut ?? [])
+          blocks.sort((a, b) => a.block - b.block)
           return joinChunks(
             size,
-            done.cut.map(({ hashes }) => hashes),
-            done.cut.flatMap(({ lengths }) => lengths),
+            blocks.map(({ hashes }) => hashes),
+            blocks.flatMap(({ lengths }) => lengths),
           )
         }
       }
@@ -51,15 +76,29 @@ export function createFileHasher(): FileHasher {
     async verify(handle, file, { signal, copyTo } = {}) {
       const { size, chunks, lengths } = file
       if (size > SMALL_BYTES) {
-        const job = { fd: handle.fd, size, expected: { chunks, lengths }, copyTo: copyTo?.fd }
-        const done = await threads.run(job, signal)
-        if (done !== undefined) return !done.wrong
+        const results = await threads.run(
+          { kind: 'verify', fd: handle.fd, size, chunks, lengths, copyTo: copyTo?.fd },
+          signal,
+        )
+        if (results !== undefined) return !results.some(({ wrong }) => wrong)
       }
       const onBytes = (bytes: Uint8Array, position: number) => writeFully(copyTo!, bytes, position)
       return verifyFile(handle, file, {
         signal,
         onBytes: copyTo === undefined ? undefined : onBytes,
       })
+    },
+
+    async copy(source, target, wanted, { signal } = {}) {
+      const hashes = Buffer.concat(wanted.map(({ hash }) => hash))
+      const places = Float64Array.from(wanted.flatMap(({ from, to, length }) => [from, to, length]))
+      const results = await threads.run(
+        { kind: 'copy', fd: source.fd, copyTo: target.fd, hashes, places },
+        signal,
+      )
+      // Without threads everything is asked for: slower, and as right.
+      const copied = (results ?? []).flatMap((result) => result.copied ?? [])
+      return copied.map((index) => wanted[index]!.chunk)
     },
 
     close: () => threads.close(),

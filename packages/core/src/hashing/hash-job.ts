@@ -4,14 +4,46 @@ import type { ErrorDocument } from '../errors.ts'
 export const BLOCK_BYTES = 2 * 1024 * 1024
 
 /** What the threads of one file are told. Numbers of open files hold for all threads of a process. */
+export type HashTask =
+  | { kind: 'cut'; fd: number; size: number }
+  /** @param copyTo - an open file that gets the bytes that are right */
+  | {
+      kind: 'verify'
+      fd: number
+      size: number
+      chunks: Uint8Array
+      lengths?: Uint8Array
+      copyTo?: number
+    }
+  | {
+      kind: 'copy'
+      fd: number
+      copyTo: number
+      /** 32 bytes each. */
+      hashes: Uint8Array
+      /** Of each: position there, position here, length. */
+      places: Float64Array
+    }
+
+/** @param blocks - parts that are claimed one by one, see {@link blocksOf} */
 export interface HashJob {
-  fd: number
-  size: number
+  task: HashTask
+  blocks: number
   control: SharedArrayBuffer
-  /** The chunks that the file should have; absent: it is cut. */
-  expected?: { chunks: Uint8Array; lengths?: Uint8Array }
-  /** An open file that gets the verified bytes. */
-  copyTo?: number
+}
+
+const COPIES_PER_BLOCK = 16
+
+export function blocksOf(task: HashTask): number {
+  return task.kind === 'copy'
+    ? Math.ceil(task.hashes.length / 32 / COPIES_PER_BLOCK)
+    : Math.ceil(task.size / BLOCK_BYTES)
+}
+
+/** Which copies belong to a block: from the first until before the second. */
+export function copiesOf(block: number, { hashes }: { hashes: Uint8Array }): [number, number] {
+  const first = block * COPIES_PER_BLOCK
+  return [first, Math.min(first + COPIES_PER_BLOCK, hashes.length / 32)]
 }
 
 /** The chunks that begin in one block. */
@@ -24,7 +56,14 @@ export interface BlockChunks {
 /** What a thread answers, once for each job: a message costs as much as hashing a whole chunk. */
 export type HashAnswer =
   | { kind: 'ready' }
-  | { kind: 'end'; cut?: BlockChunks[]; wrong?: boolean; error?: ErrorDocument }
+  | { kind: 'end'; result?: ThreadResult; error?: ErrorDocument }
+
+/** What one thread found out: chunks that it has cut, copies that were right, whether all was right. */
+export interface ThreadResult {
+  cut?: BlockChunks[]
+  copied?: number[]
+  wrong?: boolean
+}
 
 const NEXT = 0
 const TURN = 1
@@ -42,9 +81,9 @@ export class HashControl {
   readonly #words: Int32Array
   readonly #start: Float64Array
 
-  constructor(size: number, shared = new SharedArrayBuffer(START + 8)) {
+  constructor(blocks: number, shared = new SharedArrayBuffer(START + 8)) {
     this.shared = shared
-    this.blocks = Math.ceil(size / BLOCK_BYTES)
+    this.blocks = blocks
     this.#words = new Int32Array(shared, 0, WORDS)
     this.#start = new Float64Array(shared, START, 1)
   }

@@ -1,6 +1,13 @@
 import { Worker } from 'node:worker_threads'
 import { ManyhandsError } from '../errors.ts'
-import { type BlockChunks, type HashAnswer, HashControl, type HashJob } from './hash-job.ts'
+import {
+  blocksOf,
+  type HashAnswer,
+  HashControl,
+  type HashJob,
+  type HashTask,
+  type ThreadResult,
+} from './hash-job.ts'
 
 /** Runs from source and from the build, where it lies beside the package's one module. */
 const PROGRAM = new URL(
@@ -15,9 +22,8 @@ interface Work {
   job: HashJob
   control: HashControl
   threads: number
-  cut: BlockChunks[]
+  results: ThreadResult[]
   failure?: ManyhandsError
-  wrong: boolean
   unavailable: boolean
   over: () => void
 }
@@ -42,20 +48,16 @@ export class HashThreads {
   }
 
   /**
-   * Does one job with as many threads as are free; resolves when none of them touches its files any
+   * Does one task with as many threads as are free; resolves when none of them touches its files any
    * more.
    *
-   * @returns the chunks of its blocks in their order, and whether the expected ones are wrong; undefined
-   *   when no thread can be started here
+   * @returns what each of them found out; undefined when no thread can be started here
    * @throws what reading or writing ended with, or the signal's reason
    */
-  async run(
-    job: Omit<HashJob, 'control'>,
-    signal: AbortSignal | undefined,
-  ): Promise<{ cut: BlockChunks[]; wrong: boolean } | undefined> {
+  async run(task: HashTask, signal: AbortSignal | undefined): Promise<ThreadResult[] | undefined> {
     signal?.throwIfAborted()
     if (this.#broken || this.#closed) return undefined
-    const control = new HashControl(job.size)
+    const control = new HashControl(blocksOf(task))
     const onAbort = () => {
       control.stop()
       this.#schedule()
@@ -64,11 +66,10 @@ export class HashThreads {
     let work!: Work
     await new Promise<void>((resolve) => {
       work = {
-        job: { ...job, control: control.shared },
+        job: { task, blocks: control.blocks, control: control.shared },
         control,
         threads: 0,
-        cut: [],
-        wrong: false,
+        results: [],
         unavailable: false,
         over: resolve,
       }
@@ -79,8 +80,7 @@ export class HashThreads {
     signal?.throwIfAborted()
     if (work.unavailable) return undefined
     if (work.failure !== undefined) throw work.failure
-    work.cut.sort((a, b) => a.block - b.block)
-    return work
+    return work.results
   }
 
   async close(): Promise<void> {
@@ -141,8 +141,7 @@ export class HashThreads {
         return
       }
       const work = thread.work!
-      for (const block of answer.cut ?? []) work.cut.push(block)
-      if (answer.wrong) work.wrong = true
+      if (answer.result !== undefined) work.results.push(answer.result)
       if (answer.error !== undefined) work.failure ??= ManyhandsError.fromJSON(answer.error)
       this.#leave(thread)
     })

@@ -1,12 +1,6 @@
 import { readSync, writeSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
-import {
-  chunkAt,
-  chunkCount,
-  chunkHash,
-  chunkOffset,
-  type FileChunks,
-} from '../artifacts/chunk-layout.ts'
+import { chunkAt, chunkCount, chunkHash, chunkOffset } from '../artifacts/chunk-layout.ts'
 import { findCut } from '../artifacts/content-cut.ts'
 import { sha256Now } from '../artifacts/sha256.ts'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
@@ -15,9 +9,12 @@ import { LIMITS } from '../limits.ts'
 import {
   BLOCK_BYTES,
   type BlockChunks,
+  copiesOf,
   type HashAnswer,
   HashControl,
   type HashJob,
+  type HashTask,
+  type ThreadResult,
 } from './hash-job.ts'
 
 /** A thread that cuts and hashes files. It does nothing else, so it may wait and read as it likes. */
@@ -28,14 +25,10 @@ const ROOM = LIMITS.chunkMaxBytes
 
 const answer = (message: HashAnswer): void => parentPort!.postMessage(message)
 
-parentPort!.on('message', (job: HashJob) => {
-  const control = new HashControl(job.size, job.control)
+parentPort!.on('message', ({ task, blocks, control: shared }: HashJob) => {
+  const control = new HashControl(blocks, shared)
   try {
-    if (job.expected === undefined) answer({ kind: 'end', cut: cutBlocks(job, control) })
-    else {
-      const right = verifyBlocks(job, { ...job.expected, size: job.size }, control)
-      answer({ kind: 'end', wrong: !right })
-    }
+    answer({ kind: 'end', result: run(task, control) })
   } catch (error) {
     control.stop()
     answer({ kind: 'end', error: toManyhandsError(error).toJSON() })
@@ -43,7 +36,15 @@ parentPort!.on('message', (job: HashJob) => {
 })
 answer({ kind: 'ready' })
 
-function cutBlocks({ fd, size }: HashJob, control: HashControl): BlockChunks[] {
+function run(task: HashTask, control: HashControl): ThreadResult {
+  if (task.kind === 'cut') return { cut: cutBlocks(task, control) }
+  if (task.kind === 'copy') return { copied: copyChunks(task, control) }
+  return { wrong: !verifyBlocks(task, control) }
+}
+
+type Task<Kind> = Extract<HashTask, { kind: Kind }>
+
+function cutBlocks({ fd, size }: Task<'cut'>, control: HashControl): BlockChunks[] {
   const cut: BlockChunks[] = []
   for (let block = control.claim(); block !== undefined; block = control.claim()) {
     const position = block * BLOCK_BYTES
@@ -77,7 +78,8 @@ function cutBlocks({ fd, size }: HashJob, control: HashControl): BlockChunks[] {
 }
 
 /** Checks the chunks that begin in each block. */
-function verifyBlocks({ fd, copyTo }: HashJob, file: FileChunks, control: HashControl): boolean {
+function verifyBlocks(file: Task<'verify'>, control: HashControl): boolean {
+  const { fd, copyTo } = file
   for (let block = control.claim(); block !== undefined; block = control.claim()) {
     const first = chunkAt(file, block * BLOCK_BYTES)
     const end = Math.min(chunkAt(file, (block + 1) * BLOCK_BYTES), chunkCount(file))
@@ -95,6 +97,29 @@ function verifyBlocks({ fd, copyTo }: HashJob, file: FileChunks, control: HashCo
     if (copyTo !== undefined) writeFull(copyTo, bytes, position)
   }
   return true
+}
+
+/** Bytes that are not what the index says, or not there, are nobody's fault: they come from a peer. */
+function copyChunks(task: Task<'copy'>, control: HashControl): number[] {
+  const { fd, copyTo, hashes, places } = task
+  const copied: number[] = []
+  for (let block = control.claim(); block !== undefined; block = control.claim()) {
+    const [first, end] = copiesOf(block, task)
+    for (let index = first; index < end; index++) {
+      const [from, to, length] = places.subarray(index * 3)
+      const bytes = buffer.subarray(0, length)
+      try {
+        readFull(fd, bytes, from!)
+      } catch {
+        continue
+      }
+      const expected = hashes.subarray(index * 32, index * 32 + 32)
+      if (Buffer.compare(sha256Now(bytes), expected) !== 0) continue
+      writeFull(copyTo, bytes, to!)
+      copied.push(index)
+    }
+  }
+  return copied
 }
 
 function readFull(fd: number, bytes: Uint8Array, position: number): void {

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createCipheriv, randomBytes } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -36,6 +36,12 @@ export async function listFiles(dir: string): Promise<string[]> {
 
 export const MIB = 1024 * 1024
 export const bytesOf = (length: number): Buffer => randomBytes(length)
+
+/** Bytes as good as random that are the same in every run. */
+export function seededBytes(length: number, seed: number): Buffer {
+  const key = Buffer.alloc(16, seed)
+  return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(length))
+}
 
 /** The code that a promise rejects with. */
 export async function codeOf(promise: Promise<unknown>): Promise<string> {
