@@ -47,8 +47,8 @@ test('a connection that is cut ends the fetch, and the next one completes it', a
   const from = { network: receiver.network, peer: await receiver.network.connect(address!) }
   let cut: Promise<void> | undefined
   const broken = receiver.store.fetch(root, from, {
-    onProgress: () => {
-      cut ??= sender.network.disconnect(receiver.network.peerId)
+    onProgress: (bytes) => {
+      if (bytes > 0) cut ??= sender.network.disconnect(receiver.network.peerId)
     },
   })
   expect(await codeOf(broken)).toBe('PEER_GONE')
