@@ -67,13 +67,13 @@ if (lab !== undefined) {
       ...['run', '--runtime', 'wasm', '--image', image, '--jsonl', ...inputs, '--tasks', '1'],
       ...['--bootstrap', host.ready.addresses[0]!, '--state', join(scratch.path, 'client')],
     ]
-    const { lines, startedAt, exitCode } = await runCommand([...args, '--', 'noop'], {
+    const { lines, startedAt, exitCode, said } = await runCommand([...args, '--', 'noop'], {
       inside: near.inside,
       onLine: ({ line, at }) => {
         if (line['event'] === 'attempt' && STARTED.has(line['phase'])) runningAt ||= at
       },
     })
-    if (exitCode !== 0) throw new Error(`manyhands run exited with ${exitCode}`)
+    if (exitCode !== 0) throw new Error(`manyhands run exited with ${exitCode}: ${said}`)
     const bytesUp = Number(lines.at(-1)?.['bytesUp'])
     return { runningMs: runningAt - startedAt, wireBytes: wire() - before, bytesUp }
   }

@@ -168,7 +168,7 @@ async function spreadJob(
   let submittedAt = Number.NaN
   let ms = Number.NaN
   let wireBytes = Number.NaN
-  const { lines } = await runCommand(
+  const { lines, said } = await runCommand(
     ['run', spec, '--jsonl', ...bootstrap, '--state', join(place, 'client')],
     {
       inside: client.inside,
@@ -183,6 +183,7 @@ async function spreadJob(
       },
     },
   )
-  if (running.size < hosts.length) throw new Error(`tasks ran on ${running.size} hosts only`)
+  if (running.size < hosts.length)
+    throw new Error(`tasks ran on ${running.size} hosts only: ${said}`)
   return { ms, wireBytes, sentBytes: Number(lines.at(-1)?.['bytesUp']) }
 }

@@ -25,7 +25,7 @@ export interface Callee<Known extends Calls, Hello> extends AsyncDisposable {
 export interface CalleeOptions {
   script: string
   argument?: unknown
-  /** The command that runs a program where this one is to be, as `ip netns exec NAME`. */
+  /** The command that runs a program where this one is to be, as `nsenter --net=FILE`. */
   inside?: string[]
 }
 

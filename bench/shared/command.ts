@@ -19,17 +19,23 @@ export interface CommandRun {
   lines: CommandLine[]
   startedAt: number
   exitCode: number
+  /** What it said to people. */
+  said: string
 }
 
-/** Runs `manyhands` in a process of its own to its end; stderr goes through. */
+/** Runs `manyhands` in a process of its own to its end. */
 export async function runCommand(args: string[], options: CommandOptions): Promise<CommandRun> {
   const [program, ...rest] = [...(options.inside ?? []), process.execPath, BIN, ...args]
   const startedAt = performance.now()
   const child = spawn(program!, rest, {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },
   })
   const exited = once(child, 'exit')
+  let said = ''
+  child.stderr.on('data', (text) => {
+    said += text
+  })
   const lines: CommandLine[] = []
   const interrupt = () => child.kill('SIGINT')
   for await (const text of createInterface({ input: child.stdout })) {
@@ -38,5 +44,5 @@ export async function runCommand(args: string[], options: CommandOptions): Promi
     options.onLine?.({ line, at: performance.now(), interrupt })
   }
   const [exitCode] = await exited
-  return { lines, startedAt, exitCode }
+  return { lines, startedAt, exitCode, said }
 }

@@ -14,7 +14,7 @@ export interface HostProcessOptions {
   state?: string
   /** Whether it opens its control API. */
   control?: boolean
-  /** The command that runs a program where this host is to be, as `ip netns exec NAME`. */
+  /** The command that runs a program where this host is to be, as `nsenter --net=FILE`. */
   inside?: string[]
 }
 

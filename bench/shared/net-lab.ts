@@ -50,9 +50,9 @@ export async function openNetLab(): Promise<NetLab | undefined> {
 function whyNot(): string | undefined {
   if (process.platform !== 'linux') return 'network namespaces are Linux'
   if (process.getuid?.() !== 0) return 'network namespaces need root'
-  for (const program of ['ip', 'tc']) {
+  for (const program of ['ip', 'tc', 'nsenter']) {
     if (!['/usr/sbin', '/sbin', '/usr/bin', '/bin'].some((at) => existsSync(`${at}/${program}`))) {
-      return `there is no ${program} (Debian: apt-get install iproute2)`
+      return `there is no ${program} (Debian: apt-get install iproute2 util-linux)`
     }
   }
   return undefined
@@ -104,14 +104,15 @@ class NamespaceLab implements NetLab {
       const shape = ['tbf', 'rate', `${uplinkMbit}mbit`, 'burst', BURST, 'latency', '50ms']
       await run('tc', ['-n', name, 'qdisc', 'add', 'dev', 'eth0', 'root', ...shape])
     }
-    const inside = ['ip', 'netns', 'exec', name]
+    // `ip netns exec` shows /sys of the namespace. It also hides what is mounted inside from everyone
+    // else, and engines have to see the volumes of a host.
     const count = (device: string) => {
-      const [program, ...args] = [...inside, 'cat', `/sys/class/net/${device}/statistics/tx_bytes`]
-      return Number(execFileSync(program!, args))
+      const path = `/sys/class/net/${device}/statistics/tx_bytes`
+      return Number(execFileSync('ip', ['netns', 'exec', name, 'cat', path]))
     }
     return {
       ip: address,
-      inside,
+      inside: ['nsenter', `--net=/run/netns/${name}`, '--'],
       sentBytes: () => count('eth0'),
       loopbackBytes: () => count('lo'),
     }

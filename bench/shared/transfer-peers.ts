@@ -7,7 +7,7 @@ export interface TransferPeerOptions {
   dir: string
   /** Default: a port of 127.0.0.1. */
   listen?: string[]
-  /** The command that runs a program where this peer is to be, as `ip netns exec NAME`. */
+  /** The command that runs a program where this peer is to be, as `nsenter --net=FILE`. */
   inside?: string[]
 }
 
