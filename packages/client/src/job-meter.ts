@@ -1,4 +1,4 @@
-import { type AttemptEvent, isTerminal, TransferRate } from '@manyhands/core'
+import { type AttemptEvent, isTerminal, LIMITS, TransferRate } from '@manyhands/core'
 import type { ActivePhase, ActiveTask, JobCounts, JobProgress } from './client.ts'
 import { JobForecast, type OccupiedSlot } from './job-forecast.ts'
 import { FETCHES } from './output-limits.ts'
@@ -6,8 +6,7 @@ import { RecentDurations } from './recent-durations.ts'
 import type { LiveAttempt, Task } from './task.ts'
 import { Throughput } from './throughput.ts'
 
-/** Tasks that progress lists one by one; what is beyond them is in its counts. */
-const LISTED = 1000
+/** Fetches of outputs of which the time is remembered. */
 const KEPT = 64
 
 /** What a meter has to be told to say how far a job is. */
@@ -92,7 +91,7 @@ export class JobMeter {
       if (attempt === undefined) continue
       const one = this.#activity(task, attempt)
       phases[one.phase] += 1
-      if (active.length < LISTED) active.push(one)
+      if (active.length < LIMITS.activeTasksListed) active.push(one)
       if (!isTerminal(attempt.phase)) occupied.push(this.#slot(attempt))
       else outputsMs = Math.max(outputsMs, one.etaMs ?? 0)
     }

@@ -23,8 +23,6 @@ import { NO_OUTPUTS } from './task-outputs.ts'
 const READY_WINDOW = 1024
 /** Tasks that become durable together. */
 const INTAKE = 256
-/** How long progress is gathered before readers of events hear of it, ms. */
-const PROGRESS_MS = 250
 
 type Distribute<Event> = Event extends unknown ? Omit<Event, 'seq' | 'time' | 'job'> : never
 
@@ -134,7 +132,7 @@ export class JobRun {
     this.#progressTimer ??= setTimeout(() => {
       this.#progressTimer = undefined
       if (!this.over) this.log.renew()
-    }, PROGRESS_MS).unref()
+    }, LIMITS.progressMs).unref()
   }
 
   get summary(): JobSummary {

@@ -91,8 +91,7 @@ export class OutputFetcher {
     { root, bytes }: { root: string; bytes: number },
   ): Promise<void> {
     const { network, store, closing } = this.#options
-    const meter = new TransferMeter('outputs', [root])
-    meter.progressed(root, 0, bytes)
+    const meter = new TransferMeter('outputs', [[root, bytes]])
     attempt.transfer = () => meter.progress()
     const transfer = this.#counts.follow(root)
     try {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import {
+  type Artifact,
   type ArtifactStore,
   type AttemptSpec,
   encodeDocument,
@@ -155,29 +156,28 @@ async function inputsOf(
 ): Promise<WireInput[]> {
   const resolved: WireInput[] = []
   for (const [path, input] of Object.entries(inputs ?? {})) {
-    const root = await rootOf(input, path, store, signal)
+    const { root, size } = await artifactOf(input, path, store, signal)
     roots.add(root)
-    resolved.push({ path, root })
+    resolved.push({ path, root, bytes: size })
   }
   return resolved.sort((a, b) => (a.path < b.path ? -1 : 1))
 }
 
-async function rootOf(
+async function artifactOf(
   input: Input,
   path: string,
   store: ArtifactStore,
   signal?: AbortSignal,
-): Promise<string> {
-  if (typeof input === 'string') return (await store.addPath(input, { signal })).root
-  if (input instanceof Uint8Array) return (await store.addBytes(input)).root
-  if ('text' in input) return (await store.addBytes(new TextEncoder().encode(input.text))).root
-  if ((await store.get(input.artifact)) === undefined) {
-    throw new ManyhandsError(
-      'INPUT_UNREADABLE',
-      `input ${path}: artifact ${input.artifact} is not here`,
-    )
-  }
-  return input.artifact
+): Promise<Artifact> {
+  if (typeof input === 'string') return store.addPath(input, { signal })
+  if (input instanceof Uint8Array) return store.addBytes(input)
+  if ('text' in input) return store.addBytes(new TextEncoder().encode(input.text))
+  const artifact = await store.get(input.artifact)
+  if (artifact !== undefined) return artifact
+  throw new ManyhandsError(
+    'INPUT_UNREADABLE',
+    `input ${path}: artifact ${input.artifact} is not here`,
+  )
 }
 
 async function taskOf<Item>(

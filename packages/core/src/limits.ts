@@ -65,6 +65,10 @@ export const LIMITS = {
   /** Events, and their bytes, that a log keeps for a reader that is late; then it gets a gap marker. */
   eventsBuffered: 20_000,
   eventBytesBuffered: 8 * 1024 * 1024,
+  /** Least time between two words on how far something is, of an attempt or of a job, ms. */
+  progressMs: 250,
+  /** Tasks that a job's progress lists one by one; all are in its counts. */
+  activeTasksListed: 1000,
   /** Jobs that a client still answers about after they ended; their results stay in its journal. */
   jobsRemembered: 256,
   /** Attempts that one client may hold at one host. */

@@ -38,12 +38,16 @@ export class TransferMeter {
   readonly #parts: Map<string, Part>
   readonly #rate: TransferRate
 
-  /** @param roots - the artifacts that have to be here at the end */
-  constructor(phase: TransferPhase, roots: Iterable<string>, now?: () => number) {
+  /** @param wanted - roots of the artifacts that have to be here at the end, with their sizes if known */
+  constructor(
+    phase: TransferPhase,
+    wanted: Iterable<readonly [root: string, bytes?: number]>,
+    now?: () => number,
+  ) {
     this.#phase = phase
     this.#rate = new TransferRate(now)
     this.#parts = new Map()
-    for (const root of roots) this.#parts.set(root, { bytes: 0, total: undefined })
+    for (const [root, total] of wanted) this.#parts.set(root, { bytes: 0, total })
   }
 
   /**
@@ -56,7 +60,7 @@ export class TransferMeter {
     if (part === undefined || bytes < part.bytes) return
     if (!joined || part.bytes > 0) this.#rate.add(bytes - part.bytes)
     part.bytes = bytes
-    part.total = total
+    part.total = total ?? part.total
   }
 
   /** An artifact is here: whatever has not come was not missing. */

@@ -108,7 +108,7 @@ describe('the rate of a transfer', () => {
 describe('how far a transfer is', () => {
   it('has a total as soon as it is known of every artifact', () => {
     const clock = played()
-    const meter = new TransferMeter('inputs', ['a', 'b'], clock.now)
+    const meter = new TransferMeter('inputs', [['a'], ['b']], clock.now)
     expect(meter.progress()).toEqual({ phase: 'inputs', bytes: 0, rate: 0 })
     meter.progressed('a', 0, 100)
     clock.ms += 1000
@@ -129,8 +129,20 @@ describe('how far a transfer is', () => {
     })
   })
 
+  it('has a total at once where sizes were told before, and believes what it finds', () => {
+    const meter = new TransferMeter('inputs', [
+      ['a', 100],
+      ['b', 150],
+    ])
+    expect(meter.progress()).toMatchObject({ bytes: 0, total: 250 })
+    meter.progressed('a', 10, 60)
+    expect(meter.progress()).toMatchObject({ bytes: 10, total: 210 })
+    meter.complete('a')
+    expect(meter.progress()).toMatchObject({ bytes: 10, total: 160 })
+  })
+
   it('never has less to come than came, and never goes back', () => {
-    const meter = new TransferMeter('outputs', ['a'])
+    const meter = new TransferMeter('outputs', [['a']])
     meter.progressed('a', 10, 5)
     expect(meter.progress()).toMatchObject({ bytes: 10, total: 10 })
     meter.progressed('a', 4, 5)
@@ -140,7 +152,7 @@ describe('how far a transfer is', () => {
 
   it('takes what came before it joined as no sign of speed', () => {
     const clock = played()
-    const meter = new TransferMeter('inputs', ['a'], clock.now)
+    const meter = new TransferMeter('inputs', [['a']], clock.now)
     clock.ms += 1000
     meter.progressed('a', 900, 1000, true)
     expect(meter.progress()).toEqual({ phase: 'inputs', bytes: 900, total: 1000, rate: 0 })

@@ -9,6 +9,7 @@ import {
   type Resources,
   type RuntimeOutput,
   type RuntimeTask,
+  TransferMeter,
   type TransferProgress,
   type Usage,
 } from '@manyhands/core'
@@ -66,7 +67,7 @@ export class Attempt {
   usage: Usage = NO_USAGE
   /** Bytes that came for it; of attempts that share a transfer, one counts them. */
   bytesIn = 0
-  /** Says how far that is what it waits for, while it is staged. */
+  /** Says how far what it waits for is, while it is staged; then how far its client has its outputs. */
   transfer: (() => TransferProgress) | undefined
   /** How long the sandbox exists, as the runtime said with the last sample. */
   sandboxMs = 0
@@ -82,6 +83,8 @@ export class Attempt {
   #intent: EndIntent | undefined
   #seq = 0
   #ranMs = 0
+  #handed: TransferMeter | undefined
+  #handedBytes = 0
   #runningSince: number | undefined
 
   constructor(identity: AttemptIdentity, phase: AttemptPhase = 'offered') {
@@ -140,6 +143,16 @@ export class Attempt {
   get runMs(): number {
     const since = this.#runningSince
     return this.#ranMs + (since === undefined ? 0 : performance.now() - since)
+  }
+
+  /** Bytes of its outputs went to its client. */
+  handedOver(bytes: number): void {
+    const { outputs } = this.end ?? {}
+    if (outputs === undefined) return
+    this.#handed ??= new TransferMeter('outputs', [[outputs.root, outputs.bytes]])
+    this.transfer = () => this.#handed!.progress()
+    this.#handedBytes += bytes
+    this.#handed.progressed(outputs.root, this.#handedBytes)
   }
 
   /** It ran in an earlier life of this host. */

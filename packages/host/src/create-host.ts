@@ -226,7 +226,11 @@ export async function createHost(options: HostOptions): Promise<Host> {
   await store.serve(
     network,
     (peer, root) => ownerOf(peer, root) !== undefined,
-    (root, bytes, peer) => usage.sent(peer, ownerOf(peer, root), bytes),
+    (root, bytes, peer) => {
+      const attempt = ownerOf(peer, root)
+      attempt?.handedOver(bytes)
+      usage.sent(peer, attempt, bytes)
+    },
   )
   const house = new HouseKeeper({
     desk,

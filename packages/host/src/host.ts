@@ -130,7 +130,10 @@ export interface HostAttempt {
   gpuIds: string[]
   /** Why it ended or is paused, when that was decided from outside the task. */
   reason?: string
-  /** What it waits for while it is staged. Attempts that wait for the same have the same numbers. */
+  /**
+   * What it waits for while it is staged; attempts that wait for the same have the same numbers. After its
+   * end: how far its client is with fetching its outputs.
+   */
   transfer?: TransferProgress
 }
 

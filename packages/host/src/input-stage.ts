@@ -76,7 +76,10 @@ export class InputStage {
     if (stage === undefined) {
       const dir = join(this.#dir, randomBytes(8).toString('hex'))
       const unwanted = new AbortController()
-      const meter = new TransferMeter(source.phase, new Set(inputs.map(({ root }) => root)))
+      const meter = new TransferMeter(
+        source.phase,
+        inputs.map(({ root, bytes }) => [root, bytes] as const),
+      )
       const ready = this.#build(dir, inputs, { ...source, signal: unwanted.signal }, meter)
       stage = { dir, users: 0, ready, meter, unwanted }
       this.#stages.set(key, stage)

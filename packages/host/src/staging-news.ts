@@ -1,7 +1,5 @@
+import { LIMITS } from '@manyhands/core'
 import type { Attempt } from './attempt.ts'
-
-/** How often clients hear of a transfer: often enough to watch it, and a few bytes each time. */
-const PERIOD_MS = 250
 
 /**
  * Tells how far the transfers are for which attempts wait, while there are any: at most four times a
@@ -20,7 +18,7 @@ export class StagingNews {
   /** Follows an attempt's transfer until the function it returns is called. */
   watch(attempt: Attempt): () => void {
     this.#watched.set(attempt, '')
-    this.#timer ??= setInterval(() => this.#look(), PERIOD_MS).unref()
+    this.#timer ??= setInterval(() => this.#look(), LIMITS.progressMs).unref()
     return () => {
       this.#watched.delete(attempt)
       if (this.#watched.size > 0) return

@@ -1,5 +1,5 @@
 import type { Job, JobSummary } from '@manyhands/client'
-import { type AttemptPhase, isTerminal, type TaskResult } from '@manyhands/core'
+import { type AttemptPhase, isTerminal, LIMITS, type TaskResult } from '@manyhands/core'
 import type { Output } from '../output.ts'
 import {
   type AttemptEvent,
@@ -13,8 +13,6 @@ import {
 import { KEPT_FAILURES, progressText, summaryText } from './progress-bar.ts'
 import type { FailureTally } from './run-exit.ts'
 
-/** At most four progress lines a second; scripts rely on it. */
-const PROGRESS_MS = 250
 /** Where nobody watches, a line now and then is enough. */
 const PLAIN_MS = 5000
 
@@ -35,7 +33,8 @@ export class JobReport {
     this.#job = job
     this.#output = output
     output.event('submitted', { job: job.id, name: job.name, ...job.counts })
-    this.#timer = setInterval(() => this.#progress(), PROGRESS_MS)
+    // At most four progress lines a second; scripts rely on it.
+    this.#timer = setInterval(() => this.#progress(), LIMITS.progressMs)
     this.#timer.unref()
   }
 

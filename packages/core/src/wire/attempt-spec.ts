@@ -9,6 +9,8 @@ import type { Resources } from '../resources.ts'
 export interface WireInput {
   path: string
   root: string
+  /** Its size as the client says, so that progress has a total before the last one is begun. */
+  bytes?: number
 }
 
 /** What all tasks of a job have in common, resolved by the client: nothing in it names a local path. */
@@ -49,7 +51,13 @@ export interface WireAttempt {
 export const digestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 const strings = z.array(z.string().max(LIMITS.argvBytes)).max(LIMITS.argvEntries)
 const inputs = z
-  .array(z.object({ path: pathBelow('/in'), root: digestSchema }))
+  .array(
+    z.object({
+      path: pathBelow('/in'),
+      root: digestSchema,
+      bytes: z.number().nonnegative().optional(),
+    }),
+  )
   .max(LIMITS.inputsPerTask)
 const outputs = z.array(pathBelow('/out')).max(LIMITS.outputsPerTask)
 
