@@ -51,8 +51,8 @@ export interface ArtifactStore extends AsyncDisposable {
   /**
    * Takes a file or tree of the local disk as an artifact, by reference: the bytes stay where they are
    * and are read again when somebody asks for them. When they changed meanwhile, who asks gets
-   * INPUT_CHANGED. A file that did not change is not read a second time to be hashed. References end
-   * with the process: call it again after a restart.
+   * INPUT_CHANGED. A file that did not change is not read a second time to be hashed, not by the next
+   * process either. References end with the process: call it again after a restart.
    *
    * @throws INPUT_UNREADABLE, INPUT_CHANGED, PATH_UNSAFE (links, special files, names that do not travel), LIMIT
    */

@@ -13,9 +13,10 @@ import { ContentFiles } from './content-files.ts'
 import { DurableDirectory } from './durable-directory.ts'
 import { fetchArtifact } from './fetch-artifact.ts'
 import { FileClaims } from './file-claims.ts'
+import { createHashCache, type HashCache } from './hash-cache.ts'
 import { readFully } from './hash-file.ts'
 import { createLocalChunks, type LocalChunks } from './local-chunks.ts'
-import { HashMemory, type LocalSource, referToPath } from './local-source.ts'
+import { type LocalSource, referToPath } from './local-source.ts'
 import { encodeManifest, fileId } from './manifest.ts'
 import { isRoot, ManifestFiles } from './manifest-files.ts'
 import { placeArtifact } from './place-artifact.ts'
@@ -74,7 +75,8 @@ class LocalArtifactStore implements ArtifactStore {
   readonly #local: LocalChunks
   readonly #sources = new Map<string, LocalSource>()
   readonly #hasher = createFileHasher()
-  readonly #hashes = new HashMemory()
+  /** Made when the first path is added: most stores of hosts never need it. */
+  #hashes: HashCache | undefined
   readonly #claims = new FileClaims()
   readonly #fetches = new SharedFetches()
   readonly #holds = new ArtifactHolds((root) => this.#remove(root))
@@ -98,11 +100,11 @@ class LocalArtifactStore implements ArtifactStore {
   async addPath(path: string, { signal }: { signal?: AbortSignal } = {}): Promise<Artifact> {
     this.#assertOpen()
     signal?.throwIfAborted()
-    const source = await referToPath(path, {
-      memory: this.#hashes,
-      hasher: this.#hasher,
-      signal,
-    })
+    const { dir, logger } = this.#options
+    this.#hashes ??= createHashCache({ path: join(dir, 'hashes.db'), logger })
+    const cache = this.#hashes
+    const source = await referToPath(path, { cache, hasher: this.#hasher, signal })
+    cache.save()
     this.#sources.set(source.artifact.root, source)
     return source.artifact
   }
@@ -351,6 +353,7 @@ class LocalArtifactStore implements ArtifactStore {
     this.#closed = true
     await this.#fetches.abort(new ManyhandsError('CLOSED', 'the artifact store was closed'))
     await this.#hasher.close()
+    this.#hashes?.close()
     await this.#contents.settled()
     await this.#durable.flush()
   }

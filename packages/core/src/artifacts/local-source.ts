@@ -6,6 +6,7 @@ import type { FileHasher } from '../hashing/file-hasher.ts'
 import type { Artifact, Manifest, ManifestFile } from './artifact-store.ts'
 import type { FileChunks } from './chunk-layout.ts'
 import { concurrently } from './concurrently.ts'
+import type { HashCache } from './hash-cache.ts'
 import { checkManifest, encodeManifest, manifestSize } from './manifest.ts'
 import { openRegular } from './open-regular.ts'
 import { comparePaths } from './safe-path.ts'
@@ -26,33 +27,8 @@ export interface LocalSource {
   files: SourceFile[]
 }
 
-const TICK_MS = 50
-
-/** Chunk hashes of files that were looked at before; the key holds all that changes with the bytes. */
-export class HashMemory {
-  readonly #hashes = new Map<string, FileChunks>()
-
-  get(path: string, stat: BigIntStats): FileChunks | undefined {
-    return this.#hashes.get(key(path, stat))
-  }
-
-  set(path: string, stat: BigIntStats, chunks: FileChunks): void {
-    // File times go in ticks: within one tick of the last change, a next one would leave no trace.
-    if (Date.now() - Number(stat.mtimeMs) < TICK_MS) return
-    this.#hashes.set(key(path, stat), chunks)
-    for (const oldest of this.#hashes.keys()) {
-      if (this.#hashes.size <= TRANSFER.hashesRemembered) break
-      this.#hashes.delete(oldest)
-    }
-  }
-}
-
-function key(path: string, stat: BigIntStats): string {
-  return `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}:${path}`
-}
-
 export interface ReferContext {
-  memory: HashMemory
+  cache: HashCache
   hasher: FileHasher
   signal?: AbortSignal
 }
@@ -60,7 +36,7 @@ export interface ReferContext {
 /** Hashes a file or tree in place. @throws INPUT_UNREADABLE, INPUT_CHANGED, PATH_UNSAFE, LIMIT */
 export async function referToPath(
   path: string,
-  { memory, hasher, signal }: ReferContext,
+  { cache, hasher, signal }: ReferContext,
 ): Promise<LocalSource> {
   const absolute = resolve(path)
   const stat = await lstat(absolute, { bigint: true }).catch((cause) => {
@@ -81,7 +57,7 @@ export async function referToPath(
       directories.push(entry.path)
       return
     }
-    const chunks = await hashInPlace(entry, { memory, hasher, signal })
+    const chunks = await hashInPlace(entry, { cache, hasher, signal })
     taken.push({
       file: {
         path: entry.path,
@@ -117,20 +93,21 @@ export async function referToPath(
 
 async function hashInPlace(
   { absolute, stat }: WalkedEntry,
-  { memory, hasher, signal }: ReferContext,
+  { cache, hasher, signal }: ReferContext,
 ): Promise<FileChunks> {
-  const known = memory.get(absolute, stat)
+  const known = cache.get(absolute, stat)
   if (known !== undefined) {
     await access(absolute, constants.R_OK).catch((cause) => {
       throw new ManyhandsError('INPUT_UNREADABLE', `${absolute}: cannot be read`, { cause })
     })
     return known
   }
+  const began = cache.now()
   const handle = await openRegular(absolute, stat, 'INPUT_UNREADABLE')
   try {
     const chunks = await hasher.hash(handle, Number(stat.size), { signal })
     await assertUnchanged(handle, absolute, stat)
-    memory.set(absolute, stat, chunks)
+    cache.set(absolute, stat, chunks, began)
     return chunks
   } finally {
     await handle.close()

@@ -36,6 +36,10 @@ export const TRANSFER = {
   blocksAtOnce: 3,
   /** Files of which the chunk hashes are remembered, so that adding a tree again is quick. */
   hashesRemembered: 100_000,
+  /** Bytes of the file that keeps chunk hashes for the next process: of about 600 GiB of content. */
+  hashDatabaseBytes: 256 * 1024 * 1024,
+  /** Hashes written into it at once, so that a crash in a large tree loses little. */
+  hashesPerSave: 5000,
   /** Chunks of stored files that are found by their hash, 40 bytes of memory each: about 90 GiB. */
   chunksIndexed: 1_000_000,
   /** Decoded manifests kept in memory. */
