@@ -1,6 +1,10 @@
 import { packageConfig } from '../../tsup.base.ts'
 
-// The worker is a file of its own: threads are started from it.
+// Programs of threads are files of their own: threads are started from them.
 export default packageConfig({
-  entry: { index: 'src/index.ts', 'hash-worker': 'src/hashing/hash-worker.ts' },
+  entry: {
+    index: 'src/index.ts',
+    'hash-worker': 'src/hashing/hash-worker.ts',
+    'lane-thread': 'src/transfer/lane-thread.ts',
+  },
 })

@@ -1,4 +1,10 @@
-export type { Artifact, ArtifactStore, Manifest, ManifestFile } from './artifacts/artifact-store.ts'
+export type {
+  Artifact,
+  ArtifactStore,
+  Manifest,
+  ManifestFile,
+  TransferSource,
+} from './artifacts/artifact-store.ts'
 export { concurrently } from './artifacts/concurrently.ts'
 export {
   type ArtifactStoreOptions,

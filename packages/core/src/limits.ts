@@ -13,6 +13,9 @@ export const LIMITS = {
   streamFrameBytes: 1024 * 1024,
   /** Bytes in flight on one stream before the receiver has to grant more. */
   streamCreditBytes: 8 * 1024 * 1024,
+  /** Addresses of one peer that another one tells, and the length of one. */
+  addressesPerPeer: 8,
+  addressBytes: 512,
   /** How long a peer may take to send the first frame of a stream, ms. */
   streamHeaderMs: 10_000,
   /** How long an RPC may take when its caller names no other time, ms. */

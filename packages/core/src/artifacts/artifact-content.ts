@@ -1,6 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { ManyhandsError } from '../errors.ts'
-import type { Artifact } from './artifact-store.ts'
+import type { LocatedFile } from '../transfer/lane-messages.ts'
+import type { Artifact, ManifestFile } from './artifact-store.ts'
 import type { ContentFiles } from './content-files.ts'
 import { readFully } from './hash-file.ts'
 import { type LocalSource, openSource } from './local-source.ts'
@@ -12,6 +13,8 @@ export interface ArtifactContent {
   readonly artifact: Artifact
   /** Opens one file for reading. @throws ARTIFACT_MISSING, INPUT_CHANGED */
   open(index: number): Promise<FileHandle>
+  /** Where one file lies, for whoever reads it elsewhere. */
+  locate(index: number): Promise<LocatedFile>
   /** A path of the store that a hard link may share; undefined when the bytes are somebody else's. */
   linkable(index: number): Promise<string | undefined>
   /** Encoded bytes of the manifest, in pieces of at most `size`. */
@@ -28,6 +31,10 @@ export function storedContent(
   return {
     artifact,
     open: (index) => openStored(contents.path(fileId(file(index))), artifact.root),
+    locate: async (index) => {
+      const entry = fileOf(artifact, index)
+      return { path: contents.path(fileId(entry)), size: entry.size }
+    },
     linkable: async (index) => {
       const id = fileId(file(index))
       return file(index).executable ? await contents.executablePath(id) : contents.path(id)
@@ -53,6 +60,12 @@ export function referredContent({ artifact, encoded, files }: LocalSource): Arti
   return {
     artifact,
     open: (index) => openSource(files[index]!),
+    locate: async (index) => {
+      const { size } = fileOf(artifact, index)
+      const { path, stat } = files[index]!
+      const { dev, ino, mtimeNs } = stat
+      return { path, size, seen: { dev, ino, size: stat.size, mtimeNs } }
+    },
     linkable: async () => undefined,
     encodedBytes: async () => encoded.length,
     async *encoded(size) {
@@ -61,6 +74,41 @@ export function referredContent({ artifact, encoded, files }: LocalSource): Arti
       }
     },
   }
+}
+
+/**
+ * An artifact that is on its way here: files that are whole, and those that are partly there. Who asks
+ * knows which blocks are.
+ *
+ * @param partPath - where the bytes of a file are that are not all here
+ */
+export function partialContent(
+  artifact: Artifact,
+  contents: ContentFiles,
+  partPath: (id: string) => string,
+): ArtifactContent {
+  const missing = (): never => {
+    throw new ManyhandsError('ARTIFACT_MISSING', `${artifact.root} is not all here`)
+  }
+  return {
+    artifact,
+    open: missing,
+    linkable: missing,
+    encodedBytes: missing,
+    encoded: missing,
+    locate: async (index) => {
+      const entry = fileOf(artifact, index)
+      const id = fileId(entry)
+      const whole = await contents.has(id)
+      return { path: whole ? contents.path(id) : partPath(id), size: entry.size, moving: !whole }
+    },
+  }
+}
+
+function fileOf({ manifest }: Artifact, index: number): ManifestFile {
+  const file = manifest.files[index]
+  if (file !== undefined) return file
+  throw new ManyhandsError('PROTOCOL', 'a file was wanted that the artifact does not have')
 }
 
 async function openStored(path: string, root: string): Promise<FileHandle> {

@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
+import type { ErrorDocument } from '../errors.ts'
 import type { Network } from '../network/network.ts'
 
 /** One file of an artifact. */
@@ -27,6 +28,22 @@ export interface Manifest {
   kind: 'file' | 'tree'
   files: ManifestFile[]
   directories: string[]
+}
+
+/** One peer that gives content to a transfer. */
+export interface TransferSource {
+  peer: string
+  /**
+   * What it comes over: a socket beside the connection, a stream of the connection, or one over a
+   * relay, which is the slowest.
+   */
+  path: 'socket' | 'stream' | 'relay'
+  /** Verified bytes so far. */
+  bytes: number
+  /** Bytes per second since the last time; at the end over all. */
+  ratePerSecond: number
+  /** Why it gives nothing any more, when it failed. */
+  error?: ErrorDocument
 }
 
 /** An artifact that this store can give: everything verified, or readable where it came from. */
@@ -104,6 +121,8 @@ export interface ArtifactStore extends AsyncDisposable {
        * total sinks.
        */
       onProgress?: (bytes: number, total?: number) => void
+      /** Hears over what content comes from whom, once a second while it does, and at the end. */
+      onSource?: (source: TransferSource) => void
     },
   ): Promise<Artifact>
   /**

@@ -3,15 +3,25 @@ import { join, resolve } from 'node:path'
 import { ManyhandsError, toManyhandsError } from '../errors.ts'
 import { createFileHasher } from '../hashing/file-hasher.ts'
 import type { Logger, Network } from '../network/network.ts'
+import type { Download } from '../transfer/download.ts'
+import { fetchArtifact } from '../transfer/fetch-artifact.ts'
+import { LaneThreads } from '../transfer/lane-threads.ts'
+import { SideSockets } from '../transfer/side-sockets.ts'
+import { Swarms } from '../transfer/swarms.ts'
+import { type Served, Uploads } from '../transfer/uploads.ts'
 import { PROTOCOLS } from '../wire/protocols.ts'
-import { type ArtifactContent, referredContent, storedContent } from './artifact-content.ts'
+import {
+  type ArtifactContent,
+  partialContent,
+  referredContent,
+  storedContent,
+} from './artifact-content.ts'
 import { ArtifactHolds } from './artifact-holds.ts'
-import type { Artifact, ArtifactStore, Manifest } from './artifact-store.ts'
+import type { Artifact, ArtifactStore, Manifest, TransferSource } from './artifact-store.ts'
 import { ChunkIndex } from './chunk-index.ts'
 import { collectOutputs } from './collect-outputs.ts'
 import { ContentFiles } from './content-files.ts'
 import { DurableDirectory } from './durable-directory.ts'
-import { fetchArtifact } from './fetch-artifact.ts'
 import { FileClaims } from './file-claims.ts'
 import { createHashCache, type HashCache } from './hash-cache.ts'
 import { readFully } from './hash-file.ts'
@@ -20,7 +30,6 @@ import { type LocalSource, referToPath } from './local-source.ts'
 import { encodeManifest, fileId } from './manifest.ts'
 import { isRoot, ManifestFiles } from './manifest-files.ts'
 import { placeArtifact } from './place-artifact.ts'
-import { serveArtifacts } from './serve-artifacts.ts'
 import { SharedFetches, tooLarge } from './shared-fetches.ts'
 import { storeBytes } from './store-bytes.ts'
 import { takeFile } from './take-file.ts'
@@ -35,6 +44,8 @@ export interface ArtifactStoreOptions {
   governor?: TransferGovernor
   /** How long a peer may let a transfer stall before it is given up, ms; default 30 s. */
   stallMs?: number
+  /** Whether others that fetch the same artifact may have of us what we have of it; default yes. */
+  shares?: () => boolean
 }
 
 /**
@@ -79,6 +90,10 @@ class LocalArtifactStore implements ArtifactStore {
   #hashes: HashCache | undefined
   readonly #claims = new FileClaims()
   readonly #fetches = new SharedFetches()
+  readonly #running = new Map<string, { download: Download; artifact: Artifact }>()
+  readonly #swarms = new Swarms()
+  readonly #threads = new LaneThreads()
+  readonly #sockets: SideSockets
   readonly #holds = new ArtifactHolds((root) => this.#remove(root))
   #closed = false
 
@@ -95,6 +110,7 @@ class LocalArtifactStore implements ArtifactStore {
     this.#contents = contents
     this.#manifests = manifests
     this.#local = createLocalChunks(chunks, contents, this.#hasher)
+    this.#sockets = new SideSockets(this.#threads, options.logger)
   }
 
   async addPath(path: string, { signal }: { signal?: AbortSignal } = {}): Promise<Artifact> {
@@ -208,6 +224,7 @@ class LocalArtifactStore implements ArtifactStore {
       signal?: AbortSignal
       maxBytes?: number
       onProgress?: (bytes: number, total?: number) => void
+      onSource?: (source: TransferSource) => void
     } = {},
   ): Promise<Artifact> {
     const { signal, maxBytes } = options
@@ -223,22 +240,25 @@ class LocalArtifactStore implements ArtifactStore {
       }
       const other = this.#fetches.peerOf(root)
       try {
-        return await this.#fetches.join(root, from.peer, options, async (events) => {
-          const open = (bulk: boolean) =>
-            from.network.openStream(from.peer, PROTOCOLS.artifacts, { signal: events.signal, bulk })
-          return fetchArtifact(root, await open(false), {
+        return await this.#fetches.join(root, from.peer, options, (events) =>
+          fetchArtifact(root, {
+            ...from,
             ...events,
-            openBulk: () => open(true),
             partDir: this.#part,
             contents: this.#contents,
             durable: this.#durable,
             manifests: this.#manifests,
             claims: this.#claims,
             local: this.#local,
-            stallMs: this.#options.stallMs,
-            take: (bytes) => this.#options.governor?.take('down', from.peer, bytes, events.signal),
-          })
-        })
+            sockets: this.#sockets,
+            swarms: this.#swarms,
+            governor: this.#options.governor,
+            shares: this.#options.shares?.() ?? true,
+            running: this.#running,
+            stallMs: this.#options.stallMs ?? TRANSFER.stallMs,
+            logger: this.#options.logger,
+          }),
+        )
       } catch (error) {
         // Another peer's transfer failed; that says nothing about ours.
         const joined = other !== undefined && other !== from.peer
@@ -289,15 +309,43 @@ class LocalArtifactStore implements ArtifactStore {
     sent: (root: string, bytes: number, peer: string) => void = () => {},
   ): Promise<void> {
     this.#assertOpen()
-    await network.handleStream(PROTOCOLS.artifacts, async (stream, { peer }) => {
-      await serveArtifacts(stream, {
-        stallMs: this.#options.stallMs,
-        sent: (root, bytes) => sent(root, bytes, peer),
-        take: (bytes) => this.#options.governor?.take('up', peer, bytes),
-        find: async (root) =>
-          !this.#closed && allow(peer, root) ? await this.#content(root) : undefined,
-      })
+    const uploads = new Uploads({
+      find: (peer, root, ticket) => this.#find(peer, root, ticket, allow),
+      swarms: this.#swarms,
+      governor: this.#options.governor,
+      sent,
+      stallMs: this.#options.stallMs ?? TRANSFER.stallMs,
+      logger: this.#options.logger,
     })
+    network.addEventListener?.('peer:disconnect', (event) => {
+      const peer = (event as CustomEvent<string>).detail
+      this.#swarms.forget(peer)
+      this.#sockets.cut(peer)
+    })
+    await network.handleStream(PROTOCOLS.artifacts, (stream) => uploads.serve(stream))
+    await network.handleStream(PROTOCOLS.bulk, (control) =>
+      this.#sockets.answer(control, (port) => uploads.lane(control.peer, port)),
+    )
+  }
+
+  /** What a peer may have: what it is allowed, or what others of its kind have and it has the ticket of. */
+  async #find(
+    peer: string,
+    root: string,
+    ticket: string | undefined,
+    allow: (peer: string, root: string) => boolean,
+  ): Promise<Served | undefined> {
+    if (this.#closed) return undefined
+    const owned = allow(peer, root)
+    const shared = this.#swarms.admits(root, ticket) && (this.#options.shares?.() ?? true)
+    if (!owned && !shared) return undefined
+    const content = await this.#content(root)
+    if (content !== undefined) return { content, owned }
+    const running = this.#running.get(root)
+    if (running === undefined) return undefined
+    const { artifact, download } = running
+    const partPath = (id: string) => join(this.#part, `${id}.part`)
+    return { content: partialContent(artifact, this.#contents, partPath), download, owned: false }
   }
 
   retain(root: string, holder: string): void {
@@ -354,6 +402,7 @@ class LocalArtifactStore implements ArtifactStore {
     await this.#fetches.abort(new ManyhandsError('CLOSED', 'the artifact store was closed'))
     await this.#hasher.close()
     this.#hashes?.close()
+    await this.#threads.close()
     await this.#contents.settled()
     await this.#durable.flush()
   }

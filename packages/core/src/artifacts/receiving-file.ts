@@ -1,11 +1,11 @@
-import { type FileHandle, open, readFile, rm, stat } from 'node:fs/promises'
+import { appendFile, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ManifestFile } from './artifact-store.ts'
 import { chunkCount, chunkHash, chunkLength, chunkOffset } from './chunk-layout.ts'
 import { concurrently } from './concurrently.ts'
 import type { ContentFiles } from './content-files.ts'
 import { type DurableDirectory, seal } from './durable-directory.ts'
-import { readFully, writeFully } from './hash-file.ts'
+import { readFully } from './hash-file.ts'
 import type { LocalChunks } from './local-chunks.ts'
 import { fileId } from './manifest.ts'
 import { sha256 } from './sha256.ts'
@@ -22,12 +22,14 @@ export interface ReceivingContext {
   signal?: AbortSignal
 }
 
-/** A file on its way in. Only verified bytes are given to it. */
+/** A file on its way in. Lanes write its bytes, verified; it knows which are here. */
 export interface ReceivingFile {
-  /** Chunks that are already here: from an earlier transfer that was cut, or in other files. */
+  /** Chunks that are already here: from an earlier transfer that was cut, or in other files. Called first. */
   present(): Promise<ReadonlySet<number>>
-  /** Writes verified chunks that lie side by side; the last missing ones give the file its name. */
-  write(first: number, count: number, bytes: Uint8Array): Promise<void>
+  /** Where chunks are written: at their position of a file that exists, or as a whole, durable file. */
+  place(): { path: string; whole: boolean }
+  /** Chunks that lie side by side were written; the last missing ones give the file its name. */
+  written(first: number, count: number): Promise<void>
   /** Releases what is open; what was written stays for the next transfer. */
   close(): Promise<void>
 }
@@ -40,6 +42,7 @@ export function receiveFile(file: ManifestFile, context: ReceivingContext): Rece
 class WholeFile implements ReceivingFile {
   readonly #file: ManifestFile
   readonly #context: ReceivingContext
+  #temporary: string | undefined
 
   constructor(file: ManifestFile, context: ReceivingContext) {
     this.#file = file
@@ -48,17 +51,27 @@ class WholeFile implements ReceivingFile {
 
   async present(): Promise<ReadonlySet<number>> {
     // No chunk, nothing to ask for: an empty file is made here.
-    if (this.#file.size === 0) await this.write(0, 0, new Uint8Array(0))
+    if (this.#file.size === 0) {
+      const { contents, durable } = this.#context
+      const temporary = await durable.writeTemporary(new Uint8Array(0), 0o444)
+      await contents.adopt(temporary, fileId(this.#file))
+    }
     return new Set()
   }
 
-  async write(_first: number, _count: number, bytes: Uint8Array): Promise<void> {
-    const { contents, durable } = this.#context
-    const temporary = await durable.writeTemporary(bytes, 0o444)
-    await contents.adopt(temporary, fileId(this.#file))
+  place(): { path: string; whole: boolean } {
+    this.#temporary ??= this.#context.durable.temporaryPath()
+    return { path: this.#temporary, whole: true }
   }
 
-  async close(): Promise<void> {}
+  async written(): Promise<void> {
+    await this.#context.contents.adopt(this.#temporary!, fileId(this.#file))
+    this.#temporary = undefined
+  }
+
+  async close(): Promise<void> {
+    if (this.#temporary !== undefined) await rm(this.#temporary, { force: true })
+  }
 }
 
 /**
@@ -74,7 +87,6 @@ class PartialFile implements ReceivingFile {
   readonly #done = new Set<number>()
   #unsynced = 0
   #syncing: Promise<void> | undefined
-  #open: Promise<{ part: FileHandle; have: FileHandle }> | undefined
 
   constructor(file: ManifestFile, context: ReceivingContext) {
     this.#file = file
@@ -88,8 +100,8 @@ class PartialFile implements ReceivingFile {
     const count = chunkCount(this.#file)
     const { local, signal } = this.#context
     if (this.#done.size < count && local !== undefined) {
-      const target = async () => (await this.#opened()).part
-      await this.#record(await local.fill(this.#file, this.#done, target, signal))
+      await using part = await open(this.#part, 'r+')
+      await this.#record(await local.fill(this.#file, this.#done, async () => part, signal))
     }
     if (this.#done.size === count) await this.#finish()
     return this.#done
@@ -100,7 +112,7 @@ class PartialFile implements ReceivingFile {
     const count = chunkCount(this.#file)
     const recorded = await stat(this.#have).catch(() => undefined)
     if (recorded === undefined || recorded.size > count * 4 * 4) {
-      await this.#discard()
+      await this.#begin()
       return
     }
     const record = await readFile(this.#have)
@@ -110,7 +122,10 @@ class PartialFile implements ReceivingFile {
       if (index < count) claimed.add(index)
     }
     const handle = await open(this.#part, 'r').catch(() => undefined)
-    if (handle === undefined) return
+    if (handle === undefined) {
+      await this.#begin()
+      return
+    }
     try {
       await concurrently(claimed, TRANSFER.chunksAtOnce, async (index) => {
         const bytes = Buffer.allocUnsafeSlow(chunkLength(this.#file, index))
@@ -127,52 +142,35 @@ class PartialFile implements ReceivingFile {
     }
   }
 
-  async write(first: number, count: number, bytes: Uint8Array): Promise<void> {
-    const { part } = await this.#opened()
-    await writeFully(part, bytes, chunkOffset(this.#file, first))
-    await this.#record(Array.from({ length: count }, (_, index) => first + index))
-    this.#syncBehind(part, bytes.length)
-    if (this.#done.size === chunkCount(this.#file)) await this.#finish()
+  place(): { path: string; whole: boolean } {
+    return { path: this.#part, whole: false }
   }
 
-  async close(): Promise<void> {
-    const handles = await this.#open?.catch(() => undefined)
-    this.#open = undefined
-    await this.#syncing
-    await Promise.all([handles?.part.close(), handles?.have.close()])
+  async written(first: number, count: number): Promise<void> {
+    await this.#record(Array.from({ length: count }, (_, index) => first + index))
+    const end = chunkOffset(this.#file, first + count)
+    this.#syncBehind(end - chunkOffset(this.#file, first))
+    if (this.#done.size === chunkCount(this.#file)) await this.#finish()
   }
 
   async #record(chunks: number[]): Promise<void> {
     if (chunks.length === 0) return
-    const { have } = await this.#opened()
     const record = Buffer.alloc(chunks.length * 4)
     for (const [at, chunk] of chunks.entries()) record.writeUInt32LE(chunk, at * 4)
-    await have.write(record)
+    await appendFile(this.#have, record, { mode: 0o600 })
     for (const chunk of chunks) this.#done.add(chunk)
   }
 
-  #opened(): Promise<{ part: FileHandle; have: FileHandle }> {
-    this.#open ??= this.#openBoth()
-    return this.#open
-  }
-
-  async #openBoth(): Promise<{ part: FileHandle; have: FileHandle }> {
-    const part = await open(this.#part, 'r+').catch(() => open(this.#part, 'wx+', 0o600))
-    try {
-      return { part, have: await open(this.#have, 'a', 0o600) }
-    } catch (error) {
-      await part.close()
-      throw error
-    }
+  async close(): Promise<void> {
+    await this.#syncing
   }
 
   /** Keeps the disk busy during the transfer, or the one sync at the end would wait for all of it. */
-  #syncBehind(part: FileHandle, bytes: number): void {
+  #syncBehind(bytes: number): void {
     this.#unsynced += bytes
     if (this.#syncing !== undefined || this.#unsynced < TRANSFER.syncBytes) return
     this.#unsynced = 0
-    this.#syncing = part
-      .datasync()
+    this.#syncing = this.#sync()
       // The sync at the end tells what is wrong with the disk.
       .catch(() => undefined)
       .finally(() => {
@@ -180,19 +178,22 @@ class PartialFile implements ReceivingFile {
       })
   }
 
+  async #sync(): Promise<void> {
+    await using part = await open(this.#part, 'r+')
+    await part.datasync()
+  }
+
   async #finish(): Promise<void> {
-    const part = (await this.#open)?.part ?? (await open(this.#part, 'r'))
-    try {
-      await seal(part, 0o444)
-    } finally {
-      if (this.#open === undefined) await part.close()
-      else await this.close()
-    }
+    await this.#syncing
+    const part = await open(this.#part, 'r+')
+    await seal(part, 0o444).finally(() => part.close())
     await this.#context.contents.adopt(this.#part, fileId(this.#file))
     await rm(this.#have, { force: true })
   }
 
-  async #discard(): Promise<void> {
-    await Promise.all([rm(this.#part, { force: true }), rm(this.#have, { force: true })])
+  /** An empty file, for lanes to write into. */
+  async #begin(): Promise<void> {
+    await rm(this.#have, { force: true })
+    await writeFile(this.#part, '', { mode: 0o600 })
   }
 }

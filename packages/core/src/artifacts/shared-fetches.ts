@@ -1,18 +1,22 @@
 import { ManyhandsError } from '../errors.ts'
-import type { Artifact } from './artifact-store.ts'
+import type { Artifact, TransferSource } from './artifact-store.ts'
 
 /** What one caller of a shared transfer wants of it. */
 export interface FetchCaller {
   signal?: AbortSignal
   maxBytes?: number
   onProgress?: (bytes: number, total?: number) => void
+  onSource?: (source: TransferSource) => void
 }
 
 /** What a transfer tells all its callers. */
 export interface TransferEvents {
   signal: AbortSignal
   onManifest: (size: number) => void
+  /** Bytes that have to come besides those that came. */
+  onMissing: (bytes: number) => void
   onWritten: (bytes: number) => void
+  onSource: (source: TransferSource) => void
 }
 
 interface Shared {
@@ -22,6 +26,7 @@ interface Shared {
   callers: Set<Member>
   size: number | undefined
   written: number
+  total: number | undefined
 }
 
 interface Member {
@@ -73,9 +78,16 @@ export class SharedFetches {
             for (const { caller } of callers) caller.onProgress?.(0, size)
             controller.signal.throwIfAborted()
           },
+          onMissing: (bytes) => {
+            shared.total = shared.written + bytes
+            for (const { caller } of callers) caller.onProgress?.(shared.written, shared.total)
+          },
+          onSource: (source) => {
+            for (const { caller } of callers) caller.onSource?.(source)
+          },
           onWritten: (bytes) => {
             shared.written += bytes
-            for (const { caller } of callers) caller.onProgress?.(shared.written, shared.size)
+            for (const { caller } of callers) caller.onProgress?.(shared.written, shared.total)
           },
         }),
       ),
@@ -84,6 +96,7 @@ export class SharedFetches {
       callers,
       size: undefined,
       written: 0,
+      total: undefined,
     }
     const end = () => {
       if (this.#running.get(root) === shared) this.#running.delete(root)

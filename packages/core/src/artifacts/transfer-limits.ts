@@ -25,8 +25,44 @@ export const TRANSFER = {
   /** Without `progressBytes` in this time while it waits, a side gives up, ms. */
   stallMs: 30_000,
   progressBytes: 64 * 1024,
+  /** How long a peer may take to say what it wants, and to take why it gets nothing, ms. */
+  openMs: 10_000,
   /** How long a receiver may think between two wants, its disk may be slow, ms. */
   idleMs: 120_000,
+  /** Content that is asked for, and told to others, as one: some chunks of a file, or several files. */
+  swarmBlockBytes: 1024 * 1024,
+  /** Small files of one block. */
+  blockPieces: 256,
+  /** Lanes to one peer, when there is as much as this to come. */
+  lanesPerPeer: 2,
+  secondLaneBytes: 64 * 1024 * 1024,
+  /** Lanes of one peer that may end in a row without having brought anything. */
+  laneTries: 2,
+  /** Bytes asked of the owner of what others fetch too: each asks for its own part, in small steps. */
+  sharedWindowBytes: 4 * 1024 * 1024,
+  /** After so long without news, others' parts are asked for too, and what is late a second time, ms. */
+  rescueMs: 2000,
+  /** Blocks looked at to find the rarest. */
+  blocksWeighed: 2048,
+  /** How often it is told what comes from whom, ms. */
+  sourceNewsMs: 1000,
+  /** Addresses of ours that others are told. */
+  addresses: 8,
+  /** How long a stream of news may take to end, ms. */
+  goodbyeMs: 1000,
+  /** How often others are told which blocks came, ms. */
+  newsMs: 50,
+  /** What a sender looks at as one: it is counted against the owner's limits before it goes. */
+  lotBytes: 512 * 1024,
+  lotRanges: 256,
+  /** Others that fetch the same artifact and are asked for it. */
+  swarmPeers: 32,
+  /** Artifacts of which it is known who fetches them, and peers of one. */
+  swarms: 10_000,
+  swarmMembers: 1024,
+  ticketsPerArtifact: 8,
+  /** Files that one lane keeps open. */
+  filesOpen: 16,
   /** Files hashed or collected at once. */
   filesAtOnce: 8,
   /** Chunks of one file read and hashed at once. */

@@ -13,6 +13,14 @@ export const BULK = {
   idleMs: 10_000,
   /** How long a connection beside which no socket could be made is not tried again, ms. */
   retryMs: 600_000,
+  hopelessPeers: 1024,
+  /** Threads for bulk data; more than two buy nothing as long as the disk is one. */
+  threads: 2,
+  threadHeapMiB: 128,
+  /** How long a thread outlives its last socket, ms. */
+  threadIdleMs: 10_000,
+  /** Niceness: what answers requests comes first. */
+  threadPriority: 5,
   /** Bytes of frames that came and were not taken, beyond which reading stops. */
   queueBytes: 2 * 1024 * 1024,
   /** One read of a socket. */

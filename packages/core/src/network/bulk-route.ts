@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import type { PeerRoute } from './network.ts'
 
 const HOST_KINDS = new Set(['ip4', 'ip6', 'dns', 'dns4', 'dns6'])
 
@@ -12,10 +13,16 @@ export function plainTcpHost(address: Multiaddr): string | undefined {
   return host.value
 }
 
-/** Where the peer of a direct TCP connection is. */
-export function hostOf(connection: Connection): string | undefined {
-  // A limited connection goes over a relay that does not want bulk.
-  return connection.limits === undefined ? plainTcpHost(connection.remoteAddr) : undefined
+/** How a connection runs, seen from here. @param listening - hosts of the plain TCP addresses of ours */
+export function routeOf(connection: Connection, listening: readonly string[]): PeerRoute {
+  const remoteHost = plainTcpHost(connection.remoteAddr)
+  const relayed = connection.remoteAddr.getComponents().some(({ name }) => name === 'p2p-circuit')
+  return {
+    kind: relayed || connection.limits !== undefined ? 'relayed' : 'direct',
+    dialed: connection.direction === 'outbound',
+    remoteHost,
+    ownHost: remoteHost === undefined ? undefined : reachableHost(remoteHost, listening),
+  }
 }
 
 /** Which of the hosts we listen on a peer can reach that has already connected to one of them. */

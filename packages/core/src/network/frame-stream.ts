@@ -4,7 +4,7 @@ import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { FrameAssembler, headerOf } from './frame-assembler.ts'
 import { FrameQueue } from './frame-queue.ts'
-import type { FrameStream } from './network.ts'
+import type { FrameStream, PeerRoute } from './network.ts'
 import { peerGone, plainCause } from './peer-error.ts'
 
 /**
@@ -32,6 +32,7 @@ interface Outgoing {
 
 export interface FrameStreamOptions {
   peer: string
+  route?: PeerRoute
   /** Opened by the peer: its first frame must come in time. */
   inbound: boolean
   /** Test seam: how long the first frame may take. */
@@ -45,6 +46,7 @@ export function createFrameStream(stream: Stream, options: FrameStreamOptions): 
 
 class CreditedFrameStream implements FrameStream {
   readonly peer: string
+  readonly route: PeerRoute | undefined
   readonly #stream: Stream
   readonly #assembler: FrameAssembler
   readonly #received = new FrameQueue()
@@ -68,9 +70,10 @@ class CreditedFrameStream implements FrameStream {
 
   constructor(
     stream: Stream,
-    { peer, inbound, headerMs = LIMITS.streamHeaderMs }: FrameStreamOptions,
+    { peer, route, inbound, headerMs = LIMITS.streamHeaderMs }: FrameStreamOptions,
   ) {
     this.peer = peer
+    this.route = route
     this.#stream = stream
     this.#assembler = new FrameAssembler(
       (word) => this.#onHeader(word),

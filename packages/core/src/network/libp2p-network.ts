@@ -7,8 +7,7 @@ import type { Offer } from '../offer.ts'
 import { PROTOCOLS } from '../wire/protocols.ts'
 import type { RpcMethod, RpcParams, RpcResult } from '../wire/rpc-methods.ts'
 import { parseAddresses, peerOfAddress } from './address.ts'
-import { plainTcpHost } from './bulk-route.ts'
-import { BulkStreams } from './bulk-streams.ts'
+import { plainTcpHost, routeOf } from './bulk-route.ts'
 import { createFrameStream } from './frame-stream.ts'
 import { signingKey } from './identity.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
@@ -36,7 +35,8 @@ export class Libp2pNetwork extends EventTarget implements Network {
   readonly #handlers = new Map<string, RpcHandler>()
   readonly #channels = new Map<string, RpcChannel>()
   readonly #streams: StreamService
-  readonly #bulk: BulkStreams
+  /** Hosts of the plain TCP addresses that we listen on. */
+  readonly #listening: readonly string[]
   readonly #gossip: OfferGossip
   readonly #closers: (() => void)[] = []
   #closing: Promise<void> | undefined
@@ -48,25 +48,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     this.#logger = options.logger
     this.peerId = node.peerId.toString()
     this.#streams = new StreamService(options.logger)
-    this.#bulk = new BulkStreams({
-      listening: options.listen.flatMap((address) => plainTcpHost(multiaddr(address)) ?? []),
-      openControl: async (connection, signal) => {
-        const peer = connection.remotePeer.toString()
-        const stream = await connection.newStream([PROTOCOLS.bulk], { signal })
-        return createFrameStream(stream, { peer, inbound: false })
-      },
-      serves: (protocol) => this.#streams.handles(protocol),
-      serve: (protocol, frames, socket) => {
-        void this.#streams.serve({
-          peer: frames.peer,
-          protocol,
-          frames: () => frames,
-          refuse: (error) => frames.abort(error),
-          onClose: (closed) => socket.once('close', closed),
-        })
-      },
-      logger: options.logger,
-    })
+    this.#listening = options.listen.flatMap((address) => plainTcpHost(multiaddr(address)) ?? [])
     this.#gossip = new OfferGossip({
       pubsub: node.services.gossip,
       peerId: this.peerId,
@@ -75,10 +57,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
       onOffer: (offer) => this.dispatchEvent(new CustomEvent('offer', { detail: offer })),
     })
     node.addEventListener('peer:connect', ({ detail }) => this.#tell('peer:connect', detail))
-    node.addEventListener('peer:disconnect', ({ detail }) => {
-      this.#bulk.cut(detail.toString())
-      this.#tell('peer:disconnect', detail)
-    })
+    node.addEventListener('peer:disconnect', ({ detail }) => this.#tell('peer:disconnect', detail))
     node.addEventListener('peer:discovery', ({ detail: { id } }) => {
       // mDNS finds addresses; being connected is what makes a peer visible.
       node.dial(id).catch((error) => this.#logger?.debug('a found peer does not answer', { error }))
@@ -88,14 +67,6 @@ export class Libp2pNetwork extends EventTarget implements Network {
   async start(): Promise<void> {
     await this.#node.handle(PROTOCOLS.rpc, (stream, connection) => {
       this.#channel(connection.remotePeer.toString()).accept(stream)
-    })
-    await this.#node.handle(PROTOCOLS.bulk, (stream, connection) => {
-      const peer = connection.remotePeer.toString()
-      const control = createFrameStream(stream, { peer, inbound: true })
-      this.#bulk
-        .answer(control, connection)
-        .then(() => control.close())
-        .catch((error) => control.abort(error))
     })
     await this.#node.start()
     this.#gossip.start()
@@ -164,15 +135,11 @@ export class Libp2pNetwork extends EventTarget implements Network {
   async openStream(
     peer: string,
     protocol: string,
-    { signal, bulk = false }: { signal?: AbortSignal; bulk?: boolean } = {},
+    { signal }: { signal?: AbortSignal } = {},
   ): Promise<FrameStream> {
-    if (bulk) {
-      const stream = await this.#dial(peer, signal, async (bounded) =>
-        this.#bulk.open(await this.#connection(peer, bounded), protocol, bounded),
-      )
-      if (stream !== undefined) return stream
-    }
-    return createFrameStream(await this.#open(peer, protocol, signal), { peer, inbound: false })
+    const { stream, connection } = await this.#open(peer, protocol, signal)
+    const route = routeOf(connection, this.#listening)
+    return createFrameStream(stream, { peer, route, inbound: false })
   }
 
   async handleStream(protocol: string, handler: StreamHandler): Promise<void> {
@@ -185,7 +152,10 @@ export class Libp2pNetwork extends EventTarget implements Network {
         return this.#streams.serve({
           peer,
           protocol,
-          frames: () => createFrameStream(stream, { peer, inbound: true }),
+          frames: () => {
+            const route = routeOf(connection, this.#listening)
+            return createFrameStream(stream, { peer, route, inbound: true })
+          },
           refuse: (error) => stream.abort(error),
           onClose: (closed) => stream.addEventListener('close', closed),
         })
@@ -225,7 +195,6 @@ export class Libp2pNetwork extends EventTarget implements Network {
     for (const closer of this.#closers) closer()
     this.#gossip.stop()
     for (const channel of this.#channels.values()) channel.abort(closed())
-    await this.#bulk.close()
     await this.#node.stop()
   }
 
@@ -235,7 +204,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     const channel = new RpcChannel({
       peer,
       handlers: this.#handlers,
-      open: () => this.#open(peer, PROTOCOLS.rpc),
+      open: async () => (await this.#open(peer, PROTOCOLS.rpc)).stream,
       onIdle: () => {
         if (this.#channels.get(peer) === channel) this.#channels.delete(peer)
       },
@@ -244,13 +213,26 @@ export class Libp2pNetwork extends EventTarget implements Network {
     return channel
   }
 
-  #open(peer: string, protocol: string, signal?: AbortSignal): Promise<Stream> {
+  #open(
+    peer: string,
+    protocol: string,
+    signal?: AbortSignal,
+  ): Promise<{ stream: Stream; connection: Connection }> {
     return this.#dial(peer, signal, async (bounded) => {
-      const connection = await this.#connection(peer, bounded)
       const streams = { signal: bounded, maxOutboundStreams: LIMITS.streamsPerPeer }
-      return connection.newStream([protocol], streams).catch((error) => {
-        throw streamRefused(peer, protocol, error)
+      const begin = async (connection: Connection) => ({
+        connection,
+        stream: await connection.newStream([protocol], streams),
       })
+      try {
+        return await begin(await this.#connection(peer, bounded)).catch(async (error) => {
+          // It was closing already, and nobody had been told: another one is made.
+          if ((error as Error).name !== 'ConnectionClosedError') throw error
+          return begin(await this.#redial(peer, bounded))
+        })
+      } catch (error) {
+        throw streamRefused(peer, protocol, error)
+      }
     })
   }
 
@@ -258,6 +240,11 @@ export class Libp2pNetwork extends EventTarget implements Network {
     const id = this.#id(peer)
     const open = this.#node.getConnections(id).find(({ status }) => status === 'open')
     return open ?? (await this.#node.dial((await this.#offered(peer)) ?? id, { signal }))
+  }
+
+  async #redial(peer: string, signal: AbortSignal): Promise<Connection> {
+    const target = (await this.#offered(peer)) ?? this.#id(peer)
+    return this.#node.dial(target, { signal, force: true })
   }
 
   /** Where a peer that is known by its offer alone can be reached. */

@@ -53,16 +53,14 @@ export interface Network extends EventTarget, AsyncDisposable {
   ): void
 
   /**
-   * Opens a framed stream. With `bulk` it gets a socket of its own where the peers are connected by
-   * plain TCP: worth its set-up of some milliseconds for megabytes. Where there is no such socket it is
-   * an ordinary stream.
+   * Opens a framed stream.
    *
    * @throws CONNECT_FAILED, PROTOCOL when the peer does not speak it
    */
   openStream(
     peer: string,
     protocol: string,
-    options?: { signal?: AbortSignal; bulk?: boolean },
+    options?: { signal?: AbortSignal },
   ): Promise<FrameStream>
 
   /**
@@ -87,12 +85,26 @@ export interface Network extends EventTarget, AsyncDisposable {
   close(): Promise<void>
 }
 
+/** How the connection beneath a stream runs. Both ends see the same connection. */
+export interface PeerRoute {
+  /** `relayed`: over a third peer that bounds what may go through it. */
+  kind: 'direct' | 'relayed'
+  /** Whether this side made the connection: the way to the peer is known to work. */
+  dialed: boolean
+  /** Where the peer is, when the connection is plain TCP; else there is no other way to it. */
+  remoteHost?: string
+  /** Which of the hosts that we listen on the peer can reach. */
+  ownHost?: string
+}
+
 /**
  * A stream of frames with back-pressure of its own: at most `LIMITS.streamCreditBytes` wait in memory
  * before the reader has taken them, whatever the layers below buffer. Frames arrive whole and in order.
  */
 export interface FrameStream extends AsyncIterable<Uint8Array> {
   readonly peer: string
+  /** The connection beneath; undefined when nothing is known of it. */
+  readonly route?: PeerRoute
   /**
    * Sends one frame (≤ `LIMITS.streamFrameBytes`). Resolves when there is room for another, so that
    * awaiting it is back-pressure. The bytes must not be changed afterwards.

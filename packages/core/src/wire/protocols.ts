@@ -6,8 +6,8 @@ export const PROTOCOLS = {
   events: '/manyhands/events/1',
   /** Asks for a socket for bulk data beside the connection. */
   bulk: '/manyhands/bulk/1',
-  /** One per transfer, opened by the receiver: artifacts. */
-  artifacts: '/manyhands/artifacts/1',
+  /** Opened by the receiver: an artifact's manifest and news of it, or its content. */
+  artifacts: '/manyhands/artifacts/2',
   /** Topic of signed offers. */
   offers: 'manyhands/offers/1',
 } as const

@@ -84,15 +84,17 @@ export interface MemoryNetwork extends Network {
   readonly requests: Uint8Array[]
 }
 
-/** A network of which only streams work: everyone who opens one reaches the one handler. */
+/** A network of which only streams work: everyone who opens one reaches the handler of its protocol, or the one given. */
 export function memoryNetwork(handler?: Handler): MemoryNetwork {
   const opened: FrameStream[] = []
   const requests: Uint8Array[] = []
-  let handle = handler
+  const handlers = new Map<string, Handler>()
   const network = {
+    peerId: 'receiver',
     opened,
     requests,
-    openStream: async () => {
+    openStream: async (_peer: string, protocol: string) => {
+      const handle = handler ?? handlers.get(protocol)
       if (handle === undefined) throw new ManyhandsError('PROTOCOL', 'nobody answers')
       const [near, far] = streamPair()
       opened.push(near)
@@ -105,8 +107,8 @@ export function memoryNetwork(handler?: Handler): MemoryNetwork {
       handle(far, { peer: 'receiver' }).catch((error) => far.abort(error))
       return near
     },
-    handleStream: async (_protocol: string, given: Handler) => {
-      handle = given
+    handleStream: async (protocol: string, given: Handler) => {
+      handlers.set(protocol, given)
     },
   }
   return network as unknown as MemoryNetwork

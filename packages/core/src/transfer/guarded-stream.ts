@@ -1,6 +1,6 @@
+import { TRANSFER } from '../artifacts/transfer-limits.ts'
 import { ManyhandsError } from '../errors.ts'
 import type { FrameStream } from '../network/network.ts'
-import { TRANSFER } from './transfer-limits.ts'
 
 /**
  * A stream on which no wait is endless: each ends with the stream, with {@link fail} (a signal, a

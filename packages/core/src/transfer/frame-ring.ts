@@ -1,5 +1,5 @@
+import { TRANSFER } from '../artifacts/transfer-limits.ts'
 import { LIMITS } from '../limits.ts'
-import { TRANSFER } from './transfer-limits.ts'
 import { bytesFrame, FRAME } from './transfer-messages.ts'
 
 /**

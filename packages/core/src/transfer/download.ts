@@ -1,0 +1,378 @@
+import { rm } from 'node:fs/promises'
+import type { Manifest, TransferSource } from '../artifacts/artifact-store.ts'
+import { chunkHash, chunkLength, chunkOffset } from '../artifacts/chunk-layout.ts'
+import type { ReceivingFile } from '../artifacts/receiving-file.ts'
+import type { TransferGovernor } from '../artifacts/transfer-governor.ts'
+import { TRANSFER } from '../artifacts/transfer-limits.ts'
+import { type ManyhandsError, toManyhandsError } from '../errors.ts'
+import type { Logger } from '../network/network.ts'
+import { holders, isOurs, rarest, startOf } from './block-choice.ts'
+import { BlockSet } from './block-set.ts'
+import { type Block, blocksOf } from './blocks.ts'
+import type { ReceiveOrder, ReceivePiece } from './lane-messages.ts'
+import { type Flying, Provider } from './provider.ts'
+import type { LaneEvents, ReceivingLane } from './receiving-lane.ts'
+
+/** A file that this transfer receives, and which of its chunks are here. */
+export interface DownloadTarget {
+  file: ReceivingFile
+  present: ReadonlySet<number>
+}
+
+export interface DownloadOptions {
+  manifest: Manifest
+  self: string
+  /** Whether others may fetch the same: then each begins elsewhere. */
+  shared: boolean
+  governor: TransferGovernor | undefined
+  signal: AbortSignal
+  logger: Logger | undefined
+  /** Bytes verified and written since the last call. */
+  onWritten(bytes: number): void
+  onSource(source: TransferSource): void
+}
+
+/** Of a block; `none`: nothing of it is to come. */
+const STATE = { none: 0, missing: 1, flying: 2 } as const
+
+/**
+ * Brings the missing blocks of an artifact here, from everybody who has them: plans who is asked for
+ * what, and knows which are here. It belongs to one fetch; who gives content is added as it is found.
+ */
+export class Download {
+  readonly #options: DownloadOptions
+  readonly #blocks: Block[]
+  /** What others may have of us. */
+  readonly have: BlockSet
+  readonly #state: Uint8Array
+  /** Which chunks of which files are to come, by block. */
+  readonly #orders = new Map<number, { order: ReceiveOrder; bytes: number }>()
+  #targets: ReadonlyMap<number, DownloadTarget> = new Map()
+  readonly #providers = new Map<string, Provider>()
+  readonly #members = new Map<string, BlockSet>()
+  readonly #listeners = new Set<(blocks: number[]) => void>()
+  #missing = 0
+  #flying = 0
+  readonly #writing = new Set<Promise<void>>()
+  /** Providers whose lanes have not ended yet. */
+  readonly #leaving = new Set<Promise<void>>()
+  #news: number[] = []
+  #newsTimer: NodeJS.Timeout | undefined
+  #start: number
+  #movedAt = performance.now()
+  #rescue: NodeJS.Timeout | undefined
+  #round: PromiseWithResolvers<void> | undefined
+  #failure: ManyhandsError | undefined
+
+  constructor(options: DownloadOptions) {
+    this.#options = options
+    this.#blocks = blocksOf(options.manifest)
+    this.have = new BlockSet(this.#blocks.length)
+    this.#state = new Uint8Array(this.#blocks.length)
+    this.#start = options.shared ? startOf(options.self, this.#blocks.length) : 0
+  }
+
+  get blocks(): number {
+    return this.#blocks.length
+  }
+
+  get providers(): Iterable<Provider> {
+    return this.#providers.values()
+  }
+
+  /** Hears of blocks as they are here. */
+  listen(listener: (blocks: number[]) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Another peer that has blocks. */
+  addProvider(given: {
+    peer: string
+    origin: boolean
+    has?: BlockSet
+    lanes: number
+    openLane(events: LaneEvents): Promise<ReceivingLane>
+  }): Provider {
+    const provider: Provider = new Provider({
+      ...given,
+      has: given.has,
+      governor: this.#options.governor,
+      signal: this.#options.signal,
+      windowBytes: () =>
+        provider.origin && this.#members.size > 0
+          ? TRANSFER.sharedWindowBytes
+          : TRANSFER.windowBytes,
+      wants: (from) => this.#pick(from) !== undefined,
+      choose: (from) => this.#choose(from),
+      done: (flying) => this.#done(flying),
+      dropped: (flying) => this.#dropped(flying),
+      lost: (from, error) => this.#lost(from, error),
+    })
+    this.#providers.set(given.peer, provider)
+    if (!given.origin && given.has !== undefined) this.#members.set(given.peer, given.has)
+    this.#movedAt = performance.now()
+    provider.fill()
+    return provider
+  }
+
+  provider(peer: string): Provider | undefined {
+    return this.#providers.get(peer)
+  }
+
+  /** News of a provider: there may be more to ask it for. */
+  poke(peer: string): void {
+    this.#providers.get(peer)?.fill()
+  }
+
+  /** Takes files to receive. Returns how many bytes are missing of them. */
+  plan(targets: ReadonlyMap<number, DownloadTarget>): number {
+    this.#targets = targets
+    this.#plan()
+    return this.#orders.values().reduce((sum, { bytes }) => sum + bytes, 0)
+  }
+
+  /** Resolves when all that was planned is here. */
+  async receive(): Promise<void> {
+    if (this.#missing === 0) return
+    this.#round = Promise.withResolvers()
+    const { signal } = this.#options
+    const onAbort = () => this.#fail(toManyhandsError(signal.reason))
+    signal.addEventListener('abort', onAbort, { once: true })
+    this.#rescue = setInterval(() => this.#look(), TRANSFER.rescueMs / 4)
+    this.#rescue.unref()
+    try {
+      if (signal.aborted) onAbort()
+      this.#fill()
+      if (this.#failure !== undefined) throw this.#failure
+      await this.#round.promise
+    } finally {
+      clearInterval(this.#rescue)
+      signal.removeEventListener('abort', onAbort)
+      this.#round = undefined
+    }
+  }
+
+  /** Ends all lanes. Resolves when nothing is written any more. */
+  async close(error?: ManyhandsError): Promise<void> {
+    if (error === undefined) {
+      for (let block = 0; block < this.have.size; block++)
+        if (this.have.add(block)) this.#news.push(block)
+      this.#tellNow()
+    }
+    clearTimeout(this.#newsTimer)
+    for (const provider of this.#providers.values()) this.#report(provider.summary())
+    await Promise.all([...this.#providers.values()].map((provider) => provider.close(error)))
+    await Promise.all(this.#leaving)
+    await Promise.allSettled(this.#writing)
+  }
+
+  #plan(): void {
+    const told: number[] = []
+    for (const [number, block] of this.#blocks.entries()) {
+      if (this.have.has(number)) continue
+      const pieces: ReceivePiece[] = []
+      let whole = true
+      for (const { file, first, count } of block) {
+        const target = this.#targets.get(file)
+        // What another transfer receives, or what was here before, is told when all is here.
+        if (target === undefined) whole = false
+        else pieces.push(...this.#missingOf(file, first, count, target))
+      }
+      if (pieces.length === 0) {
+        if (whole && this.have.add(number)) told.push(number)
+        continue
+      }
+      const bytes = pieces.reduce((sum, { length }) => sum + length, 0)
+      this.#orders.set(number, { order: { id: 0, pieces }, bytes })
+      this.#state[number] = STATE.missing
+      this.#missing += 1
+    }
+    this.#tell(told)
+  }
+
+  #missingOf(index: number, first: number, count: number, target: DownloadTarget): ReceivePiece[] {
+    const file = this.#options.manifest.files[index]!
+    const pieces: ReceivePiece[] = []
+    for (let chunk = first; chunk < first + count; ) {
+      if (target.present.has(chunk)) {
+        chunk += 1
+        continue
+      }
+      let end = chunk + 1
+      while (end < first + count && !target.present.has(end)) end += 1
+      const lengths: number[] = []
+      const hashes = new Uint8Array((end - chunk) * 32)
+      for (let at = chunk; at < end; at++) {
+        lengths.push(chunkLength(file, at))
+        hashes.set(chunkHash(file, at), (at - chunk) * 32)
+      }
+      const position = chunkOffset(file, chunk)
+      const length = chunkOffset(file, end) - position
+      pieces.push({ file: index, position, length, lengths, hashes, ...target.file.place() })
+      chunk = end
+    }
+    return pieces
+  }
+
+  #fill(): void {
+    for (const provider of this.#providers.values()) provider.fill()
+  }
+
+  #choose(provider: Provider) {
+    const block = this.#pick(provider)
+    if (block === undefined) return undefined
+    if (this.#state[block] === STATE.missing) this.#flying += 1
+    this.#state[block] = STATE.flying
+    return { block, ...this.#orders.get(block)! }
+  }
+
+  /** What this provider is asked for next. */
+  #pick(provider: Provider): number | undefined {
+    if (this.#missing === 0) return undefined
+    const view = { self: this.#options.self, members: this.#members }
+    if (!provider.origin) return rarest(view, this.#open(provider))
+    if (this.#members.size === 0) return first(this.#open(provider))
+    for (const block of this.#open(provider)) {
+      if (holders(view, block) === 0 && isOurs(view, block)) return block
+    }
+    if (!this.#stands()) return undefined
+    // Whoever was to fetch the rest does not: better twice than never.
+    return rarest(view, this.#open(provider))
+  }
+
+  #stands(): boolean {
+    return performance.now() - this.#movedAt > TRANSFER.rescueMs
+  }
+
+  /** Blocks that this provider has and that nobody is asked for; when it stands still, late ones too. */
+  *#open(provider: Provider): Generator<number> {
+    const count = this.#blocks.length
+    // What is here is not looked at again and again.
+    for (let step = 0; step < count && this.#state[this.#start] === STATE.none; step++) {
+      this.#start = (this.#start + 1) % count
+    }
+    const late = this.#flying === this.#missing && this.#stands()
+    for (let step = 0; step < count; step++) {
+      const block = (this.#start + step) % count
+      const state = this.#state[block]
+      if (state === STATE.none) continue
+      if (state === STATE.flying && !(late && !asks(provider, block))) continue
+      if (provider.has !== undefined && !provider.has.has(block)) continue
+      yield block
+    }
+  }
+
+  #done({ block, order }: Flying): void {
+    const planned = this.#orders.get(block)
+    if (planned === undefined) {
+      // Asked for twice, and the other was quicker.
+      for (const { whole, path } of order.pieces) if (whole) void rm(path, { force: true })
+      return
+    }
+    this.#movedAt = performance.now()
+    this.#orders.delete(block)
+    this.#state[block] = STATE.none
+    const writing = this.#take(block, planned.order)
+      .then(() => {
+        this.#options.onWritten(planned.bytes)
+        if (this.#isWhole(block) && this.have.add(block)) this.#tell([block])
+        this.#missing -= 1
+        this.#flying -= 1
+        if (this.#missing === 0) this.#round?.resolve()
+        else this.#fill()
+      })
+      .catch((error) => this.#fail(toManyhandsError(error)))
+      .finally(() => this.#writing.delete(writing))
+    this.#writing.add(writing)
+  }
+
+  /** The chunks are in their files: the files know it, and get their names when they are whole. */
+  async #take(block: number, { pieces }: ReceiveOrder): Promise<void> {
+    const parts = this.#blocks[block]!
+    for (const { file, position, lengths } of pieces) {
+      const entry = this.#options.manifest.files[file]!
+      const part = parts.find((each) => each.file === file)!
+      let chunk = part.first
+      while (chunkOffset(entry, chunk) < position) chunk += 1
+      await this.#targets.get(file)!.file.written(chunk, lengths.length)
+    }
+  }
+
+  #isWhole(block: number): boolean {
+    return this.#blocks[block]!.every(({ file }) => this.#targets.has(file))
+  }
+
+  #dropped({ block }: Flying): void {
+    if (this.#state[block] !== STATE.flying || this.#isFlying(block)) return
+    this.#state[block] = STATE.missing
+    this.#flying -= 1
+  }
+
+  #isFlying(block: number): boolean {
+    return [...this.#providers.values()].some((provider) => asks(provider, block))
+  }
+
+  #lost(provider: Provider, error: ManyhandsError): void {
+    const { logger } = this.#options
+    const { peer } = provider
+    if (error.code === 'ARTIFACT_CORRUPT') logger?.warn('a peer sent wrong bytes', { peer, error })
+    else logger?.debug('a peer gives nothing any more', { peer, error })
+    this.#report(provider.summary(error))
+    this.#members.delete(peer)
+    this.#providers.delete(peer)
+    const leaving = provider.close(error).finally(() => this.#leaving.delete(leaving))
+    this.#leaving.add(leaving)
+    if (this.#providers.size === 0 || (provider.origin && !this.#coverable())) this.#fail(error)
+    else this.#fill()
+  }
+
+  /** Whether those that are left have, or will get, what is missing. */
+  #coverable(): boolean {
+    for (const [block, state] of this.#state.entries()) {
+      if (state === STATE.none) continue
+      const someone = [...this.#providers.values()].some(
+        ({ has }) => has === undefined || has.has(block),
+      )
+      if (!someone) return false
+    }
+    return true
+  }
+
+  #look(): void {
+    if (this.#stands()) this.#fill()
+    for (const provider of this.#providers.values()) this.#report(provider.news())
+  }
+
+  #report(source: TransferSource | undefined): void {
+    if (source !== undefined) this.#options.onSource(source)
+  }
+
+  #fail(error: ManyhandsError): void {
+    this.#failure ??= error
+    this.#round?.reject(error)
+  }
+
+  #tell(blocks: number[]): void {
+    this.#news.push(...blocks)
+    if (this.#newsTimer !== undefined || this.#news.length === 0) return
+    this.#newsTimer = setTimeout(() => this.#tellNow(), TRANSFER.newsMs).unref()
+  }
+
+  #tellNow(): void {
+    clearTimeout(this.#newsTimer)
+    this.#newsTimer = undefined
+    const news = this.#news.splice(0)
+    if (news.length > 0) for (const listener of this.#listeners) listener(news)
+  }
+}
+
+function asks(provider: Provider, block: number): boolean {
+  for (const flying of provider.flying) if (flying.block === block) return true
+  return false
+}
+
+function first(blocks: Iterable<number>): number | undefined {
+  for (const block of blocks) return block
+  return undefined
+}

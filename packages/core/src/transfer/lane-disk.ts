@@ -1,0 +1,135 @@
+import { randomBytes } from 'node:crypto'
+import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { seal } from '../artifacts/durable-directory.ts'
+import { readFully, writeFully } from '../artifacts/hash-file.ts'
+import { openRegular } from '../artifacts/open-regular.ts'
+import { TRANSFER } from '../artifacts/transfer-limits.ts'
+import { ManyhandsError } from '../errors.ts'
+import type { LocatedFile } from './lane-messages.ts'
+
+/** The files that a lane reads and writes. A few that were used last stay open. */
+export interface LaneDisk {
+  /** Opens a file, so that it can be read under whatever name. @throws INPUT_CHANGED, ARTIFACT_MISSING */
+  open(file: LocatedFile): Promise<unknown>
+  /** Fills `into`. @throws INPUT_CHANGED, ARTIFACT_MISSING */
+  read(file: LocatedFile, position: number, into: Uint8Array): void | Promise<void>
+  /** Writes into a file that exists. */
+  write(path: string, position: number, bytes: Uint8Array): void | Promise<void>
+  /** Makes a whole file, read-only and durable. */
+  create(path: string, bytes: Uint8Array): Promise<void>
+  close(): Promise<void>
+}
+
+/**
+ * @param blocking - reads and writes wait on the thread: cheaper by half, for threads that do nothing
+ *   else
+ */
+export function createLaneDisk({ blocking }: { blocking: boolean }): LaneDisk {
+  return new OpenFiles(blocking)
+}
+
+class OpenFiles implements LaneDisk {
+  readonly #blocking: boolean
+  /** By path, least recently used first. */
+  readonly #reading = new Map<string, Promise<FileHandle>>()
+  readonly #writing = new Map<string, { fd: number; unsynced: number }>()
+
+  constructor(blocking: boolean) {
+    this.#blocking = blocking
+  }
+
+  async read(file: LocatedFile, position: number, into: Uint8Array): Promise<void> {
+    const handle = await this.open(file)
+    if (!this.#blocking) return readFully(handle, into, position)
+    let done = 0
+    while (done < into.length) {
+      const read = readSync(handle.fd, into, done, into.length - done, position + done)
+      if (read === 0) throw new ManyhandsError('INPUT_CHANGED', `${file.path}: became shorter`)
+      done += read
+    }
+  }
+
+  async write(path: string, position: number, bytes: Uint8Array): Promise<void> {
+    if (this.#blocking) return this.#writeNow(path, position, bytes)
+    const handle = await open(path, 'r+')
+    try {
+      await writeFully(handle, bytes, position)
+    } finally {
+      await handle.close()
+    }
+  }
+
+  async create(path: string, bytes: Uint8Array): Promise<void> {
+    // Another lane may bring the same file: each writes its own, and the last name counts.
+    const own = `${path}-${randomBytes(6).toString('hex')}`
+    try {
+      const handle = await open(own, 'wx', 0o600)
+      try {
+        await writeFully(handle, bytes, 0)
+        await seal(handle, 0o444)
+      } finally {
+        await handle.close()
+      }
+      await rename(own, path)
+    } catch (error) {
+      await rm(own, { force: true })
+      throw error
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const { fd } of this.#writing.values()) closeSync(fd)
+    this.#writing.clear()
+    const reading = [...this.#reading.values()]
+    this.#reading.clear()
+    for (const handle of reading) await handle.then((open) => open.close()).catch(() => undefined)
+  }
+
+  async open(file: LocatedFile): Promise<FileHandle> {
+    const known = this.#reading.get(file.path)
+    if (known !== undefined) {
+      this.#reading.delete(file.path)
+      this.#reading.set(file.path, known)
+      return known
+    }
+    const opening = openLocated(file)
+    this.#reading.set(file.path, opening)
+    opening.catch(() => this.#reading.delete(file.path))
+    for (const [path, oldest] of this.#reading) {
+      if (this.#reading.size <= TRANSFER.filesOpen) break
+      this.#reading.delete(path)
+      await oldest.then((handle) => handle.close()).catch(() => undefined)
+    }
+    return opening
+  }
+
+  #writeNow(path: string, position: number, bytes: Uint8Array): void {
+    const file = this.#writing.get(path) ?? { fd: openSync(path, 'r+'), unsynced: 0 }
+    this.#writing.delete(path)
+    this.#writing.set(path, file)
+    for (const [oldest, { fd }] of this.#writing) {
+      if (this.#writing.size <= TRANSFER.filesOpen) break
+      closeSync(fd)
+      this.#writing.delete(oldest)
+    }
+    let done = 0
+    while (done < bytes.length) {
+      const length = Math.min(TRANSFER.writeBytes, bytes.length - done)
+      done += writeSync(file.fd, bytes, done, length, position + done)
+    }
+  }
+}
+
+async function openLocated({ path, seen }: LocatedFile): Promise<FileHandle> {
+  if (seen === undefined) {
+    return open(path, 'r').catch((cause) => {
+      throw new ManyhandsError('ARTIFACT_MISSING', 'its bytes are gone from this store', { cause })
+    })
+  }
+  const handle = await openRegular(path, seen, 'INPUT_CHANGED')
+  const now = await handle.stat({ bigint: true })
+  if (now.size === seen.size && now.mtimeNs === seen.mtimeNs) return handle
+  await handle.close()
+  throw new ManyhandsError('INPUT_CHANGED', `${path}: changed since it was taken as an input`)
+}

@@ -1,0 +1,68 @@
+import type { ErrorDocument } from '../errors.ts'
+
+/**
+ * A lane is one stream of content between two peers, worked off by a thread of its own where the
+ * stream is a side socket. The thread that plans talks with it over a message port, in these words.
+ * Content never crosses the port: the lane reads and writes the files itself.
+ */
+
+/** What a receiving lane asks its peer for. */
+export interface ReceiveOrder {
+  id: number
+  pieces: ReceivePiece[]
+}
+
+/** Chunks of one file that lie side by side. */
+export interface ReceivePiece {
+  /** Index in the manifest. */
+  file: number
+  /** First byte, in the file on both sides. */
+  position: number
+  length: number
+  /** Length and sha256 (32 bytes each, concatenated) of each chunk. */
+  lengths: number[]
+  hashes: Uint8Array
+  /** Where the bytes go: at `position` of a file that exists, or as a whole, durable file with this name. */
+  path: string
+  whole: boolean
+}
+
+export type ReceiveCommand =
+  | { kind: 'receive'; peer: string; root: string; ticket?: string; stallMs: number }
+  | { kind: 'order'; orders: ReceiveOrder[] }
+  | { kind: 'end' }
+  | { kind: 'fail'; error: ErrorDocument }
+
+export type ReceiveReport =
+  /** Verified and written; whole files durably. */
+  { kind: 'done'; ids: number[] } | { kind: 'failed'; error: ErrorDocument } | { kind: 'ended' }
+
+/** Where a file lies that is sent, and how it must look when it is somebody else's. */
+export interface LocatedFile {
+  path: string
+  size: number
+  /** It is on its way here, and gets another name when it is whole. */
+  moving?: boolean
+  seen?: { dev: bigint; ino: bigint; size: bigint; mtimeNs: bigint }
+}
+
+/** First byte and number of bytes of a file of the artifact. */
+export type WantedRange = [file: number, position: number, length: number]
+
+export type ServeCommand =
+  | { kind: 'serve'; peer: string; stallMs: number; root?: string }
+  | { kind: 'admitted' }
+  | { kind: 'located'; files: LocatedFile[] }
+  | { kind: 'fail'; error: ErrorDocument }
+
+export type ServeReport =
+  /** The peer wants an artifact: answered by `admitted` or `fail`. */
+  | { kind: 'opened'; root: string; ticket?: string }
+  /** Before anything of these is sent: answered by `located` or `fail`. */
+  | { kind: 'locate'; files: number[]; bytes: number }
+  | { kind: 'sent'; bytes: number }
+  | { kind: 'failed'; error: ErrorDocument }
+  | { kind: 'ended' }
+
+export type LaneCommand = ReceiveCommand | ServeCommand
+export type LaneReport = ReceiveReport | ServeReport

@@ -1,0 +1,248 @@
+import { createHash, type Hash } from 'node:crypto'
+import { TRANSFER } from '../artifacts/transfer-limits.ts'
+import { ManyhandsError, toManyhandsError } from '../errors.ts'
+import type { FrameStream } from '../network/network.ts'
+import { GuardedStream } from './guarded-stream.ts'
+import type { LaneDisk } from './lane-disk.ts'
+import type { ReceiveCommand, ReceiveOrder, ReceivePiece, ReceiveReport } from './lane-messages.ts'
+import type { LanePort } from './lane-port.ts'
+import { body, FRAME, openFrame, wantFrame } from './transfer-messages.ts'
+
+interface Current {
+  order: ReceiveOrder
+  pieceIndex: number
+  chunk: number
+  /** Bytes of the piece that are here, and where its present chunk ends. */
+  filled: number
+  chunkEnd: number
+  bytes: Buffer
+  hash: Hash
+}
+
+/**
+ * The receiving end of a lane: asks for what it is told to, takes the bytes as one sequence in the
+ * order in which they were wanted, hashes them on the way while they are in the processor's cache, and
+ * writes only what is right. It ends with a report of why.
+ */
+export async function runReceiveLane(
+  stream: FrameStream,
+  port: LanePort<ReceiveCommand, ReceiveReport>,
+  disk: LaneDisk,
+): Promise<void> {
+  const first = await port.next()
+  if (first?.kind !== 'receive') {
+    stream.abort()
+    return
+  }
+  const lane = new ReceiveLane(stream, first.stallMs, port, disk)
+  await lane.run(first)
+}
+
+class ReceiveLane {
+  readonly #stream: FrameStream
+  readonly #guarded: GuardedStream
+  readonly #port: LanePort<ReceiveCommand, ReceiveReport>
+  readonly #disk: LaneDisk
+  readonly #expected: ReceiveOrder[] = []
+  readonly #done: number[] = []
+  readonly #creating = new Set<Promise<void>>()
+  #current: Current | undefined
+  #scratch = Buffer.alloc(0)
+  /** Wants in the order in which they came: frames are written one after the other. */
+  #asking: Promise<void> = Promise.resolve()
+  #ending = false
+  #wake: (() => void) | undefined
+
+  constructor(
+    stream: FrameStream,
+    stallMs: number,
+    port: LanePort<ReceiveCommand, ReceiveReport>,
+    disk: LaneDisk,
+  ) {
+    this.#stream = stream
+    this.#guarded = new GuardedStream(stream, stallMs)
+    this.#port = port
+    this.#disk = disk
+  }
+
+  async run({ root, ticket }: { root: string; ticket?: string }): Promise<void> {
+    try {
+      // On the stream over which the manifest came, the peer knows already what is meant.
+      if (root !== '') await this.#stream.send(openFrame({ v: 2, kind: 'lane', root, ticket }))
+      this.#port.listen(
+        (command) => this.#take(command),
+        () => {
+          this.#guarded.fail(new ManyhandsError('CANCELED', 'nobody waits for this transfer'))
+          this.#wake?.()
+        },
+      )
+      await this.#receive()
+      await Promise.all(this.#creating)
+      if (this.#guarded.failure !== undefined) throw this.#guarded.failure.reason
+      this.#tell()
+      await this.#guarded.close()
+      await this.#guarded.finish()
+      this.#port.post({ kind: 'ended' })
+    } catch (error) {
+      this.#guarded.fail(error)
+      await Promise.allSettled(this.#creating)
+      this.#tell()
+      const { reason } = this.#guarded.failure!
+      this.#port.post({ kind: 'failed', error: toManyhandsError(reason).toJSON() })
+    } finally {
+      await this.#disk.close()
+      this.#port.close()
+    }
+  }
+
+  #take(command: ReceiveCommand): void {
+    if (command.kind === 'order') {
+      this.#expected.push(...command.orders)
+      const ranges = command.orders.flatMap(({ pieces }) =>
+        pieces.map(({ file, position, length }): [number, number, number] => [
+          file,
+          position,
+          length,
+        ]),
+      )
+      this.#asking = this.#asking
+        .then(() => this.#ask(ranges))
+        .catch((error) => this.#guarded.fail(error))
+    } else if (command.kind === 'end') this.#ending = true
+    else if (command.kind === 'fail') this.#guarded.fail(ManyhandsError.fromJSON(command.error))
+    this.#wake?.()
+  }
+
+  async #ask(ranges: [number, number, number][]): Promise<void> {
+    for (let at = 0; at < ranges.length; at += TRANSFER.rangesPerWant) {
+      await this.#stream.send(wantFrame(ranges.slice(at, at + TRANSFER.rangesPerWant)))
+    }
+  }
+
+  async #receive(): Promise<void> {
+    for (;;) {
+      while (this.#current === undefined && this.#expected.length === 0) {
+        if (this.#ending) return
+        if (this.#guarded.failure !== undefined) throw this.#guarded.failure.reason
+        this.#tell()
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+      }
+      const frame = await this.#guarded.expect()
+      // News that were on their way when the stream became one for content.
+      if (frame[0] === FRAME.have || frame[0] === FRAME.peers) continue
+      await this.#consume(body(frame, FRAME.data))
+      this.#guarded.recycle(frame)
+      this.#tell()
+    }
+  }
+
+  async #consume(bytes: Uint8Array): Promise<void> {
+    if (bytes.length === 0) throw new ManyhandsError('PROTOCOL', 'the peer sent an empty frame')
+    let offset = 0
+    while (offset < bytes.length) {
+      const current = this.#current ?? this.#begin()
+      const length = Math.min(current.chunkEnd - current.filled, bytes.length - offset)
+      const part = bytes.subarray(offset, offset + length)
+      current.bytes.set(part, current.filled)
+      current.hash.update(part)
+      current.filled += length
+      offset += length
+      if (current.filled === current.chunkEnd) await this.#chunkEnd(current)
+    }
+  }
+
+  #begin(): Current {
+    const order = this.#expected.shift()
+    if (order === undefined) {
+      throw new ManyhandsError('PROTOCOL', 'the peer sent more than was asked for')
+    }
+    this.#current = {
+      order,
+      pieceIndex: 0,
+      chunk: 0,
+      filled: 0,
+      chunkEnd: order.pieces[0]!.lengths[0]!,
+      bytes: this.#memory(order.pieces[0]!),
+      hash: createHash('sha256'),
+    }
+    return this.#current
+  }
+
+  async #chunkEnd(current: Current): Promise<void> {
+    const piece = current.order.pieces[current.pieceIndex]!
+    const expected = piece.hashes.subarray(current.chunk * 32, current.chunk * 32 + 32)
+    if (Buffer.compare(current.hash.digest(), expected) !== 0) {
+      throw new ManyhandsError(
+        'ARTIFACT_CORRUPT',
+        `peer ${this.#stream.peer} sent wrong bytes: a chunk of file ${piece.file} does not match its hash`,
+        { details: { peer: this.#stream.peer, file: piece.file, position: piece.position } },
+      )
+    }
+    current.hash = createHash('sha256')
+    current.chunk += 1
+    if (current.chunk < piece.lengths.length) {
+      current.chunkEnd += piece.lengths[current.chunk]!
+      return
+    }
+    const last = current.pieceIndex + 1 === current.order.pieces.length
+    if (last) this.#current = undefined
+    await this.#write(piece, current.bytes.subarray(0, piece.length), current.order, last)
+    if (last) return
+    current.pieceIndex += 1
+    const next = current.order.pieces[current.pieceIndex]!
+    current.chunk = 0
+    current.filled = 0
+    current.chunkEnd = next.lengths[0]!
+    current.bytes = this.#memory(next)
+  }
+
+  async #write(
+    piece: ReceivePiece,
+    bytes: Uint8Array,
+    order: ReceiveOrder,
+    last: boolean,
+  ): Promise<void> {
+    const { id } = order
+    if (!piece.whole) {
+      await this.#disk.write(piece.path, piece.position, bytes)
+      if (last) await this.#ordered(id)
+      return
+    }
+    // Many small files wait for the disk together.
+    const creating = this.#disk
+      .create(piece.path, bytes)
+      .catch((error) => this.#guarded.fail(error))
+      .finally(() => this.#creating.delete(creating))
+    this.#creating.add(creating)
+    if (last) await this.#ordered(id)
+    while (this.#creating.size >= TRANSFER.unwrittenBatches) await Promise.race(this.#creating)
+  }
+
+  /** An order is done when its files are durable; other orders go on meanwhile. */
+  async #ordered(id: number): Promise<void> {
+    if (this.#creating.size === 0) {
+      this.#done.push(id)
+      return
+    }
+    const settled = Promise.all(this.#creating).then(() => {
+      if (this.#guarded.failure !== undefined) return
+      this.#done.push(id)
+      this.#tell()
+    })
+    this.#creating.add(settled)
+    void settled.finally(() => this.#creating.delete(settled))
+  }
+
+  #tell(): void {
+    if (this.#done.length > 0) this.#port.post({ kind: 'done', ids: this.#done.splice(0) })
+  }
+
+  #memory({ whole, length }: ReceivePiece): Buffer {
+    // Whole files are written behind the back of what comes next; everything else before it.
+    if (whole) return Buffer.allocUnsafeSlow(length)
+    if (this.#scratch.length < length) this.#scratch = Buffer.allocUnsafeSlow(length)
+    return this.#scratch
+  }
+}

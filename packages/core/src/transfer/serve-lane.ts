@@ -1,0 +1,162 @@
+import { TRANSFER } from '../artifacts/transfer-limits.ts'
+import { type ErrorDocument, ManyhandsError, toManyhandsError } from '../errors.ts'
+import type { FrameStream } from '../network/network.ts'
+import { FrameRing } from './frame-ring.ts'
+import { GuardedStream } from './guarded-stream.ts'
+import type { LaneDisk } from './lane-disk.ts'
+import type { LocatedFile, ServeCommand, ServeReport, WantedRange } from './lane-messages.ts'
+import type { LanePort } from './lane-port.ts'
+import { failedFrame, readOpen, readWant } from './transfer-messages.ts'
+
+/** A byte range of a file that is known to lie in it. */
+interface Piece {
+  file: LocatedFile
+  position: number
+  length: number
+}
+
+/**
+ * The giving end of a lane: sends what is wanted as one sequence of bytes. Nothing is remembered
+ * between wants but which files are open. What fails is told to the peer as a typed error, after which
+ * it has to open another lane.
+ */
+export async function runServeLane(
+  stream: FrameStream,
+  port: LanePort<ServeCommand, ServeReport>,
+  disk: LaneDisk,
+): Promise<void> {
+  const first = await port.next()
+  if (first?.kind !== 'serve') {
+    stream.abort()
+    return
+  }
+  const guarded = new GuardedStream(stream, TRANSFER.openMs)
+  const ring = new FrameRing()
+  const ask = async <Kind extends ServeCommand['kind']>(report: ServeReport, kind: Kind) => {
+    port.post(report)
+    const answer = await port.next()
+    if (answer?.kind === 'fail') throw ManyhandsError.fromJSON(answer.error)
+    if (answer?.kind === kind) return answer as Extract<ServeCommand, { kind: Kind }>
+    throw new ManyhandsError('CANCELED', 'the transfer was ended')
+  }
+  try {
+    if (first.root === undefined) {
+      const { root, ticket } = readOpen(await guarded.expect())
+      await ask({ kind: 'opened', root, ticket }, 'admitted')
+    }
+    for (;;) {
+      // A receiver may think between two wants; its disk may be slow.
+      guarded.allow(Math.max(first.stallMs, TRANSFER.idleMs))
+      const frame = await guarded.next()
+      if (frame === undefined) break
+      guarded.allow(first.stallMs)
+      for (const ranges of lotsOf(readWant(frame))) {
+        const files = [...new Set(ranges.map(([file]) => file))]
+        const bytes = ranges.reduce((sum, [, , length]) => sum + length, 0)
+        let located = await ask({ kind: 'locate', files, bytes }, 'located')
+        if (!(await openMoving(disk, located.files))) {
+          located = await ask({ kind: 'locate', files, bytes: 0 }, 'located')
+        }
+        const byIndex = new Map(files.map((file, index) => [file, located.files[index]!]))
+        const sent = await sendRanges(guarded, disk, ring, piecesOf(ranges, byIndex))
+        port.post({ kind: 'sent', bytes: sent })
+      }
+    }
+    await guarded.close()
+    port.post({ kind: 'ended' })
+  } catch (error) {
+    const failure = toManyhandsError(error)
+    port.post({ kind: 'failed', error: failure.toJSON() })
+    await sendFailure(guarded, failure)
+  } finally {
+    await disk.close()
+    port.close()
+  }
+}
+
+/** Opens files that get another name when they are whole. False when one has it by now. */
+async function openMoving(disk: LaneDisk, files: LocatedFile[]): Promise<boolean> {
+  for (const file of files) {
+    if (!file.moving) continue
+    try {
+      await disk.open(file)
+    } catch {
+      return false
+    }
+  }
+  return true
+}
+
+/** Ranges whose bytes are counted before they are sent; a long want is looked at piece by piece. */
+function* lotsOf(ranges: WantedRange[]): Generator<WantedRange[]> {
+  let lot: WantedRange[] = []
+  let bytes = 0
+  for (const range of ranges) {
+    lot.push(range)
+    bytes += range[2]
+    if (bytes < TRANSFER.lotBytes && lot.length < TRANSFER.lotRanges) continue
+    yield lot
+    lot = []
+    bytes = 0
+  }
+  if (lot.length > 0) yield lot
+}
+
+function piecesOf(ranges: WantedRange[], files: ReadonlyMap<number, LocatedFile>): Piece[] {
+  return ranges.map(([index, position, length]) => {
+    const file = files.get(index)!
+    if (position + length > file.size) {
+      throw new ManyhandsError('PROTOCOL', 'a range was wanted that the artifact does not have')
+    }
+    return { file, position, length }
+  })
+}
+
+/** Sends pieces as frames of full size; a frame takes the ends of several small files. */
+async function sendRanges(
+  guarded: GuardedStream,
+  disk: LaneDisk,
+  ring: FrameRing,
+  pieces: Piece[],
+): Promise<number> {
+  let left = pieces.reduce((sum, { length }) => sum + length, 0)
+  let sent = 0
+  let frame = ring.take(Math.min(left, TRANSFER.frameBytes))
+  let filled = 1
+  for (const { file, position, length } of pieces) {
+    for (let done = 0; done < length; ) {
+      const part = frame.subarray(filled, filled + Math.min(frame.length - filled, length - done))
+      await disk.read(file, position + done, part)
+      filled += part.length
+      done += part.length
+      if (filled < frame.length) continue
+      await guarded.send(frame)
+      ring.give(frame)
+      sent += frame.length - 1
+      left -= frame.length - 1
+      if (left > 0) frame = ring.take(Math.min(left, TRANSFER.frameBytes))
+      filled = 1
+    }
+  }
+  return sent
+}
+
+/** Tells the peer why it gets nothing more. Never throws. */
+export async function sendFailure(guarded: GuardedStream, error: ManyhandsError): Promise<void> {
+  if (guarded.failure !== undefined) return
+  try {
+    guarded.allow(TRANSFER.openMs)
+    await guarded.send(failedFrame(publicError(error)))
+    await guarded.close()
+  } catch (lost) {
+    guarded.fail(lost)
+  }
+}
+
+/** Paths of this computer are nobody else's business. */
+function publicError(error: ManyhandsError): ErrorDocument {
+  const { code, hint, blame } = error.toJSON()
+  const kept = new Set(['ARTIFACT_MISSING', 'PROTOCOL', 'LIMIT', 'TRANSFER_QUOTA'])
+  const message = code === 'INPUT_CHANGED' ? 'a file changed at its source' : 'reading failed'
+  return { code, message: kept.has(code) ? error.message : message, hint, blame }
+}
