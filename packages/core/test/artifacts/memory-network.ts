@@ -69,9 +69,9 @@ class MemoryStream implements FrameStream {
   }
 }
 
-export function streamPair(): [FrameStream, FrameStream] {
-  const a = new MemoryStream('b')
-  const b = new MemoryStream('a')
+export function streamPair(near = 'a', far = 'b'): [FrameStream, FrameStream] {
+  const a = new MemoryStream(far)
+  const b = new MemoryStream(near)
   a.other = b
   b.other = a
   return [a, b]
@@ -93,10 +93,10 @@ export function memoryNetwork(handler?: Handler): MemoryNetwork {
     peerId: 'receiver',
     opened,
     requests,
-    openStream: async (_peer: string, protocol: string) => {
+    openStream: async (peer: string, protocol: string) => {
       const handle = handler ?? handlers.get(protocol)
       if (handle === undefined) throw new ManyhandsError('PROTOCOL', 'nobody answers')
-      const [near, far] = streamPair()
+      const [near, far] = streamPair('receiver', peer)
       opened.push(near)
       const next = far.next.bind(far)
       far.next = async () => {
