@@ -1,4 +1,6 @@
 export {
+  type ActivePhase,
+  type ActiveTask,
   type Client,
   type ClientOptions,
   createClient,
@@ -33,6 +35,8 @@ export {
   type TaskPhase,
   type TaskResult,
   type TaskSpec,
+  type TransferPhase,
+  type TransferProgress,
   type Usage,
 } from '@manyhands/core'
 export { type DockerOptions, docker } from '@manyhands/docker-runtime'

@@ -9,7 +9,9 @@ export function transferText({ phase, bytes, total, rate, etaMs }: TransferProgr
   return [
     `${phase} ${far}`,
     ...(rate === 0 ? [] : [rateText(rate)]),
-    ...(etaMs === undefined || etaMs === 0 ? [] : [`${formatDuration(etaMs)} left`]),
+    ...(etaMs === undefined || etaMs === 0
+      ? []
+      : [`${formatDuration(Math.max(1000, etaMs))} left`]),
   ].join(', ')
 }
 

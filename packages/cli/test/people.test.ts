@@ -76,6 +76,17 @@ it('says what is transferred, once however many tasks wait for it', () => {
   )
 })
 
+it('says how long a transfer goes on while nobody knows that of the job', () => {
+  const of = { total: 10, rate: 1 }
+  const active = [
+    waits('1', 'a', { ...of, bytes: 5, etaMs: 5000 }),
+    waits('2', 'b', { ...of, bytes: 9, etaMs: 400 }),
+  ]
+  const unknown = { ...progress, active, eta: undefined }
+  expect(progressText(unknown, 4, 200)).toContain('inputs 70 % 2 hosts 2 B/s 5s left · 50/100')
+  expect(progressText({ ...unknown, active: active.slice(1) }, 4, 200)).toContain('1 B/s 1s left ·')
+})
+
 it('leaves out what is worth least where there is no room', () => {
   const active = [waits('1', 'a', { bytes: 5, total: 10, rate: 1 })]
   const text = (columns: number) => progressText({ ...progress, active }, 4, columns)

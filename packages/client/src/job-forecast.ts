@@ -11,6 +11,8 @@ const REFILL_MS = 2_000
 const OVERTIME = 0.1
 /** No task takes less: a clock that says 0 would make a job of any size end now. */
 const LEAST_MS = 1
+/** Ten years. Hosts say how long tasks took, and sums of what they say have to be numbers. */
+const MOST_MS = 10 * 365 * 86_400_000
 
 /** An attempt that occupies a place at a host. */
 export interface OccupiedSlot {
@@ -40,7 +42,7 @@ export class JobForecast {
 
   /** A task was completed after so long in its place at a host. */
   finished(host: string, durationMs: number): void {
-    const ms = Math.max(LEAST_MS, durationMs)
+    const ms = Math.min(MOST_MS, Math.max(LEAST_MS, durationMs))
     const durations = this.#byHost.get(host) ?? new RecentDurations(KEPT_PER_HOST)
     this.#byHost.delete(host)
     this.#byHost.set(host, durations)

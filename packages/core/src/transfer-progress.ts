@@ -17,7 +17,8 @@ export interface TransferProgress {
   etaMs?: number
 }
 
-const n = z.number().nonnegative()
+/** Whatever a peer says: sums of these are still numbers. */
+const n = z.number().nonnegative().max(Number.MAX_SAFE_INTEGER)
 
 export const transferProgressSchema: z.ZodType<TransferProgress> = z.object({
   phase: z.enum(['image', 'inputs', 'outputs']),

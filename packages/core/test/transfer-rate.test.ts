@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { TransferMeter } from '../src/transfer-progress.ts'
+import { TransferMeter, transferProgressSchema } from '../src/transfer-progress.ts'
 import { TransferRate } from '../src/transfer-rate.ts'
 
 const MIB = 1024 ** 2
@@ -139,6 +139,16 @@ describe('how far a transfer is', () => {
     expect(meter.progress()).toMatchObject({ bytes: 10, total: 210 })
     meter.complete('a')
     expect(meter.progress()).toMatchObject({ bytes: 10, total: 160 })
+  })
+
+  it('is believed of a peer only as far as its sums are numbers', () => {
+    const fair = { phase: 'inputs', bytes: 1, total: 2, rate: 3, etaMs: 4 }
+    expect(transferProgressSchema.parse(fair)).toEqual(fair)
+    for (const field of ['bytes', 'total', 'rate', 'etaMs']) {
+      for (const value of [-1, 1e300, Number.POSITIVE_INFINITY, Number.NaN]) {
+        expect(transferProgressSchema.safeParse({ ...fair, [field]: value }).success).toBe(false)
+      }
+    }
   })
 
   it('never has less to come than came, and never goes back', () => {

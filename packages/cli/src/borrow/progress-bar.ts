@@ -26,7 +26,7 @@ export function progressText(progress: JobProgress, hosts: number, columns: numb
       ? []
       : [{ text: `${rate >= 10 ? Math.round(rate) : rate.toFixed(1)}/s`, worth: 40 }]),
     { text: plural(`${hosts} host`, hosts), worth: 30 },
-    ...(eta === undefined || eta === 0 ? [] : [{ text: `${formatDuration(eta)} left`, worth: 95 }]),
+    ...(eta === undefined || eta === 0 ? [] : [{ text: leftText(eta), worth: 95 }]),
   ]
   const text = fitted(pieces, columns - 1)
   const room = Math.min(30, columns - text.length - 4)
@@ -45,7 +45,7 @@ function fitted(pieces: Piece[], width: number): string {
 }
 
 /** What is transferred in a phase, over all hosts. */
-function transfers({ active }: JobProgress, phase: ActiveTask['phase']): Piece[] {
+function transfers({ active, eta }: JobProgress, phase: ActiveTask['phase']): Piece[] {
   const seen = new Map<string, ActiveTask>()
   for (const task of active) {
     if (task.phase !== phase || task.bytes === undefined) continue
@@ -58,6 +58,9 @@ function transfers({ active }: JobProgress, phase: ActiveTask['phase']): Piece[]
   const sum = (of: 'bytes' | 'total' | 'rate') =>
     all.reduce((total, task) => total + (task[of] ?? 0), 0)
   const hosts = new Set(all.map(({ host }) => host)).size
+  // The job's own end has this in it, once that is known.
+  const untilAll = eta === undefined && all.every(({ etaMs }) => etaMs !== undefined)
+  const leftMs = Math.max(...all.map(({ etaMs }) => etaMs ?? 0))
   const text = [
     phase,
     ...(all.every(({ total }) => total !== undefined)
@@ -65,9 +68,12 @@ function transfers({ active }: JobProgress, phase: ActiveTask['phase']): Piece[]
       : [formatByteSize(sum('bytes'))]),
     ...(hosts > 1 ? [`${hosts} hosts`] : []),
     ...(sum('rate') === 0 ? [] : [rateText(sum('rate'))]),
+    ...(untilAll && leftMs > 0 ? [leftText(leftMs)] : []),
   ].join(' ')
   return [{ text, worth: phase === 'outputs' ? 60 : 80 }]
 }
+
+const leftText = (ms: number) => `${formatDuration(Math.max(1000, ms))} left`
 
 function drawBar(share: number, width: number): string {
   const full = Math.floor(Math.min(1, share) * width)

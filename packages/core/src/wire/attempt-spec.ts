@@ -55,7 +55,7 @@ const inputs = z
     z.object({
       path: pathBelow('/in'),
       root: digestSchema,
-      bytes: z.number().nonnegative().optional(),
+      bytes: z.number().nonnegative().max(Number.MAX_SAFE_INTEGER).optional(),
     }),
   )
   .max(LIMITS.inputsPerTask)
