@@ -55,6 +55,16 @@ it('makes a spec of options', async () => {
   expect(bootstrap).toEqual(['/ip4/127.0.0.1/tcp/1'])
 })
 
+it('reads what may be sent and received', async () => {
+  const { transfer } = await request({ image: 'a', uploadLimit: '10MiB/s' })
+  expect(transfer).toEqual({ upload: 10 * 1024 ** 2 })
+  await expect(request({ image: 'a', downloadLimit: '10MiB' })).rejects.toMatchObject({
+    code: 'SPEC_INVALID',
+    message: expect.stringMatching(/^--download-limit: expected bytes per second/),
+  })
+  await expect(request({ image: 'a', uploadLimit: '1KiB/s' })).rejects.toThrow(/at least 64.0 KiB/)
+})
+
 it('takes one task when none are named', async () => {
   expect((await request({ image: 'a' })).spec.tasks).toBe('1')
 })

@@ -40,6 +40,7 @@ it('holds every section', async () => {
     share: { cpus: 2, gpus: 'all' },
     policy: { ...policy, quotas: { perClient: { attempts: 4, cpuHoursPerDay: 20, disk: '1GiB' } } },
     schedule: { hours: 'Mon-Fri 19:00-07:00', pauseWhile: ['steam'], evictAfter: '5m' },
+    transfer: { upload: '5MiB/s', daily: { upload: '20GiB' } },
   }
   await writeFile(path, JSON.stringify(sections))
   expect(await readPolicyFile(path)).toEqual(sections)
@@ -50,11 +51,14 @@ it('understands the example of the guide, which has every setting', async () => 
   const example = fileURLToPath(
     new URL('../../../docs/guides/policy.example.json', import.meta.url),
   )
-  const { share, policy: rules, schedule } = await readPolicyFile(example)
+  const { share, policy: rules, schedule, transfer } = await readPolicyFile(example)
   expect(Object.keys(share!)).toEqual(['cpus', 'memory', 'disk', 'gpus'])
   expect(rules!.quotas!.perClient).toHaveProperty('transferPerDay')
   expect(Object.keys(schedule!)).toEqual([
     ...['hours', 'onlyWhenIdle', 'notOnBattery', 'pauseWhile', 'evictAfter'],
+  ])
+  expect(Object.keys(transfer!)).toEqual([
+    ...['upload', 'download', 'perPeer', 'daily', 'giveToHosts'],
   ])
 })
 
@@ -68,6 +72,7 @@ it.each([
   [{ schedule: { hours: 'nights' } }, /schedule\.hours: .*"nights"/],
   [{ policy: { quotas: { perClient: { attempt: 4 } } } }, /policy\.quotas\.perClient\.attempt: /],
   // A file holds no functions.
+  [{ transfer: { upload: '5MiB' } }, /transfer\.upload: .*10MiB\/s/],
   [{ policy: { admit: 'yes' } }, /policy\.admit: unknown setting/],
   [[], /policy/],
 ])('names the field that is wrong: %j', async (value, message) => {

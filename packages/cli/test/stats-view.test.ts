@@ -34,6 +34,7 @@ it('says what is used and free, then who uses most, then what there was in all',
       /^aaaaaaaa +0\.25\/1 {2}██···· +▁▁▂ +1\.0 KiB .* 1m 1s .* demo +7 +running$/,
     ),
     'since 2026-01-01: 3 completed, 1 failed, 2 evicted · 0.001 core-hours · 10 B in, 20 B out · 1 client',
+    'transfer 10 B received, 20 B sent · last 24 hours 1 B received, 2 B of 100 B sent',
   ])
 })
 
@@ -59,7 +60,7 @@ it('fits the height, and says how many are left out', () => {
   const rows = scene(...Array.from({ length: 50 }, (_, index) => like(`attempt-${index}`, index)))
   const lines = statsText(rows, terminal(100, 20)).split('\n')
   expect(lines.length).toBeLessThan(20)
-  expect(lines.at(-2)).toMatch(/^… and \d+ more that use less$/)
+  expect(lines.at(-3)).toMatch(/^… and \d+ more that use less$/)
   expect(lines[4]).toMatch(/^attempt-49 /)
 })
 
@@ -82,7 +83,7 @@ it('lets no name of a peer move the cursor', () => {
   const jobName = '\x1b[2Jevil\nname'
   const text = statsText(scene(like('a\x1b[2J', 1, { jobName, task: '\r' })), terminal(250))
   for (const control of ['\r', '\x1b']) expect(text).not.toContain(control)
-  expect(text.split('\n')).toHaveLength(6)
+  expect(text.split('\n')).toHaveLength(7)
   const one = attemptText({ ...attempt, jobName, image: '\x07' }, [], terminal(100))
   for (const control of ['\x07', '\x1b']) expect(one).not.toContain(control)
 })
@@ -119,7 +120,12 @@ it('sums up clients and jobs', () => {
   expect(text).toMatch(/^CLIENT +LIVE +CPU +MEMORY +CORE-HOURS/)
   expect(text).toMatch(/^12D3KooClient|^…\w+ +1 +0\.50/m)
   expect(totalsText(sums, 'job', terminal(160))).toMatch(/^demo /m)
-  const none: UsageTotals = { since: sums.since, clients: [], jobs: [] }
+  const none: UsageTotals = {
+    since: sums.since,
+    clients: [],
+    jobs: [],
+    transfer: { sent: 0, received: 0, lastDay: { sent: 0, received: 0 }, daily: {}, peers: [] },
+  }
   expect(totalsText(none, 'job', terminal(80))).toMatch(/^nobody has used this host since/)
   const many = { ...sums, clients: Array.from({ length: 40 }, () => sums.clients[0]!) }
   expect(totalsText(many, 'client', terminal(30), 12).split('\n')).toHaveLength(11)

@@ -8,6 +8,7 @@ import type {
   Offer,
   TaskPhase,
   TaskResult,
+  TransferCaps,
   Usage,
 } from '@manyhands/core'
 
@@ -260,6 +261,11 @@ export interface ClientOptions {
     /** Heartbeat of leases; default 5 s. A host is suspect after 3, lost after 6. */
     heartbeat?: Duration
   }
+  /**
+   * Bytes per second of inputs and images that leave, and of outputs that come: of all peers together, and
+   * of each. At least 64 KiB/s; what is left out is not limited.
+   */
+  transfer?: TransferCaps
   /** Attempts sent out at once over all jobs; default 4096. */
   maxInFlight?: number
   logger?: Logger

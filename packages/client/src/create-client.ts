@@ -2,9 +2,11 @@ import { join } from 'node:path'
 import {
   createArtifactStore,
   createNetwork,
+  createTransferGovernor,
   type Logger,
   openStateDirectory,
   parseDuration,
+  parseTransferCaps,
 } from '@manyhands/core'
 import { BorrowingClient } from './borrowing-client.ts'
 import type { Client, ClientOptions, HostChange } from './client.ts'
@@ -18,18 +20,19 @@ const SILENT: Logger = { debug: () => {}, warn: () => {} }
 /**
  * Joins the network as a borrower of computers.
  *
- * @throws CONFIG_INVALID, STATE_LOCKED, STATE_CORRUPT, ADDRESS_INVALID, CONNECT_FAILED when none of the
+ * @throws SPEC_INVALID naming the option, CONFIG_INVALID, STATE_LOCKED, STATE_CORRUPT, ADDRESS_INVALID, CONNECT_FAILED when none of the
  * bootstrap addresses answers
  */
 export async function createClient(options: ClientOptions = {}): Promise<Client> {
   const logger = options.logger ?? SILENT
   const heartbeatMs = parseDuration(options.lease?.heartbeat ?? '5s', 'lease.heartbeat')
+  const governor = createTransferGovernor({ rules: parseTransferCaps(options.transfer) })
   await using opening = new AsyncDisposableStack()
   const state = await openStateDirectory(options.state)
   opening.defer(() => state.close())
   const journal = openClientJournal(state.persistent ? join(state.dir, 'client.db') : undefined)
   opening.defer(() => journal.close())
-  const store = await createArtifactStore({ dir: join(state.dir, 'store'), logger })
+  const store = await createArtifactStore({ dir: join(state.dir, 'store'), logger, governor })
   opening.defer(() => store.close())
   const network = await createNetwork({
     privateKey: state.identitySeed,

@@ -1,4 +1,4 @@
-import { isTerminal, type Resources } from '@manyhands/core'
+import { isTerminal, type PeerTransfer, type Resources, type TransferTotals } from '@manyhands/core'
 import type { ClientTotal, Host, HostAttempt } from '@manyhands/host'
 import { CONTROL_LIMITS } from './control-limits.ts'
 import { MetricsText, type Series } from './prometheus-format.ts'
@@ -32,11 +32,13 @@ export function prometheusText(host: Host, version: string): string {
     job,
     name: jobName,
   }))
+  transferMetrics(text, totals.transfer, shown(totals.transfer.peers))
   const omitted = (items: unknown[]) => Math.max(0, items.length - CONTROL_LIMITS.metricSeries)
-  text.gauge('series_omitted', 'Attempts, clients and jobs that this answer leaves out.', [
+  text.gauge('series_omitted', 'Attempts, clients, jobs and peers that this answer leaves out.', [
     [{ of: 'attempts' }, omitted(living)],
     [{ of: 'clients' }, omitted(totals.clients)],
     [{ of: 'jobs' }, omitted(totals.jobs)],
+    [{ of: 'peers' }, omitted(totals.transfer.peers)],
   ])
   return text.toString()
 }
@@ -109,6 +111,38 @@ function attemptMetrics(text: MetricsText, attempts: HostAttempt[]): void {
   counter('cpu_seconds', 'Core-seconds used.', ({ usage }) => usage.cpuMs / 1000)
   counter('received_bytes', 'Bytes its network took in.', ({ usage }) => usage.netIn)
   counter('sent_bytes', 'Bytes its network sent out.', ({ usage }) => usage.netOut)
+}
+
+function transferMetrics(
+  text: MetricsText,
+  { sent, received, lastDay, daily }: TransferTotals,
+  peers: PeerTransfer[],
+): void {
+  const both = (up: number | undefined, down: number | undefined, labels = {}): Series[] =>
+    (
+      [
+        ['up', up],
+        ['down', down],
+      ] as const
+    ).flatMap(([direction, bytes]) =>
+      bytes === undefined ? [] : [[{ ...labels, direction }, bytes] as Series],
+    )
+  text.counter('transfer_bytes', 'Bytes of content sent and received.', both(sent, received))
+  text.counter(
+    'transfer_peer_bytes',
+    'Bytes of content sent to and received from a peer.',
+    peers.flatMap((peer) => both(peer.sent, peer.received, { peer: peer.peer })),
+  )
+  text.gauge(
+    'transfer_day_bytes',
+    'Bytes of content of the last 24 hours.',
+    both(lastDay.sent, lastDay.received),
+  )
+  text.gauge(
+    'transfer_day_limit_bytes',
+    'Bytes of content that its owner allows in 24 hours.',
+    both(daily.upload, daily.download),
+  )
 }
 
 function endedMetric(text: MetricsText, clients: ClientTotal[]): void {

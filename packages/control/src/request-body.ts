@@ -1,4 +1,4 @@
-import { DEFAULT_RESOURCES, ManyhandsError } from '@manyhands/core'
+import { DEFAULT_RESOURCES, LIMITS, ManyhandsError } from '@manyhands/core'
 import type { AdmissionRequest, HostPolicy } from '@manyhands/host'
 import type { Context } from 'hono'
 import { z } from 'zod'
@@ -31,7 +31,7 @@ export const peerBody = z.strictObject({ peer: z.string().min(1).max(128) })
 const section = z.record(z.string(), z.unknown()).optional()
 /** Sections alone: what is in them is the host's to judge, in one place. */
 export const policyBody = z
-  .strictObject({ share: section, policy: section, schedule: section })
+  .strictObject({ share: section, policy: section, schedule: section, transfer: section })
   .transform((document) => document as HostPolicy)
 
 /** An admission request of which everything but client, runtime and image may be left out. */
@@ -57,6 +57,10 @@ export const explainBody: z.ZodType<AdmissionRequest> = z.strictObject({
     .default('none'),
   gpu: z
     .strictObject({ model: z.string().max(256).optional(), memoryBytes: amount.optional() })
+    .optional(),
+  artifacts: z
+    .array(z.string().max(128))
+    .max(LIMITS.inputsPerTask + 1)
     .optional(),
 })
 

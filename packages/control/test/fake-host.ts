@@ -67,6 +67,13 @@ export function fakeHost(): FakeHost {
       },
     ],
     jobs: [],
+    transfer: {
+      sent: 20,
+      received: 10,
+      lastDay: { sent: 2, received: 1 },
+      daily: { upload: 100 },
+      peers: [{ peer: attempt.client, sent: 20, received: 10 }],
+    },
   }
   sums.jobs.push({ ...sums.clients[0]!, job: 'j1', jobName: 'demo' })
   const blocked = new Set(['12D3KooOld'])

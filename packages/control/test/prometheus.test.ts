@@ -61,6 +61,25 @@ it('counts by client and by job, and how attempts ended', () => {
   })
 })
 
+it('tells what was sent and received, of whom, and how the quota of a day stands', () => {
+  const up = { direction: 'up' }
+  const down = { direction: 'down' }
+  const peer = '12D3KooClient'
+  expect(values('transfer_bytes_total')).toEqual([
+    { labels: up, value: 20 },
+    { labels: down, value: 10 },
+  ])
+  expect(values('transfer_peer_bytes_total')).toEqual([
+    { labels: { peer, ...up }, value: 20 },
+    { labels: { peer, ...down }, value: 10 },
+  ])
+  expect(values('transfer_day_bytes')).toEqual([
+    { labels: up, value: 2 },
+    { labels: down, value: 1 },
+  ])
+  expect(values('transfer_day_limit_bytes')).toEqual([{ labels: up, value: 100 }])
+})
+
 it('types counters and gauges, and explains each', () => {
   for (const [name, { type, help, series }] of read()) {
     expect(type, name).toBe(name.endsWith('_total') ? 'counter' : 'gauge')

@@ -18,6 +18,11 @@ export {
   openLiveTree,
   sameFile,
 } from './artifacts/live-tree.ts'
+export {
+  parseTransferCap,
+  parseTransferCaps,
+  type TransferCaps,
+} from './artifacts/transfer-caps.ts'
 export { type FollowedTransfer, TransferCounts } from './artifacts/transfer-counts.ts'
 export type {
   LocalTransferGovernor,
@@ -30,6 +35,7 @@ export type {
 } from './artifacts/transfer-governor.ts'
 export { assertSupported } from './assert-supported.ts'
 export { BoundedOutput } from './bounded-output.ts'
+export { type ByteRate, formatByteRate, parseByteRate } from './byte-rate.ts'
 export { type ByteSize, formatByteSize, parseByteSize } from './byte-size.ts'
 export { type JournalDatabase, openJournalDatabase } from './durable/journal-database.ts'
 export { openStateDirectory, type StateDirectory } from './durable/state-directory.ts'

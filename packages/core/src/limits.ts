@@ -45,6 +45,11 @@ export const LIMITS = {
   chunkMinBytes: 64 * 1024,
   /** Bytes of one chunk: small enough to verify and resume. */
   chunkMaxBytes: 1024 * 1024,
+  /**
+   * Least bytes per second that a transfer may be held to: below, a frame would take so long that the
+   * other side takes it for a stall.
+   */
+  transferRateBytes: 64 * 1024,
   /** Items of one range text. */
   itemsPerRange: 100_000_000,
   /** argv entries, environment entries, inputs, output globs of one task. */

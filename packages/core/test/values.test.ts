@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { formatByteRate, parseByteRate } from '../src/byte-rate.ts'
 import { formatByteSize, parseByteSize } from '../src/byte-size.ts'
 import { formatDuration, parseDuration } from '../src/duration.ts'
 import { ERRORS, ManyhandsError, toManyhandsError } from '../src/errors.ts'
@@ -39,7 +40,31 @@ describe('durations and sizes', () => {
     expect(() => parseByteSize(text, 'memory')).toThrow(/memory/)
   })
 
+  it.each([
+    [10, 10],
+    ['10MiB/s', 10 * 1024 ** 2],
+    ['1.5 gb / s', 1.5e9],
+    ['8B/s', 8],
+    ['50Mbit/s', 6_250_000],
+    ['9bit/s', 1],
+  ])('reads the rate %j', (text, bytes) => expect(parseByteRate(text)).toBe(bytes))
+
+  it.each([
+    -1,
+    Number.NaN,
+    '10MiB',
+    '10/s',
+    '1 zebra/s',
+    'MiB/s',
+    '10MiB/s/s',
+    '10MiB/h',
+    '9e9TiB/s',
+  ])('refuses the rate %j', (text) => {
+    expect(() => parseByteRate(text, 'upload')).toThrow(/^upload: expected bytes per second/)
+  })
+
   it('writes them for people', () => {
+    expect(formatByteRate(1.5 * 1024 ** 2)).toBe('1.5 MiB/s')
     expect(formatDuration(80_000)).toBe('1m 20s')
     expect(formatByteSize(1.5 * 1024 ** 3)).toBe('1.5 GiB')
   })

@@ -12,6 +12,8 @@ export interface AdmissionRequest {
   networkProfile: 'none' | { egress: string[] }
   /** What each GPU of `resources.gpus` has to be; undefined when any will do. */
   gpu?: GpuNeed
+  /** Roots of the artifacts that it needs: inputs, and the image where that is one. Omitted: not known. */
+  artifacts?: readonly string[]
 }
 
 /** What one rule says of a request. */
@@ -25,8 +27,17 @@ export interface RuleVerdict {
   temporary: boolean
 }
 
+/** What an image is called that travels like an input. */
+const ARTIFACT = 'artifact:'
+
 /** What an attempt's spec asks for. */
 export function requestOf(client: string, spec: AttemptSpec): AdmissionRequest {
-  const { runtime, image, resources, timeoutMs, networkProfile, gpu } = spec
-  return { client, runtime, image, resources, timeoutMs, networkProfile, gpu }
+  const { runtime, image, resources, timeoutMs, networkProfile, gpu, inputs } = spec
+  const artifacts = [
+    ...new Set([
+      ...(image.startsWith(ARTIFACT) ? [image.slice(ARTIFACT.length)] : []),
+      ...inputs.map(({ root }) => root),
+    ]),
+  ]
+  return { client, runtime, image, resources, timeoutMs, networkProfile, gpu, artifacts }
 }

@@ -7,6 +7,7 @@ import { ROOM_RULES } from './rules/room-rules.ts'
 import type { AdmissionState, Rule } from './rules/rule.ts'
 import { RUNTIME_RULES } from './rules/runtime-rules.ts'
 import { SCHEDULE_RULES } from './rules/schedule-rules.ts'
+import { TRANSFER_RULES } from './rules/transfer-rules.ts'
 
 /** Every rule, in the order of the answer. The owner's own function comes last. */
 const RULES: Rule[] = [
@@ -15,6 +16,7 @@ const RULES: Rule[] = [
   ...SCHEDULE_RULES,
   ...ROOM_RULES,
   ...QUOTA_RULES,
+  ...TRANSFER_RULES,
 ]
 const STANDING = RULES.filter((rule) => rule.standing)
 

@@ -15,6 +15,8 @@ export interface AdmissionStateParts {
   brokeLimits: AdmissionState['brokeLimits']
   diskShort: AdmissionState['diskShort']
   schedule: AdmissionState['schedule']
+  transfer: AdmissionState['transfer']
+  holds: AdmissionState['holds']
 }
 
 /** What rules look at, always of now. */

@@ -47,8 +47,9 @@ export class AttemptOffers {
     const answers = params.attempts.flatMap((wire): Answer[] => {
       const answered = this.#repeated(wire, client)
       if (answered !== undefined) return [answered]
+      const own = wire.inputs === undefined ? request : requestOf(client, specOf(params.spec, wire))
       const verdict =
-        refusedByOwner ?? firstRefusal(request, admission) ?? tooMany(held + accepted.length)
+        refusedByOwner ?? firstRefusal(own, admission) ?? tooMany(held + accepted.length)
       if (verdict !== undefined) return [no(wire.id, refusalError(verdict))]
       // From the rules to here nothing was awaited: what they saw as free is what is reserved.
       const attempt = this.#reserve(params, wire, client)

@@ -39,6 +39,7 @@ import { ScheduleKeeper } from './schedule-keeper.ts'
 import { thisComputer } from './sensors/this-computer.ts'
 import { SovereignHost } from './sovereign-host.ts'
 import { StagingNews } from './staging-news.ts'
+import { TransferAccount } from './transfer-account.ts'
 import { UsageLedger } from './usage-ledger.ts'
 import { UsageMeter } from './usage-meter.ts'
 import { applyUsageRule } from './usage-rule.ts'
@@ -55,8 +56,8 @@ const SILENT: Logger = { debug: () => {}, warn: () => {} }
 export async function createHost(options: HostOptions): Promise<Host> {
   checkHostOptions(options)
   const logger = options.logger ?? SILENT
-  const { share, schedule } = options
-  const policy = new PolicyBook({ share, policy: options.policy, schedule })
+  const { share, schedule, transfer } = options
+  const policy = new PolicyBook({ share, policy: options.policy, schedule, transfer })
   await using opening = new AsyncDisposableStack()
   const state = await openStateDirectory(options.state)
   opening.defer(() => state.close())
@@ -68,7 +69,15 @@ export async function createHost(options: HostOptions): Promise<Host> {
     randomBytes(8).toString('hex'),
   )
   opening.defer(() => journal.close())
-  const store = await createArtifactStore({ dir: join(state.dir, 'store'), logger })
+  const { transfers: transferJournal } = journal
+  const transfers = new TransferAccount({
+    journal: transferJournal,
+    rules: policy.transfer,
+    logger,
+  })
+  opening.defer(() => transfers.close())
+  const { governor } = transfers
+  const store = await createArtifactStore({ dir: join(state.dir, 'store'), logger, governor })
   opening.defer(() => store.close())
 
   const runtimes = new Map<string, HostRuntime>()
@@ -112,6 +121,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
     brokeLimits: (client) => backoff.of(client),
     diskShort: () => disk.short(),
     schedule: () => keeper.verdicts,
+    transfer: governor,
+    holds: (root) => store.has(root),
   })
   const board = new OfferBoard({
     network,
@@ -283,6 +294,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     enforcer,
     keeper,
     blocks,
+    transfers: governor,
     setDraining: () => {
       draining = true
       board.changed({ now: true })

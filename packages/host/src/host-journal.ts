@@ -13,6 +13,7 @@ import {
 } from '@manyhands/core'
 import type { EndIntent, PauseHolder } from './attempt.ts'
 import { BLOCKS_SCHEMA, type BlockJournal, SqliteBlockJournal } from './block-list.ts'
+import { SqliteTransferJournal, TRANSFER_SCHEMA, type TransferJournal } from './transfer-account.ts'
 import { SqliteUsageJournal, USAGE_SCHEMA, type UsageJournal } from './usage-journal.ts'
 
 /** An attempt as the journal has it. */
@@ -45,6 +46,7 @@ export interface HostJournal {
   instance: string
   readonly usage: UsageJournal
   readonly blocks: BlockJournal
+  readonly transfers: TransferJournal
   attempts(): JournaledAttempt[]
   reserve(attempts: JournaledAttempt[]): Promise<void>
   started(id: string, handle: RuntimeHandle): Promise<void>
@@ -67,6 +69,7 @@ const SCHEMA = `
   ) STRICT;
   ${USAGE_SCHEMA}
   ${BLOCKS_SCHEMA}
+  ${TRANSFER_SCHEMA}
 `
 
 /** Opens the journal in a file, or in memory. @throws STATE_LOCKED, STATE_CORRUPT */
@@ -87,6 +90,7 @@ class SqliteHostJournal implements HostJournal {
   readonly instance: string
   readonly usage: UsageJournal
   readonly blocks: BlockJournal
+  readonly transfers: TransferJournal
   readonly #database: JournalDatabase
 
   constructor(database: JournalDatabase, instance: string, since: string) {
@@ -94,6 +98,7 @@ class SqliteHostJournal implements HostJournal {
     this.instance = instance
     this.usage = new SqliteUsageJournal(database, since)
     this.blocks = new SqliteBlockJournal(database)
+    this.transfers = new SqliteTransferJournal(database)
   }
 
   attempts(): JournaledAttempt[] {

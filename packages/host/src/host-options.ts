@@ -7,6 +7,7 @@ const HOST_KEYS = [
   'share',
   'policy',
   'schedule',
+  'transfer',
   'sensors',
   'network',
   'state',
@@ -31,7 +32,7 @@ function refuseUnknown(prefix: string, value: object | undefined, known: string[
 }
 
 /**
- * Checks what the owner wrote before anything starts. Share, policy and schedule have a schema of
+ * Checks what the owner wrote before anything starts. Share, policy, schedule and transfer have a schema of
  * their own, which files and live changes obey as well.
  *
  * @throws CONFIG_INVALID naming the setting, what was expected and what came
@@ -52,8 +53,8 @@ export function checkHostOptions(options: HostOptions): void {
   const names = options.runtimes.map((runtime) => runtime.name)
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) fail('runtimes', 'each runtime once', twice)
-  const { share, policy, schedule, sensors } = options
-  checkPolicy({ share, policy, schedule })
+  const { share, policy, schedule, transfer, sensors } = options
+  checkPolicy({ share, policy, schedule, transfer })
   for (const name of SENSORS) {
     if (sensors !== undefined && typeof sensors[name] !== 'function') {
       fail(`sensors.${name}`, 'a function', sensors[name])

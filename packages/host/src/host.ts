@@ -10,7 +10,13 @@ import type {
   Usage,
 } from '@manyhands/core'
 import type { AdmissionRequest, RuleVerdict } from './admission-request.ts'
-import type { HostPolicy, PolicyOptions, ScheduleOptions, ShareOptions } from './policy.ts'
+import type {
+  HostPolicy,
+  PolicyOptions,
+  ScheduleOptions,
+  ShareOptions,
+  TransferOptions,
+} from './policy.ts'
 import type { HostSensors } from './sensors.ts'
 import type { UsageSample, UsageTotals } from './usage-totals.ts'
 
@@ -78,7 +84,7 @@ export interface Host extends EventTarget, AsyncDisposable {
   limit(id: string, change: { cpus?: number; memory?: ByteSize; pids?: number }): Promise<void>
   /** Every admission rule's verdict on a request, without reserving anything. */
   explain(request: AdmissionRequest): Promise<RuleVerdict[]>
-  /** What is in force now: share, policy, schedule. */
+  /** What is in force now: share, policy, schedule, transfer. */
   readonly policy: HostPolicy
   /**
    * Changes the rules of a running host. A section that is given replaces the one in force as a whole; a
@@ -147,6 +153,7 @@ export interface HostOptions {
   share?: ShareOptions
   policy?: PolicyOptions
   schedule?: ScheduleOptions
+  transfer?: TransferOptions
   /** What the schedule looks at; default: this computer, as far as its system tells. */
   sensors?: HostSensors
   network?: {

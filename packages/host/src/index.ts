@@ -7,6 +7,7 @@ export type {
   PolicyOptions,
   ScheduleOptions,
   ShareOptions,
+  TransferOptions,
   UsageVerdict,
 } from './policy.ts'
 export { type PolicyDocument, parsePolicyDocument } from './policy-document.ts'

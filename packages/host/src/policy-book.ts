@@ -1,5 +1,10 @@
-import { parseByteSize, parseDuration } from '@manyhands/core'
-import type { ClientQuota, HostPolicy, PolicyOptions } from './policy.ts'
+import {
+  parseByteSize,
+  parseDuration,
+  parseTransferCaps,
+  type TransferRules,
+} from '@manyhands/core'
+import type { ClientQuota, HostPolicy, PolicyOptions, TransferOptions } from './policy.ts'
 import { checkPolicy } from './policy-document.ts'
 import { programName } from './sensors/program-name.ts'
 import { parseWeekHours, type WeekHours } from './week-hours.ts'
@@ -29,6 +34,7 @@ interface InForce {
   perClient: Quota
   clients: ReadonlyMap<string, Quota>
   schedule: Schedule
+  transfer: TransferRules
 }
 
 /**
@@ -64,6 +70,15 @@ export class PolicyBook {
     return this.#inForce.schedule
   }
 
+  get transfer(): TransferRules {
+    return this.#inForce.transfer
+  }
+
+  /** Whether other hosts may get from this one what their clients sent to it. */
+  get givesToHosts(): boolean {
+    return this.#inForce.document.transfer?.giveToHosts ?? true
+  }
+
   /** A client's own quota, or the one for everybody. */
   quotaOf(client: string): Quota {
     return this.#inForce.clients.get(client) ?? this.#inForce.perClient
@@ -81,7 +96,7 @@ export class PolicyBook {
 }
 
 function inForce(document: HostPolicy): InForce {
-  const { policy = {}, schedule = {} } = document
+  const { policy = {}, schedule = {}, transfer } = document
   const { perClient, clients } = policy.quotas ?? {}
   return {
     document: frozen(document),
@@ -97,6 +112,7 @@ function inForce(document: HostPolicy): InForce {
       pauseWhile: (schedule.pauseWhile ?? []).map(programName),
       evictAfterMs: parseDuration(schedule.evictAfter ?? '10m'),
     },
+    transfer: { ...parseTransferCaps(transfer), daily: dailyQuota(transfer?.daily) },
   }
 }
 
@@ -106,6 +122,13 @@ function quota({ attempts, cpuHoursPerDay, disk, transferPerDay }: ClientQuota =
     cpuMsPerDay: cpuHoursPerDay === undefined ? undefined : cpuHoursPerDay * 3_600_000,
     diskBytes: disk === undefined ? undefined : parseByteSize(disk),
     bytesPerDay: transferPerDay === undefined ? undefined : parseByteSize(transferPerDay),
+  }
+}
+
+function dailyQuota({ upload, download }: TransferOptions['daily'] = {}): TransferRules['daily'] {
+  return {
+    ...(upload === undefined ? {} : { upload: parseByteSize(upload) }),
+    ...(download === undefined ? {} : { download: parseByteSize(download) }),
   }
 }
 

@@ -1,4 +1,4 @@
-import { ManyhandsError, parseByteSize, parseDuration } from '@manyhands/core'
+import { ManyhandsError, parseByteSize, parseDuration, parseTransferCap } from '@manyhands/core'
 import { z } from 'zod'
 import type { HostPolicy } from './policy.ts'
 import { parseWeekHours } from './week-hours.ts'
@@ -37,6 +37,7 @@ const parsed = <Value extends string | number>(
 
 const amount = z.union([z.string(), z.number()])
 const size = parsed(amount, (value) => parseByteSize(value))
+const rate = parsed(amount, (value) => parseTransferCap(value, 'rate'))
 const duration = parsed(amount, (value) => parseDuration(value))
 const entry = z.string().min(1).max(ENTRY_LENGTH)
 const entries = z.array(entry).max(LIST_ENTRIES)
@@ -84,7 +85,19 @@ const schedule = settings({
   evictAfter: duration.optional(),
 })
 
-const sections = { share: share.optional(), schedule: schedule.optional() }
+const rates = { upload: rate.optional(), download: rate.optional() }
+const transfer = settings({
+  ...rates,
+  perPeer: settings(rates).optional(),
+  daily: settings({ upload: size.optional(), download: size.optional() }).optional(),
+  giveToHosts: z.boolean().optional(),
+})
+
+const sections = {
+  share: share.optional(),
+  schedule: schedule.optional(),
+  transfer: transfer.optional(),
+}
 const policySchema = settings({
   ...sections,
   policy: settings({ ...rules, ...functions }).optional(),
@@ -108,17 +121,18 @@ export function checkPolicy(value: HostPolicy): HostPolicy {
 
 /**
  * Reads a policy that was written as data, such as the content of a policy file: the sections `share`,
- * `policy` and `schedule`, and `labels`. Rules of `policy` may stand at the top as well.
+ * `policy`, `schedule` and `transfer`, and `labels`. Rules of `policy` may stand at the top as well.
  *
  * @throws CONFIG_INVALID naming the setting, what was expected and what came
  */
 export function parsePolicyDocument(value: unknown): PolicyDocument {
-  const { share, policy, schedule, labels, ...flat } = read(documentSchema, value)
+  const { share, policy, schedule, transfer, labels, ...flat } = read(documentSchema, value)
   const joined = { ...policy, ...flat }
   return {
     ...(share === undefined ? {} : { share }),
     ...(Object.keys(joined).length === 0 ? {} : { policy: joined }),
     ...(schedule === undefined ? {} : { schedule }),
+    ...(transfer === undefined ? {} : { transfer }),
     ...(labels === undefined ? {} : { labels }),
   }
 }

@@ -154,7 +154,8 @@ export class PolicyEnforcer {
     const { policy } = this.#options.state
     const asked = new Map<string, Attempt[]>()
     for (const attempt of attempts) {
-      const key = JSON.stringify(requestOf(attempt.client, attempt.spec))
+      const { artifacts: _, ...wanted } = requestOf(attempt.client, attempt.spec)
+      const key = JSON.stringify(wanted)
       asked.set(key, [...(asked.get(key) ?? []), attempt])
     }
     const unwanted = new Map<Attempt, string>()

@@ -1,4 +1,4 @@
-import type { ByteSize, Duration } from '@manyhands/core'
+import type { ByteSize, Duration, TransferCaps } from '@manyhands/core'
 import type { AdmissionRequest } from './admission-request.ts'
 import type { UsageSample } from './usage-totals.ts'
 
@@ -10,13 +10,15 @@ import type { UsageSample } from './usage-totals.ts'
  * {
  *   "share": { "cpus": 6, "memory": "12GiB" },
  *   "policy": { "images": ["blender:*"], "quotas": { "perClient": { "attempts": 4, "cpuHoursPerDay": 20 } } },
- *   "schedule": { "hours": "Mon-Fri 19:00-07:00", "notOnBattery": true, "pauseWhile": ["steam"] }
+ *   "schedule": { "hours": "Mon-Fri 19:00-07:00", "notOnBattery": true, "pauseWhile": ["steam"] },
+ *   "transfer": { "upload": "5MiB/s", "daily": { "upload": "20GiB" } }
  * }
  */
 export interface HostPolicy {
   share?: ShareOptions
   policy?: PolicyOptions
   schedule?: ScheduleOptions
+  transfer?: TransferOptions
 }
 
 /** What the owner lends at most, summed over all attempts. Omitted: all cores but one, half the memory. */
@@ -89,4 +91,18 @@ export interface ScheduleOptions {
   pauseWhile?: string[]
   /** How long a paused attempt is held before it is evicted so that its task moves on; default 10 min. */
   evictAfter?: Duration
+}
+
+/**
+ * How much of this computer's connection its work may use: inputs, images and outputs, of all peers
+ * together. A rate is at least 64 KiB/s; requests and events are small and do not count.
+ */
+export interface TransferOptions extends TransferCaps {
+  /**
+   * Bytes in any 24 hours, also over restarts. When a download is used up, only work is taken whose
+   * inputs are here already; when an upload is, none, for its results could not leave.
+   */
+  daily?: { upload?: ByteSize; download?: ByteSize }
+  /** Whether other hosts may get parts of inputs here that their client sent to this one too; default true. */
+  giveToHosts?: boolean
 }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import {
   type ByteSize,
   type Duration,
+  type LocalTransferGovernor,
   ManyhandsError,
   type Network,
   type Offer,
@@ -51,6 +52,7 @@ export interface SovereignHostParts {
   enforcer: PolicyEnforcer
   keeper: ScheduleKeeper
   blocks: BlockList
+  transfers: LocalTransferGovernor
   setDraining(): void
   close(): Promise<void>
 }
@@ -129,10 +131,11 @@ export class SovereignHost extends EventTarget implements Host {
   }
 
   async setPolicy(change: HostPolicy): Promise<void> {
-    const { policy, admission, enforcer, keeper, board } = this.#parts
+    const { policy, admission, enforcer, keeper, board, transfers } = this.#parts
     const { admit } = policy.rules
     checkLentGpus(checkPolicy(change).share, admission.runtimes)
     policy.replace(change)
+    transfers.setRules(policy.transfer)
     const { share, gpus } = lendingOf(policy.document.share, admission.runtimes)
     admission.ledger.resize(share, gpus)
     // Clients hear at once that there is less; and again what became free by it.
@@ -147,7 +150,8 @@ export class SovereignHost extends EventTarget implements Host {
   }
 
   totals(): UsageTotals {
-    return this.#parts.usage.totals(this.#parts.attempts.all())
+    const { usage, attempts, transfers } = this.#parts
+    return { ...usage.totals(attempts.all()), transfer: transfers.totals() }
   }
 
   get blocked(): string[] {

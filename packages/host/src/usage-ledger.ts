@@ -96,7 +96,7 @@ export class UsageLedger {
   }
 
   /** @param attempts - those that the host keeps now */
-  totals(attempts: Iterable<Attempt>): UsageTotals {
+  totals(attempts: Iterable<Attempt>): Omit<UsageTotals, 'transfer'> {
     const live = new Map<string, { live: number; cpu: number; memory: number }>()
     for (const attempt of attempts) {
       if (attempt.over) continue

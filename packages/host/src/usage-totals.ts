@@ -1,4 +1,4 @@
-import type { Usage } from '@manyhands/core'
+import type { TransferTotals, Usage } from '@manyhands/core'
 
 /** One sample of one attempt. */
 export interface UsageSample extends Usage {
@@ -14,6 +14,8 @@ export interface UsageTotals {
   /** At most 1024 of each kind, the most recently active ones. */
   clients: ClientTotal[]
   jobs: JobTotal[]
+  /** Content that this host sent and received, also to and from other hosts, and how the quota stands. */
+  transfer: TransferTotals
 }
 
 export interface ClientTotal {

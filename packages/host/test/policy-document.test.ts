@@ -9,7 +9,7 @@ describe('a policy as data', () => {
   it('is what the guide shows', () => {
     const [, example] = /```json\n([\s\S]*?)```/.exec(guide)!
     const document = parsePolicyDocument(JSON.parse(example!))
-    expect(Object.keys(document)).toEqual(['share', 'policy', 'schedule'])
+    expect(Object.keys(document)).toEqual(['share', 'policy', 'schedule', 'transfer'])
     expect(() => new PolicyBook(document)).not.toThrow()
   })
 
@@ -64,6 +64,40 @@ describe('PolicyBook', () => {
     const pauseWhile = ['Steam', 'Neverball.EXE', '/usr/bin/blender', 'C:\\Games\\Doom.exe']
     const book = new PolicyBook({ schedule: { pauseWhile } })
     expect(book.schedule.pauseWhile).toEqual(['steam', 'neverball', 'blender', 'doom'])
+  })
+
+  it('reads rates and quotas of transfers, and gives to hosts unless it is told not to', () => {
+    const book = new PolicyBook({
+      transfer: {
+        upload: '10MiB/s',
+        perPeer: { download: 65_536 },
+        daily: { upload: '1GiB', download: 0 },
+      },
+    })
+    expect(book.transfer).toEqual({
+      upload: 10 * 1024 ** 2,
+      perPeer: { download: 65_536 },
+      daily: { upload: 1024 ** 3, download: 0 },
+    })
+    expect(book.givesToHosts).toBe(true)
+    book.replace({ transfer: { giveToHosts: false } })
+    expect(book.transfer).toEqual({ daily: {} })
+    expect(book.givesToHosts).toBe(false)
+  })
+
+  it.each([
+    [
+      { upload: '10MiB' },
+      /^transfer\.upload: expected bytes per second or a text such as '10MiB\/s', got "10MiB"/,
+    ],
+    [
+      { perPeer: { download: 1000 } },
+      /^transfer\.perPeer\.download: expected at least 64.0 KiB\/s, got 1000/,
+    ],
+    [{ daily: { upload: 'much' } }, /^transfer\.daily\.upload: expected bytes/],
+    [{ share: true }, /^transfer\.share: unknown setting; expected one of upload/],
+  ])('refuses the transfer rules %j in words', (transfer, message) => {
+    expect(() => new PolicyBook({ transfer } as never)).toThrow(message)
   })
 
   it('keeps what was in force when a change is wrong', () => {

@@ -1,4 +1,9 @@
-import { type AttemptSpec, addResources, type Resources } from '@manyhands/core'
+import {
+  type AttemptSpec,
+  addResources,
+  createTransferGovernor,
+  type Resources,
+} from '@manyhands/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { AdmissionLedger } from '../src/admission-ledger.ts'
@@ -31,6 +36,8 @@ function host(policy: HostPolicy) {
     brokeLimits: () => ({ count: 0, waitMs: 0 }),
     diskShort: () => undefined,
     schedule: () => [],
+    transfer: createTransferGovernor(),
+    holds: () => true,
   })
   const reasons = new Map<string, string>()
   const enforcer = new PolicyEnforcer({

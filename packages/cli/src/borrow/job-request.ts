@@ -7,6 +7,7 @@ import {
   ManyhandsError,
   parseByteSize,
   parseDuration,
+  parseTransferCap,
   validateJobSpec,
 } from '@manyhands/core'
 import type { CommandContext } from '../command-context.ts'
@@ -31,6 +32,8 @@ export interface RunFlags {
   env?: Record<string, string>
   name?: string
   wait: string
+  uploadLimit?: string
+  downloadLimit?: string
   state?: string
 }
 
@@ -43,6 +46,8 @@ export interface JobRequest {
   /** Directory that outputs are saved to. */
   out: string | undefined
   state: string | undefined
+  /** Caps of what is sent and received, bytes per second. */
+  transfer: { upload?: number; download?: number }
 }
 
 /**
@@ -87,6 +92,14 @@ export async function jobRequest(
     waitMs,
     out,
     state: flags.state === undefined ? undefined : resolve(cwd, flags.state),
+    transfer: {
+      ...(flags.uploadLimit === undefined
+        ? {}
+        : { upload: parseTransferCap(flags.uploadLimit, '--upload-limit') }),
+      ...(flags.downloadLimit === undefined
+        ? {}
+        : { download: parseTransferCap(flags.downloadLimit, '--download-limit') }),
+    },
   }
 }
 

@@ -18,7 +18,11 @@ export async function runJob(request: JobRequest, context: CommandContext): Prom
   const { signal } = context.interruption
   const network = await placesToLook(request, context)
   await using client = await orInterrupted(
-    createClient({ network, ...(request.state === undefined ? {} : { state: request.state }) }),
+    createClient({
+      network,
+      transfer: request.transfer,
+      ...(request.state === undefined ? {} : { state: request.state }),
+    }),
     signal,
   )
   try {

@@ -16,6 +16,7 @@ export function explainCommand(context: CommandContext): Command {
     .option('--gpu-model <text>', 'part of the name of their model')
     .option('--timeout <duration>', 'longest run, such as 30m')
     .option('--egress <destination>', 'network access it asks for; may be repeated', collect)
+    .option('--artifact <root>', 'input that it needs; may be repeated', collect)
     .addHelpText('after', '\nEnds with 0 when the request would be accepted now, else with 4.')
     .action(async (options) => {
       const { explainRequest } = await import('../owner/explanation.ts')

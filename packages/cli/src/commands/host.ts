@@ -42,6 +42,8 @@ export function hostCommand(context: CommandContext): Command {
     .option('--only-when-idle <duration>', 'only after nobody was here for so long')
     .option('--not-on-battery', 'not while this computer runs on its battery')
     .option('--pause-while <programs>', 'not while one of these programs runs', nameList)
+    .option('--upload-limit <rate>', 'most that is sent, such as 10MiB/s')
+    .option('--download-limit <rate>', 'most that is received')
     .option('--name <label>', 'what people call this host')
     .option('--label <name=value>', 'label for filters of clients', assignment)
     .addHelpText(

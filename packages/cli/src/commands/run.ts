@@ -23,6 +23,8 @@ export function runCommand(context: CommandContext): Command {
     .option('--env <name=value>', 'environment variable; may be repeated', assignment)
     .option('--name <name>', 'what people call the job')
     .option('--wait <duration>', 'how long to wait for hosts', '10s')
+    .option('--upload-limit <rate>', 'most that is sent, such as 10MiB/s')
+    .option('--download-limit <rate>', 'most that is received')
     .option('--state <dir>', 'directory of identity and journal; default: a temporary one')
     .addHelpText(
       'after',

@@ -1,5 +1,11 @@
 import { resolve } from 'node:path'
-import { type Logger, ManyhandsError, parseByteSize, type Runtime } from '@manyhands/core'
+import {
+  type Logger,
+  ManyhandsError,
+  parseByteSize,
+  parseTransferCap,
+  type Runtime,
+} from '@manyhands/core'
 import type { HostOptions, HostPolicy, PolicyDocument } from '@manyhands/host'
 import type { CommandContext } from '../command-context.ts'
 import { readPolicyFile } from '../policy/policy-file.ts'
@@ -16,6 +22,8 @@ export interface HostFlags {
   onlyWhenIdle?: string
   notOnBattery?: boolean
   pauseWhile?: string[]
+  uploadLimit?: string
+  downloadLimit?: string
   runtime?: string[]
   isolation?: string
   diskQuota?: 'auto' | 'loop' | 'poll'
@@ -100,8 +108,18 @@ function lentBy(flags: HostFlags, file: PolicyDocument): Required<HostPolicy> {
         pauseWhile: flags.pauseWhile,
       }),
     },
+    transfer: {
+      ...file.transfer,
+      ...given({
+        upload: rate(flags.uploadLimit, '--upload-limit'),
+        download: rate(flags.downloadLimit, '--download-limit'),
+      }),
+    },
   }
 }
+
+const rate = (text: string | undefined, option: string) =>
+  text === undefined ? undefined : parseTransferCap(text, option)
 
 const given = <Fields extends object>(fields: Fields) =>
   Object.fromEntries(

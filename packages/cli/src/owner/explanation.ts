@@ -18,6 +18,7 @@ export interface ExplainFlags {
   gpuModel?: string
   timeout?: string
   egress?: string[]
+  artifact?: string[]
   state?: string
 }
 
@@ -39,6 +40,7 @@ export async function explainRequest(
     timeoutMs,
     networkProfile: flags.egress === undefined ? 'none' : { egress: flags.egress },
     ...(flags.gpuModel === undefined ? {} : { gpu: { model: flags.gpuModel } }),
+    ...(flags.artifact === undefined ? {} : { artifacts: flags.artifact }),
   })
   const refusals = verdicts.filter((verdict) => !verdict.allowed)
   const allowed = refusals.length === 0

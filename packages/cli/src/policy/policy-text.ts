@@ -1,9 +1,12 @@
 import {
+  type ByteRate,
   type ByteSize,
   type Duration,
+  formatByteRate,
   formatByteSize,
   formatDuration,
   type Offer,
+  parseByteRate,
   parseByteSize,
   parseDuration,
 } from '@manyhands/core'
@@ -19,7 +22,7 @@ const SHOWN = 8
  * @param offer - of the host where it is in force: what the share comes to
  */
 export function policyText(document: HostPolicy, offer?: Offer): string {
-  const { policy = {}, schedule = {} } = document
+  const { policy = {}, schedule = {}, transfer } = document
   const { perClient, clients = {} } = policy.quotas ?? {}
   const lines: [string, string][] = [
     ['share', offer === undefined ? shareText(document.share) : offeredText(offer)],
@@ -33,6 +36,7 @@ export function policyText(document: HostPolicy, offer?: Offer): string {
       `  ${shortPeer(client)}`,
       quotaText(quota),
     ]),
+    ...transferLines(transfer),
     ['hours', schedule.hours ?? 'always'],
     [
       'idle',
@@ -85,5 +89,24 @@ function quotaText(quota: ClientQuota): string {
   return parts.length === 0 ? 'no quota' : parts.join(', ')
 }
 
+function transferLines(transfer: HostPolicy['transfer'] = {}): [string, string][] {
+  const { perPeer = {}, daily = {}, giveToHosts = true } = transfer
+  const line = (word: 'upload' | 'download'): [string, string] => {
+    const [all, each, day] = [transfer[word], perPeer[word], daily[word]]
+    const parts = [
+      ...(all === undefined ? [] : [`at most ${rateText(all)}`]),
+      ...(each === undefined ? [] : [`${rateText(each)} for each peer`]),
+      ...(day === undefined ? [] : [`${sizeText(day)} in 24 hours`]),
+    ]
+    return [word, parts.join(', ') || 'not limited']
+  }
+  return [
+    line('upload'),
+    line('download'),
+    ['to hosts', giveToHosts ? 'what their client sent here too' : 'nothing'],
+  ]
+}
+
+const rateText = (rate: ByteRate) => formatByteRate(parseByteRate(rate))
 const sizeText = (size: ByteSize) => formatByteSize(parseByteSize(size))
 const durationText = (duration: Duration) => formatDuration(parseDuration(duration))

@@ -96,6 +96,8 @@ export interface ArtifactStore extends AsyncDisposable {
    * @throws OUTPUT_UNSAFE, LIMIT, DISK_FULL
    */
   collect(dir: string, globs: string[], options?: { signal?: AbortSignal }): Promise<Artifact>
+  /** Whether an artifact is here, as far as is known without a look at the disk. */
+  has(root: string): boolean
   /** A complete artifact by its root. */
   get(root: string): Promise<Artifact | undefined>
   /**

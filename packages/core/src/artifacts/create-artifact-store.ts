@@ -198,6 +198,10 @@ class LocalArtifactStore implements ArtifactStore {
     }
   }
 
+  has(root: string): boolean {
+    return this.#manifests.has(root) || this.#sources.has(root)
+  }
+
   async get(root: string): Promise<Artifact | undefined> {
     return (await this.#content(root))?.artifact
   }

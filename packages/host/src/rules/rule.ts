@@ -1,4 +1,4 @@
-import type { Runtime, RuntimeFingerprint } from '@manyhands/core'
+import type { LocalTransferGovernor, Runtime, RuntimeFingerprint } from '@manyhands/core'
 import type { AdmissionLedger } from '../admission-ledger.ts'
 import type { AdmissionRequest, RuleVerdict } from '../admission-request.ts'
 import type { PolicyBook } from '../policy-book.ts'
@@ -23,6 +23,10 @@ export interface AdmissionState {
   diskShort(): string | undefined
   /** What the schedule says now, one verdict for each of its settings. */
   schedule(): readonly RuleVerdict[]
+  /** What may be sent and received today. */
+  readonly transfer: Pick<LocalTransferGovernor, 'usedUp' | 'standing'>
+  /** Whether an artifact is here already. */
+  holds(root: string): boolean
 }
 
 /** One thing that is asked of every request. */

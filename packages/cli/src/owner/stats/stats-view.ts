@@ -35,9 +35,9 @@ export function statsText(
     (a, b) => b.attempt.usage.cpu - a.attempt.usage.cpu || (a.attempt.id < b.attempt.id ? -1 : 1),
   )
   const head = [headline(scene.offer, attempts), shareLine(scene.offer, attempts)]
-  const foot = totalLine(scene.totals)
-  // Two lines of the head, an empty one, the header, the foot, what is left out, the prompt.
-  const room = Math.max(1, output.rows - head.length - 5)
+  const foot = [totalLine(scene.totals), transferLine(scene.totals.transfer)]
+  // Two lines of the head, an empty one, the header, two of the foot, what is left out, the prompt.
+  const room = Math.max(1, output.rows - head.length - 6)
   const shown = sorted.slice(0, room)
   const [header, ...lines] = fittedTable(columnsFor(attempts), shown, width)
   const body =
@@ -53,7 +53,7 @@ export function statsText(
     '',
     ...body,
     ...(left > 0 ? [cut(`… and ${left} more that use less`, width)] : []),
-    cut(foot, width),
+    ...foot.map((line) => cut(line, width)),
   ].join('\n')
 }
 
@@ -154,6 +154,16 @@ function totalLine({ since, clients }: UsageTotals): string {
     `${coreHours(sum(({ cpuMs }) => cpuMs))} core-hours`,
     `${formatByteSize(sum(({ bytesIn }) => bytesIn))} in, ${formatByteSize(sum(({ bytesOut }) => bytesOut))} out`,
     `${clients.length} ${clients.length === 1 ? 'client' : 'clients'}`,
+  ].join(' · ')
+}
+
+/** What came and went, of everyone, and how the quota of a day stands. */
+function transferLine({ sent, received, lastDay, daily }: UsageTotals['transfer']): string {
+  const day = (used: number, most: number | undefined) =>
+    `${formatByteSize(used)}${most === undefined ? '' : ` of ${formatByteSize(most)}`}`
+  return [
+    `transfer ${formatByteSize(received)} received, ${formatByteSize(sent)} sent`,
+    `last 24 hours ${day(lastDay.received, daily.download)} received, ${day(lastDay.sent, daily.upload)} sent`,
   ].join(' · ')
 }
 
