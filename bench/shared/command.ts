@@ -1,8 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 
+const BUILT = new URL('../../packages/cli/dist/main.js', import.meta.url)
 const BIN = new URL('../../packages/cli/bin/manyhands.js', import.meta.url).pathname
+
+if (!existsSync(BUILT)) {
+  process.stderr.write('The command runs from its sources, which takes it longer: npm run build\n')
+}
 
 /** A line of `--jsonl`. */
 export type CommandLine = Record<string, unknown>

@@ -1,3 +1,5 @@
+import { loadavg } from 'node:os'
+
 /** One measured promise. The ratio is against something in the same run, since machines are noisy. */
 export interface BenchResult {
   name: string
@@ -32,10 +34,13 @@ const round = (value: unknown): unknown => {
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, round(each)]))
 }
 
-/** One JSON document on one line of stdout. */
+/**
+ * One JSON document on one line of stdout; `load` is the machine's over the last minute, so that one
+ * sees later whether it was quiet: more than what the benchmark itself needs was somebody else's.
+ */
 export function printResult(result: BenchResult): void {
   const rounded = Object.fromEntries(
-    Object.entries(result).map(([key, value]) => [key, round(value)]),
+    Object.entries({ ...result, load: loadavg()[0] }).map(([key, value]) => [key, round(value)]),
   )
   process.stdout.write(`${JSON.stringify(rounded)}\n`)
 }
