@@ -15,6 +15,7 @@ export interface PackageTree {
     dependencies?: Record<string, string>
     peerDependencies?: Record<string, string>
     optionalDependencies?: Record<string, string>
+    peerDependenciesMeta?: Record<string, { optional?: boolean }>
   }
   /** Text by path below the package, POSIX: `src/client.ts`. */
   sources: Record<string, string>
@@ -37,6 +38,12 @@ const MAY_USE: Record<string, readonly string[] | 'all'> = {
   cli: 'all',
 }
 
+/**
+ * What may be loaded when it is installed: an optional peer, by a dynamic import alone. A client looks
+ * for images in the engine that the runtime's package knows how to find; without it nothing is missing.
+ */
+const MAY_LOAD: Record<string, readonly string[]> = { client: ['docker-runtime'] }
+
 const TYPES_ONLY = new Set(['dashboard'])
 /** Programs, not libraries: they own the process and the terminal. */
 const PROGRAMS = new Set(['cli'])
@@ -47,6 +54,8 @@ const AMBIENT = new Set(['env', 'on', 'once', 'addListener', 'prependListener', 
 interface Import {
   specifier: string
   typeOnly: boolean
+  /** Loaded when the program asks for it. */
+  dynamic: boolean
 }
 
 interface SourceFacts {
@@ -62,7 +71,8 @@ export function checkArchitecture(packages: PackageTree[]): Violation[] {
   const manifestOf = new Map(packages.map((tree) => [tree.manifest.name, tree.manifest]))
   const uses = new Map<string, Set<string>>(packages.map((tree) => [tree.folder, new Set()]))
 
-  const direction = (tree: PackageTree, target: string, where: string) => {
+  const direction = (tree: PackageTree, target: string, where: string, loaded: boolean) => {
+    if (loaded && MAY_LOAD[tree.folder]?.includes(target)) return
     uses.get(tree.folder)!.add(target)
     const allowed = MAY_USE[tree.folder] ?? (tree.folder.endsWith('-runtime') ? ['core'] : [])
     if (target !== tree.folder && allowed !== 'all' && !allowed.includes(target)) {
@@ -81,7 +91,11 @@ export function checkArchitecture(packages: PackageTree[]): Violation[] {
     )
     for (const name of declared) {
       const target = folderOf.get(name)
-      if (target !== undefined) direction(tree, target, `packages/${tree.folder}/package.json`)
+      if (target === undefined) continue
+      const { peerDependencies, peerDependenciesMeta } = tree.manifest
+      const optional =
+        peerDependencies?.[name] !== undefined && peerDependenciesMeta?.[name]?.optional === true
+      direction(tree, target, `packages/${tree.folder}/package.json`, optional)
     }
 
     const fileGraph = new Map<string, Set<string>>()
@@ -98,7 +112,7 @@ export function checkArchitecture(packages: PackageTree[]): Violation[] {
 
       const edges = new Set<string>()
       fileGraph.set(path, edges)
-      for (const { specifier, typeOnly } of facts.imports) {
+      for (const { specifier, typeOnly, dynamic } of facts.imports) {
         if (specifier.startsWith('node:')) continue
         if (specifier.startsWith('.')) {
           const target = posix.join(posix.dirname(path), specifier)
@@ -114,7 +128,7 @@ export function checkArchitecture(packages: PackageTree[]): Violation[] {
         }
         const target = folderOf.get(name)
         if (target === undefined) continue
-        direction(tree, target, where)
+        direction(tree, target, where, dynamic)
         if (TYPES_ONLY.has(tree.folder) && !typeOnly) {
           report('types-only', `${specifier} must be imported as types alone`)
         }
@@ -178,18 +192,22 @@ function collectImport(node: ts.Node, imports: Import[]): void {
     node.moduleSpecifier !== undefined &&
     ts.isStringLiteral(node.moduleSpecifier)
   ) {
-    imports.push({ specifier: node.moduleSpecifier.text, typeOnly: isTypeOnly(node) })
+    imports.push({
+      specifier: node.moduleSpecifier.text,
+      typeOnly: isTypeOnly(node),
+      dynamic: false,
+    })
   } else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
     const [argument] = node.arguments
     if (argument !== undefined && ts.isStringLiteralLike(argument)) {
-      imports.push({ specifier: argument.text, typeOnly: false })
+      imports.push({ specifier: argument.text, typeOnly: false, dynamic: true })
     }
   } else if (
     ts.isImportTypeNode(node) &&
     ts.isLiteralTypeNode(node.argument) &&
     ts.isStringLiteral(node.argument.literal)
   ) {
-    imports.push({ specifier: node.argument.literal.text, typeOnly: true })
+    imports.push({ specifier: node.argument.literal.text, typeOnly: true, dynamic: false })
   }
 }
 

@@ -94,6 +94,22 @@ describe('each rule can fail', () => {
     expect(rulesBroken(tree(folder, {}, [dependency]), ...others)).toEqual(['direction'])
   })
 
+  it('direction: what may be loaded is loaded, as an optional peer', () => {
+    const docker = tree('docker-runtime', {}, ['@manyhands/core'])
+    const client = (text: string, optional: boolean) => {
+      const made = tree('client', { 'src/index.ts': text }, ['@manyhands/core'])
+      made.manifest.peerDependencies = { '@manyhands/docker-runtime': '0.1.0' }
+      if (optional) {
+        made.manifest.peerDependenciesMeta = { '@manyhands/docker-runtime': { optional: true } }
+      }
+      return rulesBroken(core, docker, made)
+    }
+    const dynamic = "export const x = () => import('@manyhands/docker-runtime')"
+    expect(client(dynamic, true)).toEqual([])
+    expect(client(dynamic, false)).toEqual(['direction'])
+    expect(client("export { x } from '@manyhands/docker-runtime'", true)).toEqual(['direction'])
+  })
+
   it('types-only: the dashboard takes code', () => {
     const dashboard = (text: string) =>
       rulesBroken(core, tree('dashboard', { 'src/index.ts': text }, ['@manyhands/core']))

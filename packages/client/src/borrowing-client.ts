@@ -13,6 +13,7 @@ import {
 import type { Client, HostChange, Job, JobSummary } from './client.ts'
 import { type ClientJournal, newJobId } from './client-journal.ts'
 import type { HostDirectory } from './host-directory.ts'
+import type { ImageDesk } from './images/image-desk.ts'
 import { JobFailedError } from './job-failed-error.ts'
 import { JobHandle } from './job-handle.ts'
 import { JobRun } from './job-run.ts'
@@ -30,6 +31,7 @@ export interface BorrowingClientParts {
   scheduler: Scheduler
   /** What is kept for a job beside its results may go. */
   forgetJob(id: string): void
+  images: ImageDesk
   close(): Promise<void>
 }
 
@@ -137,8 +139,8 @@ export class BorrowingClient implements Client {
     options: { signal?: AbortSignal } = {},
   ): Promise<Job<Item>> {
     this.#throwIfClosed()
-    const { journal, store, scheduler, directory } = this.#parts
-    const prepared = await prepareJob(spec, store, options)
+    const { journal, store, images, scheduler, directory } = this.#parts
+    const prepared = await prepareJob(spec, store, images, options)
     options.signal?.throwIfAborted()
     if (spec.key !== undefined) {
       const before = journal.jobByKey(spec.key)
@@ -165,6 +167,7 @@ export class BorrowingClient implements Client {
       throw cause
     }
     const run = new JobRun(id, prepared as never, journal)
+    void run.ended.promise.then(() => prepared.image?.release())
     const handle = new JobHandle<Item>({ run, journal, store, scheduler, directory })
     this.#jobs.set(id, handle as JobHandle<unknown>)
     this.#forgetOldJobs()

@@ -1,7 +1,9 @@
 import type {
   AttemptPhase,
+  ByteSize,
   Duration,
   ErrorDocument,
+  ImageSource,
   JobPhase,
   JobSpec,
   Logger,
@@ -266,6 +268,17 @@ export interface ClientOptions {
    * of each. At least 64 KiB/s; what is left out is not limited.
    */
   transfer?: TransferCaps
+  /**
+   * Engines of this computer whose images jobs may name, such as `dockerImages()`. Default: the Docker
+   * engine that is found in the usual places, when `@manyhands/docker-runtime` is installed. With `[]`
+   * names of images mean what the hosts have.
+   */
+  images?: ImageSource[]
+  /**
+   * How much of exported layers is kept in the state directory, so that no image is exported twice;
+   * default 20 GiB. What running jobs need stays in any case.
+   */
+  imageCache?: ByteSize
   /** Attempts sent out at once over all jobs; default 4096. */
   maxInFlight?: number
   logger?: Logger

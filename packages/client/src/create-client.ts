@@ -5,15 +5,22 @@ import {
   createTransferGovernor,
   type Logger,
   openStateDirectory,
+  parseByteSize,
   parseDuration,
   parseTransferCaps,
 } from '@manyhands/core'
+import { answerAttempts } from './attempt-answers.ts'
 import { BorrowingClient } from './borrowing-client.ts'
 import type { Client, ClientOptions, HostChange } from './client.ts'
 import { openClientJournal } from './client-journal.ts'
 import { HostDirectory } from './host-directory.ts'
+import { defaultImages } from './images/default-images.ts'
+import { ImageDesk } from './images/image-desk.ts'
+import { LayerShelf } from './images/layer-shelf.ts'
 import { Scheduler } from './scheduler.ts'
 import { Settlement } from './settlement.ts'
+
+const DEFAULT_IMAGE_CACHE = '20GiB'
 
 const SILENT: Logger = { debug: () => {}, warn: () => {} }
 
@@ -34,6 +41,12 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
   opening.defer(() => journal.close())
   const store = await createArtifactStore({ dir: join(state.dir, 'store'), logger, governor })
   opening.defer(() => store.close())
+  const { images } = options
+  const shelf = new LayerShelf(join(state.dir, 'images'), {
+    maxBytes: parseByteSize(options.imageCache ?? DEFAULT_IMAGE_CACHE, 'imageCache'),
+    logger,
+  })
+  await shelf.open()
   const network = await createNetwork({
     privateKey: state.identitySeed,
     listen: options.network?.listen,
@@ -72,9 +85,7 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
     if (directory.record(peer) !== undefined && offer.peerId === peer) directory.offered(offer)
     return { unwanted: scheduler.renewed(peer, ids) }
   })
-  network.handle('attempt.secrets', async ({ id }, { peer }) => ({
-    secrets: scheduler.secrets(peer, id),
-  }))
+  answerAttempts(network, (host, attempt) => scheduler.jobOf(host, attempt))
   // Inputs of running jobs go to hosts that this client knows, and to nobody else.
   await store.serve(
     network,
@@ -97,6 +108,11 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
     directory,
     scheduler,
     forgetJob: (id) => settlement.forgetJob(id),
+    images: new ImageDesk({
+      sources: images === undefined ? defaultImages() : async () => images,
+      shelf,
+      store,
+    }),
     close: async () => {
       scheduler.close()
       await settlement.close()

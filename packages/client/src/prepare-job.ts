@@ -17,6 +17,7 @@ import {
   validateTaskSpec,
   type WireInput,
 } from '@manyhands/core'
+import type { ImageDesk, JobImage } from './images/image-desk.ts'
 import type { TaskOverrides } from './task.ts'
 
 /** A job spec, checked and resolved: inputs are artifacts, sizes are bytes, paths are gone. */
@@ -40,6 +41,8 @@ export interface PreparedJob<Item = unknown> {
   ): Promise<{ key: string; explicit: boolean; overrides: TaskOverrides }>
   /** Roots of the artifacts that hosts may fetch for this job. */
   roots: Set<string>
+  /** The image, when it is one of this client's engine. */
+  image: JobImage | undefined
 }
 
 const DEFAULT_OUTPUTS = ['/out/**']
@@ -54,6 +57,7 @@ const WASM_MAGIC = Buffer.from([0x00, 0x61, 0x73, 0x6d])
 export async function prepareJob<Item>(
   unchecked: JobSpec<Item>,
   store: ArtifactStore,
+  images: ImageDesk,
   options: { signal?: AbortSignal } = {},
 ): Promise<PreparedJob<Item>> {
   const spec = validateJobSpec(unchecked)
@@ -65,10 +69,17 @@ export async function prepareJob<Item>(
   const waitMs =
     spec.hosts?.wait === undefined ? undefined : parseDuration(spec.hosts.wait, 'spec.hosts.wait')
   const runtime = spec.runtime ?? 'docker'
-  const image = await imageOf(spec.image, runtime, store, roots, options.signal)
+  const travels = runtime === 'wasm' || /^\.{0,2}\//.test(spec.image)
+  const offered = travels ? undefined : await images.resolve(spec.image, runtime, options.signal)
+  const image = travels
+    ? await imageFile(spec.image, runtime, store, roots, options.signal)
+    : (offered?.id ?? spec.image)
   const base: AttemptSpec = {
     runtime,
     image,
+    ...(offered === undefined
+      ? {}
+      : { offeredImage: { name: offered.name, bytes: offered.bytes } }),
     command: spec.command,
     args: spec.args,
     env: spec.env ?? {},
@@ -97,6 +108,7 @@ export async function prepareJob<Item>(
     items: source.items,
     taskOf: (item, index) => taskOf(spec, base, item, index, store, roots),
     roots,
+    image: offered,
   }
 }
 
@@ -118,15 +130,14 @@ function sourceOf<Item>(spec: JobSpec<Item>): {
   }
 }
 
-async function imageOf(
+/** An image that is a file of this computer. */
+async function imageFile(
   image: string,
   runtime: string,
   store: ArtifactStore,
   roots: Set<string>,
   signal: AbortSignal | undefined,
 ): Promise<string> {
-  const travels = runtime === 'wasm' || /^\.{0,2}\//.test(image)
-  if (!travels) return image
   const artifact = await store.addPath(image, { signal })
   if (artifact.manifest.kind !== 'file') {
     throw new ManyhandsError('IMAGE_INVALID', `image ${image} is a directory, expected one file`)

@@ -130,21 +130,14 @@ export class Scheduler {
     return ids.filter((id) => !wanted.has(id))
   }
 
-  /**
-   * The secrets of an attempt, for the host that holds it and while it is not over.
-   *
-   * @throws NOT_FOUND, in the same words whatever the reason
-   */
-  secrets(host: string, id: string): Record<string, Uint8Array<ArrayBuffer>> {
+  /** The job of an attempt, for the host that holds it and while it is not over. */
+  jobOf(host: string, id: string): JobRun | undefined {
     for (const { job, task, attempt } of this.#attemptsAt(host)) {
       if (attempt.id !== id || attempt.canceled || attempt.lost || task.phase !== 'running')
         continue
-      if (job.over || this.#options.settlement.settling(attempt)) break
-      return secretsOf(job)
+      return job.over || this.#options.settlement.settling(attempt) ? undefined : job
     }
-    throw new ManyhandsError('NOT_FOUND', `there are no secrets for attempt ${id} here`, {
-      hint: 'Secrets live in the memory of the process that submitted the job; submit it again.',
-    })
+    return undefined
   }
 
   /** Takes back what a host said of jobs. */
@@ -371,11 +364,4 @@ function wireAttempt(task: Task, attempt: LiveAttempt): WireAttempt {
     epoch: Number(attempt.id.slice(attempt.id.lastIndexOf('.') + 1)),
     ...task.overrides,
   }
-}
-
-function secretsOf(job: JobRun): Record<string, Uint8Array<ArrayBuffer>> {
-  const given = Object.entries(job.prepared.spec.secrets ?? {})
-  return Object.fromEntries(
-    given.map(([name, secret]) => [name, new Uint8Array(Buffer.from(secret))]),
-  )
 }

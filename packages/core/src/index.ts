@@ -50,6 +50,17 @@ export {
   toManyhandsError,
 } from './errors.ts'
 export { type GpuDevice, type GpuNeed, type GpuRequest, gpuFits } from './gpu.ts'
+export {
+  decodeImage,
+  encodeImage,
+  type ImageDocument,
+  type ImageFacts,
+  type ImageLayer,
+  imageBytes,
+  readImageConfig,
+} from './images/image-document.ts'
+export type { ExportedImage, ImageSource, SourceImage } from './images/image-source.ts'
+export type { KnownImage, RuntimeImages } from './images/runtime-images.ts'
 export { type ItemRange, itemRange } from './item-range.ts'
 export {
   type ArtifactRef,
@@ -120,6 +131,7 @@ export {
 export {
   type AttemptSpec,
   attemptSpecSchema,
+  type OfferedImage,
   type WireAttempt,
   type WireInput,
   wireAttemptSchema,

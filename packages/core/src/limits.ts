@@ -50,6 +50,12 @@ export const LIMITS = {
    * other side takes it for a stall.
    */
   transferRateBytes: 64 * 1024,
+  /** Layers of an image that travels: what Docker's engines take. */
+  imageLayers: 128,
+  /** Bytes of an image's configuration, of the document that describes it, and of its name. */
+  imageConfigBytes: 1024 * 1024,
+  imageDocumentBytes: 2 * 1024 * 1024,
+  imageNameBytes: 512,
   /** Items of one range text. */
   itemsPerRange: 100_000_000,
   /** argv entries, environment entries, inputs, output globs of one task. */

@@ -6,6 +6,7 @@
  * sandboxes, says truthfully how they ended, and leaves nothing behind.
  */
 import type { GpuDevice } from './gpu.ts'
+import type { RuntimeImages } from './images/runtime-images.ts'
 import type { Resources } from './resources.ts'
 import type { Usage } from './usage.ts'
 
@@ -172,6 +173,8 @@ export interface RuntimeContext {
 export interface Runtime {
   readonly name: string
   readonly capabilities: RuntimeCapabilities
+  /** Present where images of a client's engine can be loaded; a runtime without takes those it has. */
+  readonly images?: RuntimeImages
   /** Called once by the host before anything else. */
   open(context: RuntimeContext): Promise<void>
   /** Looks at the computer; cheap enough to be called every few seconds. Never throws. */

@@ -5,6 +5,7 @@ import {
   type RuntimeContext,
   type RuntimeFingerprint,
   type RuntimeHandle,
+  type RuntimeImages,
   type RuntimeSpec,
   type RuntimeTask,
   type Workspace,
@@ -20,6 +21,7 @@ import { AddressPolicy } from './egress/address-policy.ts'
 import type { Engine } from './engine.ts'
 import { engineError, engineStatus } from './engine-error.ts'
 import { EngineProfile } from './engine-profile.ts'
+import { EngineImages } from './images/engine-images.ts'
 import { takeOver } from './reaper/generation.ts'
 import { Reaper } from './reaper/reaper.ts'
 import { TaskKeeper } from './task-keeper.ts'
@@ -52,6 +54,7 @@ interface Rooms {
   tasks: TaskKeeper
   starter: ContainerStarter
   reaper: Reaper | undefined
+  images: EngineImages
 }
 
 class DockerRuntime implements Runtime {
@@ -74,6 +77,11 @@ class DockerRuntime implements Runtime {
     return this.#profile.capabilities
   }
 
+  /** Known from `open()` on. */
+  get images(): RuntimeImages | undefined {
+    return this.#rooms?.images
+  }
+
   async open({ hostInstance, stateDir }: RuntimeContext): Promise<void> {
     const profile = this.#profile
     const directories = new AttemptDirectories(stateDir, hostInstance)
@@ -94,7 +102,9 @@ class DockerRuntime implements Runtime {
         : new Reaper({ hostInstance, stateDir, generation, afterMs: wish.afterMs })
     const beforeFirst = ({ target }: Engine) => reaper?.ensure(target)
     const starter = new ContainerStarter({ ...shared, hostInstance, stateDir, tasks, beforeFirst })
-    this.#rooms = { hostInstance, directories, quota, tasks, starter, reaper }
+    const images = new EngineImages({ hostInstance, stateDir, profile })
+    await images.open()
+    this.#rooms = { hostInstance, directories, quota, tasks, starter, reaper, images }
     if (await quota.hasAny()) await this.list().catch(() => {})
   }
 

@@ -5,6 +5,7 @@ export interface EngineInfo {
   OperatingSystem?: string
   Architecture?: string
   Driver?: string
+  DriverStatus?: [string, string][] | null
   CgroupVersion?: string
   DefaultRuntime?: string
   /** OCI runtimes by name; the path is empty for those that are shims of containerd. */
@@ -37,4 +38,29 @@ export function securityNames(info: EngineInfo): string[] {
 /** Whether container users are mapped to others of the host: their files belong to nobody we know. */
 export function mapsUsers(info: EngineInfo): boolean {
   return securityNames(info).some((name) => name === 'rootless' || name === 'userns')
+}
+
+/**
+ * Whether images are kept by containerd: they are named by a manifest there, which each engine makes
+ * for itself, and not by their configuration.
+ */
+export function hasContainerdStore(info: EngineInfo): boolean {
+  return (info.DriverStatus ?? []).some(([, value]) =>
+    value.startsWith('io.containerd.snapshotter'),
+  )
+}
+
+const ARCHITECTURES: Record<string, string> = {
+  x86_64: 'amd64',
+  aarch64: 'arm64',
+  armv7l: 'arm',
+  armv6l: 'arm',
+  i686: '386',
+  i386: '386',
+}
+
+/** The engine's processor as images name it. */
+export function engineArchitecture(info: EngineInfo): string | undefined {
+  const { Architecture: name } = info
+  return name === undefined ? undefined : (ARCHITECTURES[name] ?? name)
 }

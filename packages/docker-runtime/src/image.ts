@@ -47,6 +47,19 @@ export class RecentImages {
  *   IMAGE_NOT_FOUND, RUNTIME_UNAVAILABLE
  */
 export async function resolveImage(engine: Engine, reference: string): Promise<EngineImage> {
+  const found = await inspectImage(engine, reference)
+  return { id: found.Id, ...wishesOf(found.Config, reference) }
+}
+
+/**
+ * What the engine says of an image that it already has.
+ *
+ * @throws IMAGE_INVALID when the reference is none, IMAGE_NOT_FOUND, RUNTIME_UNAVAILABLE
+ */
+export async function inspectImage(
+  engine: Engine,
+  reference: string,
+): Promise<Docker.ImageInspectInfo> {
   if (reference.length > 512 || reference.includes('..') || !REFERENCE.test(reference)) {
     const shown = JSON.stringify(reference.slice(0, 80))
     throw new ManyhandsError('IMAGE_INVALID', `${shown} is not an image tag or digest`, {
@@ -62,7 +75,7 @@ export async function resolveImage(engine: Engine, reference: string): Promise<E
       throw engineError(error, `image ${reference}`)
     })
   if (!isNamedBy(found, reference)) throw notFound(reference)
-  return { id: found.Id, ...wishesOf(found.Config, reference) }
+  return found
 }
 
 /**
@@ -75,12 +88,12 @@ function isNamedBy(found: Docker.ImageInspectInfo, reference: string): boolean {
   const last = reference.slice(reference.lastIndexOf('/') + 1)
   const full = /[:@]/.test(last) ? reference : `${reference}:latest`
   // Beside a digest a tag means nothing.
-  const asked = familiar(full.replace(/:[^:/@]+@/, '@'))
-  return names.some((name) => familiar(name) === asked)
+  const asked = familiarName(full.replace(/:[^:/@]+@/, '@'))
+  return names.some((name) => familiarName(name) === asked)
 }
 
 /** Without what Docker leaves out of an image's name, and Podman writes before it. */
-function familiar(name: string): string {
+export function familiarName(name: string): string {
   return name.replace(/^(docker\.io\/library|docker\.io|localhost)\//, '')
 }
 

@@ -8,4 +8,5 @@ export {
   examineEngines,
 } from './engine-examination.ts'
 export type { GpuQuery, GpuReading } from './gpu-query.ts'
+export { dockerImages } from './images/docker-images.ts'
 export type { IsolationChoice, IsolationLevel } from './isolation.ts'

@@ -1,4 +1,4 @@
-import type { AttemptSpec, GpuNeed, Resources } from '@manyhands/core'
+import type { AttemptSpec, GpuNeed, OfferedImage, Resources } from '@manyhands/core'
 
 /** What a client asks for, as rules see it. */
 export interface AdmissionRequest {
@@ -6,6 +6,10 @@ export interface AdmissionRequest {
   client: string
   runtime: string
   image: string
+  /** What the client calls its own image and about what it takes, when `image` is the id of one. */
+  offeredImage?: OfferedImage
+  /** What this host's own engine calls the image of that id; undefined when it has none. */
+  imageNames?: readonly string[]
   resources: Resources
   /** Milliseconds; 0: the host's own maximum. */
   timeoutMs: number
@@ -31,13 +35,26 @@ export interface RuleVerdict {
 const ARTIFACT = 'artifact:'
 
 /** What an attempt's spec asks for. */
-export function requestOf(client: string, spec: AttemptSpec): AdmissionRequest {
-  const { runtime, image, resources, timeoutMs, networkProfile, gpu, inputs } = spec
+export function requestOf(
+  client: string,
+  spec: AttemptSpec,
+  imageNames?: readonly string[],
+): AdmissionRequest {
+  const { runtime, image, offeredImage, resources, timeoutMs, networkProfile, gpu, inputs } = spec
   const artifacts = [
     ...new Set([
       ...(image.startsWith(ARTIFACT) ? [image.slice(ARTIFACT.length)] : []),
       ...inputs.map(({ root }) => root),
     ]),
   ]
-  return { client, runtime, image, resources, timeoutMs, networkProfile, gpu, artifacts }
+  return {
+    ...{ client, runtime, image, resources, timeoutMs, networkProfile, gpu, artifacts },
+    ...(offeredImage === undefined ? {} : { offeredImage }),
+    ...(imageNames === undefined ? {} : { imageNames }),
+  }
+}
+
+/** What a client's image takes here, bytes: nothing where the owner has it himself. */
+export function carriedBytes({ offeredImage, imageNames = [] }: AdmissionRequest): number {
+  return imageNames.length > 0 ? 0 : (offeredImage?.bytes ?? 0)
 }

@@ -12,6 +12,7 @@ export interface AdmissionStateParts {
   attempts: AttemptRegistry
   draining(): boolean
   lastDayOf: AdmissionState['lastDayOf']
+  imagesInUse: AdmissionState['imagesInUse']
   brokeLimits: AdmissionState['brokeLimits']
   diskShort: AdmissionState['diskShort']
   schedule: AdmissionState['schedule']

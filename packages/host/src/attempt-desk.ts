@@ -13,6 +13,7 @@ import type { AttemptRegistry } from './attempt-registry.ts'
 import type { AttemptRunner } from './attempt-runner.ts'
 import type { ClientRelations } from './client-relations.ts'
 import type { HostJournal } from './host-journal.ts'
+import type { ImageNames } from './image-names.ts'
 import type { LimitBackoff } from './limit-backoff.ts'
 import type { OfferBoard } from './offer-board.ts'
 import type { AdmissionState } from './rules/rule.ts'
@@ -26,6 +27,7 @@ export interface AttemptDeskOptions {
   journal: HostJournal
   board: OfferBoard
   admission: AdmissionState
+  images: ImageNames
   usage: UsageLedger
   logger: Logger
   backoff: LimitBackoff

@@ -14,6 +14,7 @@ import { askOwner } from './ask-owner.ts'
 import { Attempt } from './attempt.ts'
 import type { AttemptRegistry } from './attempt-registry.ts'
 import type { HostJournal } from './host-journal.ts'
+import type { ImageNames } from './image-names.ts'
 import type { AdmissionState } from './rules/rule.ts'
 import { gpuIdsOf } from './rules/runtime-rules.ts'
 
@@ -22,6 +23,7 @@ export interface AttemptOffersOptions {
   ledger: AdmissionLedger
   journal: HostJournal
   admission: AdmissionState
+  images: ImageNames
   /** The reservation is durable: it may run. */
   accepted(attempt: Attempt): void
 }
@@ -40,7 +42,9 @@ export class AttemptOffers {
   async answer(params: RpcParams<'attempt.offer'>, client: string): Promise<Answer[]> {
     const { admission } = this.#options
     // The owner's function is asked once per call: all attempts of a call want the same.
-    const request = requestOf(client, params.spec)
+    // Asked once per call as well, before anything is decided.
+    const imageNames = await this.#options.images.of(params.spec)
+    const request = requestOf(client, params.spec, imageNames)
     const refusedByOwner = await askOwner(request, admission.policy)
     const held = this.#options.attempts.ofClient(client).length
     const accepted: Attempt[] = []
@@ -52,7 +56,7 @@ export class AttemptOffers {
         refusedByOwner ?? firstRefusal(own, admission) ?? tooMany(held + accepted.length)
       if (verdict !== undefined) return [no(wire.id, refusalError(verdict))]
       // From the rules to here nothing was awaited: what they saw as free is what is reserved.
-      const attempt = this.#reserve(params, wire, client)
+      const attempt = this.#reserve(params, wire, client, imageNames)
       if (attempt === undefined) return [no(wire.id, refusalError(NO_ROOM))]
       accepted.push(attempt)
       return []
@@ -74,6 +78,7 @@ export class AttemptOffers {
     params: RpcParams<'attempt.offer'>,
     wire: WireAttempt,
     client: string,
+    imageNames: readonly string[] | undefined,
   ): Attempt | undefined {
     const { admission, attempts, ledger } = this.#options
     const { resources, runtime, gpu } = params.spec
@@ -87,6 +92,7 @@ export class AttemptOffers {
       task: wire.task,
       spec: specOf(params.spec, wire),
       gpuIds: [...ledger.gpuIdsOf(wire.id)],
+      imageNames,
     })
     attempts.add(attempt)
     return attempt

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ManyhandsError, type Runtime } from '@manyhands/core'
 import type { Attempt } from './attempt.ts'
+import type { ImageStage } from './image-stage.ts'
 import type { InputStage, StagePart, StageSource } from './input-stage.ts'
 import { removeTree } from './remove-tree.ts'
 import type { StagingNews } from './staging-news.ts'
@@ -22,6 +23,7 @@ export interface AttemptStagingOptions {
   /** Most bytes of inputs that are taken for one artifact. */
   maxInputBytes(): number
   inputs: InputStage
+  images: ImageStage
   /** Tells how far it is. */
   news: StagingNews
   /** Bytes of inputs came for an attempt. */
@@ -45,7 +47,7 @@ export class AttemptStaging {
 
   /**
    * @param cleanups - gets what gives all of it back
-   * @throws as ArtifactStore.fetch; IMAGE_INVALID; the reason of the attempt's end
+   * @throws as ArtifactStore.fetch and RuntimeImages.load; IMAGE_INVALID; the reason of the attempt's end
    */
   async stage(attempt: Attempt, runtime: Runtime, cleanups: Cleanup[]): Promise<StagedWorkspace> {
     const { inputs, maxInputBytes, received } = this.#options
@@ -73,6 +75,11 @@ export class AttemptStaging {
       cleanups.push(stage.release)
       image = join(await this.#wait(attempt, stage), 'image')
     }
+    if (attempt.spec.offeredImage !== undefined && runtime.images !== undefined) {
+      const { images } = runtime
+      const wanted = { attempt: attempt.id, runtime, images, id: image }
+      await this.#wait(attempt, this.#options.images.acquire(wanted, source))
+    }
     let inDir: string | undefined
     if (attempt.spec.inputs.length > 0) {
       const stage = inputs.acquire(attempt.spec.inputs, { ...source, phase: 'inputs' })
@@ -88,7 +95,7 @@ export class AttemptStaging {
   }
 
   /** While an attempt waits for a transfer, whoever looks at it sees how far that is. */
-  async #wait(attempt: Attempt, { ready, progress }: StagePart): Promise<string> {
+  async #wait(attempt: Attempt, { ready, progress }: Omit<StagePart, 'release'>): Promise<string> {
     attempt.transfer = progress
     const unwatch = this.#options.news.watch(attempt)
     try {

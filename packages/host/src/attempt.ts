@@ -38,6 +38,7 @@ export interface AttemptIdentity {
   /** Default: what the spec asks for. */
   limits?: Resources
   gpuIds?: string[]
+  imageNames?: readonly string[]
   pauses?: Iterable<readonly [PauseHolder, string]>
 }
 
@@ -65,6 +66,10 @@ export class Attempt {
   readonly pauses: Map<PauseHolder, string>
   limits: Resources
   usage: Usage = NO_USAGE
+  /** What this host's engine calls its image, when that is named by its id. */
+  imageNames: readonly string[] | undefined
+  /** What its image takes, bytes, when the client brings it; first what it says, then what is true. */
+  imageBytes: number | undefined
   /** Bytes that came for it; of attempts that share a transfer, one counts them. */
   bytesIn = 0
   /** Says how far what it waits for is, while it is staged; then how far its client has its outputs. */
@@ -96,6 +101,9 @@ export class Attempt {
     this.spec = identity.spec
     this.limits = identity.limits ?? identity.spec.resources
     this.gpuIds = identity.gpuIds ?? []
+    this.imageNames = identity.imageNames
+    const owned = (identity.imageNames?.length ?? 0) > 0
+    this.imageBytes = owned ? undefined : identity.spec.offeredImage?.bytes
     this.pauses = new Map(identity.pauses)
     this.#phase = phase
   }
@@ -174,6 +182,7 @@ export class Attempt {
   describe(): HostAttempt {
     const reason = this.end?.reason ?? this.#intent?.reason ?? this.pauseReason
     const transfer = this.transfer?.()
+    const { offeredImage } = this.spec
     return {
       id: this.id,
       client: this.client,
@@ -181,7 +190,8 @@ export class Attempt {
       jobName: this.jobName,
       task: this.task,
       runtime: this.spec.runtime,
-      image: this.spec.image,
+      image: this.imageNames?.[0] ?? this.spec.image,
+      ...(offeredImage === undefined ? {} : { imageName: offeredImage.name }),
       phase: this.#phase,
       sinceMs: Math.round(performance.now() - this.acceptedAt),
       since: this.since.toISOString(),

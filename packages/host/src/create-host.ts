@@ -24,6 +24,9 @@ import type { Host, HostOptions } from './host.ts'
 import { openHostJournal } from './host-journal.ts'
 import { checkHostOptions } from './host-options.ts'
 import { HouseKeeper } from './house-keeper.ts'
+import { ImageNames } from './image-names.ts'
+import { ImageRoom } from './image-room.ts'
+import { ImageStage } from './image-stage.ts'
 import { InputStage } from './input-stage.ts'
 import { lendingOf } from './lending.ts'
 import { LimitBackoff } from './limit-backoff.ts'
@@ -110,6 +113,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
   await blocks.restore()
   const backoff = new LimitBackoff()
   let draining = false
+  const imageNames = new ImageNames(runtimes, logger)
+  const imageRoom = new ImageRoom({ attempts, policy, runtimes })
   const admission = admissionState({
     ledger,
     policy,
@@ -118,6 +123,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     attempts,
     draining: () => draining,
     lastDayOf: (client) => usage.lastDay(client),
+    imagesInUse: (without) => imageRoom.inUse(without),
     brokeLimits: (client) => backoff.of(client),
     diskShort: () => disk.short(),
     schedule: () => keeper.verdicts,
@@ -154,6 +160,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     journal,
     board,
     admission,
+    images: imageNames,
     usage,
     logger,
     backoff,
@@ -175,7 +182,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   })
   const live = () => attempts.live()
   const end = (unwanted: Attempt[], intent: EndIntent) => desk.end(unwanted, intent)
-  const enforcer = new PolicyEnforcer({ state: admission, live, end })
+  const enforcer = new PolicyEnforcer({ state: admission, live, images: imageNames, end })
   const keeper: ScheduleKeeper = new ScheduleKeeper({
     schedule: () => policy.schedule,
     sensors: options.sensors ?? opening.use(thisComputer()),
@@ -204,6 +211,12 @@ export async function createHost(options: HostOptions): Promise<Host> {
       workDir,
       maxInputBytes: () => ledger.share.diskBytes,
       inputs,
+      images: new ImageStage({
+        network,
+        store,
+        inputs,
+        makeRoom: (images, id, bytes) => imageRoom.make(images, id, bytes),
+      }),
       news: new StagingNews((attempt) => desk.measured(attempt)),
       received: (attempt, bytes) => usage.received(attempt, bytes),
     }),
@@ -250,6 +263,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     ledger,
     policy,
     board,
+    images: imageRoom,
     holdMs: parseDuration(options.holdResults ?? '24h', 'holdResults'),
     logger,
   })
@@ -290,6 +304,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     control,
     usage,
     admission,
+    images: imageNames,
     policy,
     enforcer,
     keeper,

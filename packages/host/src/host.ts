@@ -124,7 +124,10 @@ export interface HostAttempt {
   jobName: string
   task: string
   runtime: string
+  /** As this host's engine calls it, or its digest. */
   image: string
+  /** What the client calls its own image. It proves nothing. */
+  imageName?: string
   phase: AttemptPhase
   /** Milliseconds since it was accepted. */
   sinceMs: number

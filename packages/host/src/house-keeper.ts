@@ -1,6 +1,7 @@
 import type { Logger } from '@manyhands/core'
 import type { AdmissionLedger } from './admission-ledger.ts'
 import type { AttemptDesk } from './attempt-desk.ts'
+import type { ImageRoom } from './image-room.ts'
 import { lendingOf } from './lending.ts'
 import type { OfferBoard } from './offer-board.ts'
 import type { PolicyBook } from './policy-book.ts'
@@ -17,6 +18,7 @@ export interface HouseKeeperOptions {
   ledger: AdmissionLedger
   policy: PolicyBook
   board: OfferBoard
+  images: ImageRoom
   /** How long ends wait for their client, ms. */
   holdMs: number
   logger: Logger
@@ -54,6 +56,9 @@ export class HouseKeeper {
     const { desk, sandboxes, runtimes, holdMs } = this.#options
     await desk.expire(holdMs)
     await sandboxes.removeLeftovers()
+    await this.#options.images.tidy().catch((cause) => {
+      this.#options.logger.warn('images cannot be tidied', { cause: String(cause) })
+    })
     for (const entry of runtimes.values()) {
       if (entry.recovering) continue
       const { available, gpus } = entry.fingerprint

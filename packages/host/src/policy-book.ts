@@ -4,6 +4,7 @@ import {
   parseTransferCaps,
   type TransferRules,
 } from '@manyhands/core'
+import { resolveShare } from './admission-ledger.ts'
 import type { ClientQuota, HostPolicy, PolicyOptions, TransferOptions } from './policy.ts'
 import { checkPolicy } from './policy-document.ts'
 import { programName } from './sensors/program-name.ts'
@@ -27,10 +28,14 @@ export interface Schedule {
   evictAfterMs: number
 }
 
+/** Part of the lent disk that images of clients may take when nothing else is said. */
+const IMAGE_SHARE = 0.4
+
 interface InForce {
   document: HostPolicy
   maxRuntimeMs: number
   maxAttempts: number
+  imageCacheBytes: number
   perClient: Quota
   clients: ReadonlyMap<string, Quota>
   schedule: Schedule
@@ -64,6 +69,10 @@ export class PolicyBook {
 
   get maxAttempts(): number {
     return this.#inForce.maxAttempts
+  }
+
+  get imageCacheBytes(): number {
+    return this.#inForce.imageCacheBytes
   }
 
   get schedule(): Schedule {
@@ -102,6 +111,10 @@ function inForce(document: HostPolicy): InForce {
     document: frozen(document),
     maxRuntimeMs: parseDuration(policy.maxRuntime ?? '24h'),
     maxAttempts: policy.maxAttempts ?? 1024,
+    imageCacheBytes:
+      policy.imageCache === undefined
+        ? Math.floor(resolveShare(document.share).diskBytes * IMAGE_SHARE)
+        : parseByteSize(policy.imageCache),
     perClient: quota(perClient),
     clients: new Map(Object.entries(clients ?? {}).map(([client, own]) => [client, quota(own)])),
     schedule: {

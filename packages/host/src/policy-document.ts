@@ -61,6 +61,7 @@ const quota = settings({
 const rules = {
   clients: entries.optional(),
   images: entries.optional(),
+  imageCache: size.optional(),
   networkProfiles: z.array(z.enum(['none', 'egress'])).optional(),
   maxRuntime: duration.optional(),
   maxAttempts: count.optional(),

@@ -3,6 +3,7 @@ import { requestOf } from './admission-request.ts'
 import { firstBroken } from './admission-rules.ts'
 import { askOwner } from './ask-owner.ts'
 import type { Attempt, EndIntent } from './attempt.ts'
+import { type ImageNames, isImageId } from './image-names.ts'
 import { usedUp } from './rules/quota-rules.ts'
 import type { AdmissionState } from './rules/rule.ts'
 
@@ -17,6 +18,7 @@ export interface PolicyEnforcerOptions {
   state: AdmissionState
   /** Attempts that are not over, oldest first. */
   live(): Attempt[]
+  images: ImageNames
   end(attempts: Attempt[], intent: EndIntent): Promise<void>
 }
 
@@ -35,6 +37,7 @@ export class PolicyEnforcer {
    * @param options.admit - whether the owner's function is asked as well
    */
   async rejudge(options: { admit: boolean }): Promise<void> {
+    await this.#nameImages()
     const broken = this.#broken()
     const ends = this.#end(broken, 'policy')
     if (options.admit) {
@@ -65,11 +68,27 @@ export class PolicyEnforcer {
     await Promise.all([this.#end(spent, 'quota'), this.#end(late, 'policy')])
   }
 
+  /** What the owner calls images may have changed, too. */
+  async #nameImages(): Promise<void> {
+    const { live, images } = this.#options
+    const named = Map.groupBy(
+      live().filter(({ spec }) => isImageId(spec.image)),
+      ({ spec }) => `${spec.runtime} ${spec.image}`,
+    )
+    for (const attempts of named.values()) {
+      const names = await images.of(attempts[0]!.spec)
+      for (const attempt of attempts) attempt.imageNames = names
+    }
+  }
+
   #broken(): Map<Attempt, string> {
     const { live, state } = this.#options
     const broken = new Map<Attempt, string>()
     for (const attempt of live()) {
-      const request = { ...requestOf(attempt.client, attempt.spec), resources: attempt.limits }
+      const request = {
+        ...requestOf(attempt.client, attempt.spec, attempt.imageNames),
+        resources: attempt.limits,
+      }
       const verdict = firstBroken(request, state)
       if (verdict !== undefined) broken.set(attempt, `${verdict.rule}: ${verdict.detail}`)
     }
@@ -154,7 +173,11 @@ export class PolicyEnforcer {
     const { policy } = this.#options.state
     const asked = new Map<string, Attempt[]>()
     for (const attempt of attempts) {
-      const { artifacts: _, ...wanted } = requestOf(attempt.client, attempt.spec)
+      const { artifacts: _, ...wanted } = requestOf(
+        attempt.client,
+        attempt.spec,
+        attempt.imageNames,
+      )
       const key = JSON.stringify(wanted)
       asked.set(key, [...(asked.get(key) ?? []), attempt])
     }
@@ -163,7 +186,10 @@ export class PolicyEnforcer {
     const ask = async () => {
       for (let same = questions.pop(); same !== undefined; same = questions.pop()) {
         const [first] = same as [Attempt]
-        const verdict = await askOwner(requestOf(first.client, first.spec), policy)
+        const verdict = await askOwner(
+          requestOf(first.client, first.spec, first.imageNames),
+          policy,
+        )
         if (verdict === undefined) continue
         for (const attempt of same) unwanted.set(attempt, `admit: ${verdict.detail}`)
       }

@@ -35,8 +35,16 @@ export interface ShareOptions {
 export interface PolicyOptions {
   /** Peer ids of clients that may use this host; omitted: anyone who can connect. */
   clients?: string[]
-  /** Images that may run: exact names, digests, or patterns with `*`. Omitted: any. */
+  /**
+   * Images that may run: exact names, digests, or patterns with `*`. Omitted: any. Names are those that
+   * this host's own engine has; an image that a client brings is only its digest, `sha256:…`, or `*`.
+   */
   images?: string[]
+  /**
+   * How much of the disk images take that clients bring; those that were not used for longest are
+   * removed first. A larger image is refused. Default two fifths of `share.disk`.
+   */
+  imageCache?: ByteSize
   /** `'none'` is always allowed; `'egress'` only when listed. */
   networkProfiles?: ('none' | 'egress')[]
   /** Longest run of one attempt; default 24 h. Time in which it is paused does not count. */

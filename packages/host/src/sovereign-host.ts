@@ -17,6 +17,7 @@ import type { BlockList } from './block-list.ts'
 import type { ClientRelations } from './client-relations.ts'
 import { DrainDeadline } from './drain.ts'
 import type { DrainReport, Host, HostAttempt } from './host.ts'
+import type { ImageNames } from './image-names.ts'
 import { checkLentGpus, lendingOf } from './lending.ts'
 import type { OfferBoard } from './offer-board.ts'
 import type { HostPolicy } from './policy.ts'
@@ -48,6 +49,7 @@ export interface SovereignHostParts {
   control: AttemptControl
   usage: UsageLedger
   admission: AdmissionState
+  images: ImageNames
   policy: PolicyBook
   enforcer: PolicyEnforcer
   keeper: ScheduleKeeper
@@ -158,8 +160,9 @@ export class SovereignHost extends EventTarget implements Host {
     return [...this.#parts.blocks.clients]
   }
 
-  explain(request: AdmissionRequest): Promise<RuleVerdict[]> {
-    return explainRequest(request, this.#parts.admission)
+  async explain(request: AdmissionRequest): Promise<RuleVerdict[]> {
+    const imageNames = await this.#parts.images.of(request)
+    return explainRequest({ ...request, imageNames }, this.#parts.admission)
   }
 
   async drain(

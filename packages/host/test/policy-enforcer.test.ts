@@ -10,6 +10,7 @@ import { AdmissionLedger } from '../src/admission-ledger.ts'
 import { admissionState } from '../src/admission-state.ts'
 import { Attempt } from '../src/attempt.ts'
 import { AttemptRegistry } from '../src/attempt-registry.ts'
+import { ImageNames } from '../src/image-names.ts'
 import type { HostPolicy } from '../src/policy.ts'
 import { PolicyBook } from '../src/policy-book.ts'
 import { PolicyEnforcer } from '../src/policy-enforcer.ts'
@@ -33,6 +34,7 @@ function host(policy: HostPolicy) {
     attempts,
     draining: () => false,
     lastDayOf: (client) => used.get(client) ?? { cpuMs: 0, bytes: 0 },
+    imagesInUse: () => 0,
     brokeLimits: () => ({ count: 0, waitMs: 0 }),
     diskShort: () => undefined,
     schedule: () => [],
@@ -43,6 +45,7 @@ function host(policy: HostPolicy) {
   const enforcer = new PolicyEnforcer({
     state,
     live: () => attempts.live(),
+    images: new ImageNames(new Map(), { debug: () => {}, warn: () => {} }),
     end: (ended, intent) => {
       for (const attempt of ended) {
         attempt.intend(intent)

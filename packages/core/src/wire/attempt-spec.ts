@@ -13,11 +13,24 @@ export interface WireInput {
   bytes?: number
 }
 
+/** An image of the client's engine. */
+export interface OfferedImage {
+  /** What the client calls it, for people: it proves nothing. */
+  name: string
+  /** About what it takes, bytes. What travels is counted exactly, and refused when it is too much. */
+  bytes: number
+}
+
 /** What all tasks of a job have in common, resolved by the client: nothing in it names a local path. */
 export interface AttemptSpec {
   runtime: string
   /** A tag or digest of the host's engine, or `artifact:sha256:…` of a single file. */
   image: string
+  /**
+   * What `image` means to the client, when that is `sha256:…` of an image which the client can give
+   * by `attempt.image`.
+   */
+  offeredImage?: OfferedImage
   command?: string[]
   args?: string[]
   env: Record<string, string>
@@ -64,6 +77,12 @@ const outputs = z.array(pathBelow('/out')).max(LIMITS.outputsPerTask)
 export const attemptSpecSchema: z.ZodType<AttemptSpec> = z.object({
   runtime: z.string().max(64),
   image: z.string().min(1).max(4096),
+  offeredImage: z
+    .object({
+      name: z.string().max(LIMITS.imageNameBytes),
+      bytes: z.number().int().nonnegative(),
+    })
+    .optional(),
   command: strings.optional(),
   args: strings.optional(),
   env: envSchema,

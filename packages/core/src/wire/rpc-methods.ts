@@ -6,6 +6,7 @@ import { attemptPhaseSchema, errorDocumentSchema } from './attempt-event.ts'
 import {
   attemptIdSchema,
   attemptSpecSchema,
+  digestSchema,
   jobIdSchema,
   wireAttemptSchema,
 } from './attempt-spec.ts'
@@ -67,6 +68,15 @@ export const RPC_METHODS = {
         z.object({ id: attemptIdSchema, job: jobIdSchema, phase: attemptPhaseSchema }),
       ),
     }),
+  },
+  /**
+   * Host → client: the offered image of an attempt that is being staged, which the host's engine
+   * lacks. Answered to the host that holds the attempt. Exporting may take longer than one answer: when
+   * `root`, that of the image document, is absent, the host asks again.
+   */
+  'attempt.image': {
+    params: z.object({ id: attemptIdSchema }),
+    result: z.object({ root: digestSchema.optional(), exportedBytes: z.number().nonnegative() }),
   },
   /**
    * Host → client: the secrets of an attempt that is being staged. Answered to the host that holds the

@@ -13,6 +13,7 @@ import { fromString } from 'uint8arrays/from-string'
 import { toString as toText } from 'uint8arrays/to-string'
 import { expect, test } from 'vitest'
 import type { z } from 'zod'
+import { imageSchema } from '../../src/images/image-document.ts'
 import { FrameAssembler, headerOf } from '../../src/network/frame-assembler.ts'
 import { FRAME_KIND } from '../../src/network/frame-stream.ts'
 import { signingKey } from '../../src/network/identity.ts'
@@ -44,7 +45,11 @@ const path = new URL('../../../../docs/protocol/vectors.json', import.meta.url)
 const vectors: Vectors = JSON.parse(await readFile(path, 'utf8'), (_, value) =>
   typeof value?.$hex === 'string' ? fromString(value.$hex, 'base16') : value,
 )
-const SHAPES: Record<string, z.ZodType> = { offer: offerSchema, attemptEvent: attemptEventSchema }
+const SHAPES: Record<string, z.ZodType> = {
+  offer: offerSchema,
+  attemptEvent: attemptEventSchema,
+  image: imageSchema,
+}
 
 const hex = (bytes: Uint8Array): string => toText(bytes, 'base16')
 const bytesOf = (text: string): Uint8Array => fromString(text, 'base16')
@@ -56,6 +61,7 @@ test('there are vectors of everything', () => {
     'attempt event, running',
     'attempt event, outputs',
     'attempt event, end',
+    'image',
   ])
   expect(vectors.envelopes).toHaveLength(3)
   expect(vectors.streamFrames.map(({ kind }) => kind)).toEqual(['data', 'data', 'credit', 'end'])

@@ -1,4 +1,5 @@
 import { formatDuration } from '@manyhands/core'
+import type { AdmissionRequest } from '../admission-request.ts'
 import type { Rule } from './rule.ts'
 
 const OF = (list: readonly string[] | undefined) =>
@@ -34,13 +35,15 @@ export const LIST_RULES: Rule[] = [
     name: 'images',
     temporary: false,
     standing: true,
-    refuse: ({ image }, { policy: { rules } }) =>
-      rules.images === undefined || rules.images.some((pattern) => matches(pattern, image))
+    refuse: (request, { policy: { rules } }) =>
+      rules.images === undefined || listedImage(rules.images, request) !== undefined
         ? undefined
-        : `image ${image} is not on the list of images`,
-    allow: ({ image }, { policy: { rules } }) => {
-      const pattern = rules.images?.find((known) => matches(known, image))
-      return pattern === undefined ? 'any image may run' : `as ${pattern}`
+        : unlisted(request),
+    allow: (request, { policy: { rules } }) => {
+      const listed = rules.images && listedImage(rules.images, request)
+      if (listed === undefined) return 'any image may run'
+      const { pattern, name } = listed
+      return name === undefined ? `as ${pattern}` : `as ${pattern}: this host calls it ${name}`
     },
   },
   {
@@ -69,9 +72,35 @@ export const LIST_RULES: Rule[] = [
   },
 ]
 
-function matches(pattern: string, image: string): boolean {
-  // An image that travels is named by its digest alone in lists.
-  const name = image.startsWith('artifact:') ? image.slice('artifact:'.length) : image
+/**
+ * What of the list an image is. One that is named by its digest is that digest and whatever this host's
+ * own engine calls it: the name that a client has for it may be anything.
+ */
+function listedImage(
+  patterns: readonly string[],
+  { image, imageNames = [] }: AdmissionRequest,
+): { pattern: string; name?: string } | undefined {
+  const digest = /^(?:artifact:)?(sha256:[0-9a-f]{64})$/.exec(image)?.[1]
+  for (const pattern of patterns) {
+    if (digest === undefined) {
+      if (matches(pattern, image)) return { pattern }
+    } else if (pattern === '*' || pattern.startsWith('sha256:')) {
+      if (matches(pattern, digest)) return { pattern }
+    } else {
+      const name = imageNames.find((known) => matches(pattern, known))
+      if (name !== undefined) return { pattern, name }
+    }
+  }
+  return undefined
+}
+
+function unlisted({ image, offeredImage, imageNames = [] }: AdmissionRequest): string {
+  if (offeredImage === undefined) return `image ${image} is not on the list of images`
+  const own = imageNames.length === 0 ? 'does not have' : `calls ${imageNames.join(', ')}`
+  return `image ${image} is not on the list of images; the client calls it ${offeredImage.name}, this host ${own} it`
+}
+
+function matches(pattern: string, name: string): boolean {
   const parts = pattern.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
   return new RegExp(`^${parts.join('.*')}$`).test(name)
 }

@@ -1,5 +1,7 @@
 import { firstShortage, formatByteSize, formatDuration, type Resources } from '@manyhands/core'
-import type { Rule } from './rule.ts'
+import { type AdmissionRequest, carriedBytes } from '../admission-request.ts'
+import { imageRoomVerdict } from '../image-room.ts'
+import type { AdmissionState, Rule } from './rule.ts'
 
 const AMOUNTS: Record<keyof Resources, (value: number) => string> = {
   cpus: (value) => `${value} cpus`,
@@ -31,6 +33,20 @@ export const ROOM_RULES: Rule[] = [
     allow: () => 'the disk has room',
   },
   {
+    name: 'imageCache',
+    temporary: false,
+    refuse: (request, state) => imageVerdict(request, state, false),
+    allow: (request, { policy: { imageCacheBytes } }) =>
+      `${formatByteSize(carriedBytes(request))} of at most ${formatByteSize(imageCacheBytes)} for images of clients`,
+  },
+  {
+    name: 'imageCache',
+    temporary: true,
+    refuse: (request, state) => imageVerdict(request, state, true),
+    allow: (request, state) =>
+      `${formatByteSize(state.imagesInUse(request.image))} are in use by other images`,
+  },
+  {
     name: 'maxAttempts',
     temporary: true,
     refuse: (_, { live, policy: { maxAttempts } }) =>
@@ -49,6 +65,18 @@ export const ROOM_RULES: Rule[] = [
       `${brokeLimits(client).count} attempts of this client in a row broke a limit at once`,
   },
 ]
+
+function imageVerdict(
+  request: AdmissionRequest,
+  state: AdmissionState,
+  temporary: boolean,
+): string | undefined {
+  const bytes = carriedBytes(request)
+  if (bytes === 0) return undefined
+  const { imageCacheBytes } = state.policy
+  const verdict = imageRoomVerdict(bytes, state.imagesInUse(request.image), imageCacheBytes)
+  return verdict?.temporary === temporary ? verdict.detail : undefined
+}
 
 function shortage(wanted: Resources, available: Resources, of: string): string | undefined {
   const short = firstShortage(wanted, available)

@@ -17,6 +17,8 @@ export interface AdmissionState {
   diskOf(client: string): number
   /** What a client used in the last 24 hours: core-milliseconds, bytes in and out. */
   lastDayOf(client: string): { cpuMs: number; bytes: number }
+  /** Bytes of clients' images that are in use, without the named one. */
+  imagesInUse(without: string): number
   /** Attempts of a client in a row that broke a limit at once, and how long it has to wait for that, ms. */
   brokeLimits(client: string): { count: number; waitMs: number }
   /** In words what is short on the disk of this host; undefined while there is room. */

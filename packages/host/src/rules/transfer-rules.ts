@@ -5,10 +5,13 @@ export const TRANSFER_RULES: Rule[] = [
   {
     name: 'transfer.daily.download',
     temporary: true,
-    refuse: ({ artifacts = [] }, { transfer, holds }) => {
+    refuse: ({ artifacts = [], offeredImage, imageNames }, { transfer, holds }) => {
       const full = transfer.usedUp('down')
       if (full === undefined) return undefined
       const missing = artifacts.filter((root) => !holds(root)).length
+      if (offeredImage !== undefined && imageNames === undefined) {
+        return `its image would have to come here, and ${full}`
+      }
       if (missing === 0) return undefined
       return `${missing} of its ${artifacts.length} inputs would have to come here, and ${full}`
     },

@@ -1,0 +1,38 @@
+import { ManyhandsError, type Network } from '@manyhands/core'
+import { answerImage } from './images/image-answer.ts'
+import type { JobRun } from './job-run.ts'
+
+/**
+ * Answers what hosts ask for attempts that they stage: secrets, and images that they lack. Only the
+ * host that holds an attempt is answered, and only while it is not over; the words of a refusal are the
+ * same whatever the reason.
+ */
+export function answerAttempts(
+  network: Network,
+  jobOf: (host: string, attempt: string) => JobRun | undefined,
+): void {
+  network.handle('attempt.secrets', async ({ id }, { peer }) => {
+    const job = jobOf(peer, id)
+    if (job !== undefined) return { secrets: secretsOf(job) }
+    throw new ManyhandsError('NOT_FOUND', `there are no secrets for attempt ${id} here`, {
+      hint: 'Secrets live in the memory of the process that submitted the job; submit it again.',
+    })
+  })
+  network.handle('attempt.image', async ({ id }, { peer }) => {
+    const job = jobOf(peer, id)
+    const { image, roots } = job?.prepared ?? {}
+    if (image === undefined) {
+      throw new ManyhandsError('NOT_FOUND', `there is no image for attempt ${id} here`)
+    }
+    return answerImage(image, (ready) => {
+      for (const root of ready) roots!.add(root)
+    })
+  })
+}
+
+function secretsOf(job: JobRun): Record<string, Uint8Array<ArrayBuffer>> {
+  const given = Object.entries(job.prepared.spec.secrets ?? {})
+  return Object.fromEntries(
+    given.map(([name, secret]) => [name, new Uint8Array(Buffer.from(secret))]),
+  )
+}

@@ -1,0 +1,166 @@
+import { type ImageDocument, ManyhandsError, type RuntimeImages } from '@manyhands/core'
+import type { Engine } from '../engine.ts'
+import { engineKind } from '../engine-info.ts'
+import type { EngineProfile } from '../engine-profile.ts'
+import { familiarName } from '../image.ts'
+import { EngineLayers } from './engine-layers.ts'
+import { ImageLedger } from './image-ledger.ts'
+import { checkPlatform } from './image-platform.ts'
+import { isHostTag, ownTag } from './image-tag.ts'
+import { loadArchive } from './load-archive.ts'
+import { inspectById, listOwnImages, type OwnImage, tagOwn, untagOwn } from './own-images.ts'
+import { sendArchive } from './send-archive.ts'
+
+export interface EngineImagesOptions {
+  hostInstance: string
+  stateDir: string
+  profile: EngineProfile
+}
+
+interface Options {
+  signal?: AbortSignal
+}
+
+/**
+ * Images of clients in the host's engine. The name that we give an image says that it is ours to
+ * remove; what has another name as well belongs to the owner.
+ */
+export class EngineImages implements RuntimeImages {
+  readonly #options: EngineImagesOptions
+  readonly #layers = new EngineLayers()
+  readonly #ledger: ImageLedger
+  /** Uses and removals one after the other: what is about to be used is not removed in between. */
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(options: EngineImagesOptions) {
+    this.#options = options
+    this.#ledger = new ImageLedger(options.stateDir)
+  }
+
+  open(): Promise<void> {
+    return this.#ledger.open()
+  }
+
+  async find(id: string, { signal }: Options = {}) {
+    const found = await inspectById(await this.#engine(), id)
+    signal?.throwIfAborted()
+    if (found === undefined) return undefined
+    const names = [...(found.RepoTags ?? []), ...(found.RepoDigests ?? [])]
+    return { names: names.filter((name) => !isHostTag(name)).map(familiarName) }
+  }
+
+  use(id: string, { signal }: Options = {}): Promise<boolean> {
+    return this.#inTurn(async () => {
+      signal?.throwIfAborted()
+      const engine = await this.#engine()
+      const found = await inspectById(engine, id)
+      if (found === undefined) return false
+      const { hostInstance } = this.#options
+      const tags = found.RepoTags ?? []
+      if (tags.length > 0 && tags.every(isHostTag)) {
+        // Another host's that shares this engine: it stays for us when that one lets go of it.
+        if (!tags.includes(ownTag(id, hostInstance))) await tagOwn(engine, id, hostInstance)
+        await this.#ledger.used(id)
+      }
+      return true
+    })
+  }
+
+  async lacking(image: ImageDocument, { signal }: Options = {}): Promise<number[]> {
+    const engine = await this.#engine()
+    const info = await this.#options.profile.info(engine)
+    checkPlatform(image, info)
+    // Podman reads every layer of an archive, also those that it has.
+    const all = engineKind(info) === 'podman'
+    const diffIds = image.layers.map(({ diffId }) => diffId)
+    const present = all ? 0 : await this.#layers.presentOf(engine, diffIds)
+    signal?.throwIfAborted()
+    return image.layers.map((_, index) => index).slice(present)
+  }
+
+  async load(
+    image: ImageDocument,
+    files: ReadonlyMap<number, string>,
+    { signal }: Options = {},
+  ): Promise<boolean> {
+    signal?.throwIfAborted()
+    const engine = await this.#engine()
+    const given = new Set([...files.keys()].map((index) => image.layers[index]?.diffId))
+    const whole = image.layers.every(({ diffId }) => given.has(diffId))
+    try {
+      await this.#load(engine, image, files, signal)
+    } catch (error) {
+      signal?.throwIfAborted()
+      if (!whole && error instanceof ManyhandsError && error.code === 'RUNTIME_FAILED') return false
+      throw error
+    }
+    await this.#ledger.used(
+      image.id,
+      image.layers.map(({ size }) => size),
+    )
+    return true
+  }
+
+  async #load(
+    engine: Engine,
+    image: ImageDocument,
+    files: ReadonlyMap<number, string>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { hostInstance } = this.#options
+    const what = `image ${image.id}`
+    const archive = loadArchive(image, files, ownTag(image.id, hostInstance))
+    await sendArchive(engine, archive, what, signal)
+    const found = await inspectById(engine, image.id)
+    if (found === undefined) {
+      throw new ManyhandsError(
+        'RUNTIME_FAILED',
+        `${what}: the engine took it, but does not know it by this id`,
+      )
+    }
+    // What counts is how the engine has read the configuration.
+    const layers = image.layers.map(({ diffId }) => diffId)
+    if (found.RootFS?.Layers?.join() === layers.join()) return
+    await untagOwn(engine, image.id, hostInstance)
+    throw new ManyhandsError('IMAGE_INVALID', `${what}: the engine sees other layers in it`)
+  }
+
+  collect({ keepBytes, inUse }: { keepBytes: number; inUse: (id: string) => boolean }) {
+    return this.#inTurn(async () => {
+      const engine = await this.#engine()
+      const { hostInstance } = this.#options
+      const kept = new Set(await listOwnImages(engine, hostInstance))
+      let bytes = this.#bytesOf(kept)
+      for (const image of this.#ledger.sorted([...kept])) {
+        if (bytes <= keepBytes) break
+        if (inUse(image.id)) continue
+        if (!(await untagOwn(engine, image.id, hostInstance))) continue
+        await this.#ledger.forget(image.id)
+        kept.delete(image)
+        bytes = this.#bytesOf(kept)
+      }
+      return bytes
+    })
+  }
+
+  /** What images take together; a layer that several have counts once. */
+  #bytesOf(images: Iterable<OwnImage>): number {
+    const layers = new Map<string, number>()
+    for (const { id, chains, bytes } of images) {
+      const sizes = this.#ledger.sizesOf(id)
+      if (sizes?.length !== chains.length) layers.set(id, bytes)
+      else for (const [index, chain] of chains.entries()) layers.set(chain, sizes[index]!)
+    }
+    return layers.values().reduce((sum, size) => sum + size, 0)
+  }
+
+  #inTurn<Value>(work: () => Promise<Value>): Promise<Value> {
+    const turn = this.#turn.catch(() => {}).then(work)
+    this.#turn = turn
+    return turn
+  }
+
+  #engine(): Promise<Engine> {
+    return this.#options.profile.find()
+  }
+}

@@ -1,0 +1,80 @@
+import { formatByteSize, ManyhandsError, type Runtime, type RuntimeImages } from '@manyhands/core'
+import type { AttemptRegistry } from './attempt-registry.ts'
+import type { PolicyBook } from './policy-book.ts'
+
+export interface ImageRoomOptions {
+  attempts: AttemptRegistry
+  policy: PolicyBook
+  runtimes: ReadonlyMap<string, { runtime: Runtime }>
+}
+
+/**
+ * The part of the disk that the owner gives to images of clients. Images of attempts that are not over
+ * together never exceed it; what is left keeps those that were used last.
+ */
+export class ImageRoom {
+  readonly #options: ImageRoomOptions
+
+  constructor(options: ImageRoomOptions) {
+    this.#options = options
+  }
+
+  /** Bytes of images that attempts use which are not over; one that several use counts once. */
+  inUse(without?: string): number {
+    const sizes = new Map<string, number>()
+    for (const { imageBytes, spec } of this.#options.attempts.live()) {
+      if (imageBytes === undefined || spec.image === without) continue
+      sizes.set(spec.image, Math.max(imageBytes, sizes.get(spec.image) ?? 0))
+    }
+    return sizes.values().reduce((sum, bytes) => sum + bytes, 0)
+  }
+
+  /**
+   * Takes the exact size of an image, whatever was said of it before, and removes others until it fits.
+   *
+   * @throws HOST_REFUSED, HOST_BUSY
+   */
+  async make(images: RuntimeImages, id: string, bytes: number): Promise<void> {
+    const { attempts, policy } = this.#options
+    const verdict = imageRoomVerdict(bytes, this.inUse(id), policy.imageCacheBytes)
+    if (verdict !== undefined) {
+      const code = verdict.temporary ? 'HOST_BUSY' : 'HOST_REFUSED'
+      throw new ManyhandsError(code, `imageCache: ${verdict.detail}`)
+    }
+    for (const attempt of attempts.live()) {
+      if (attempt.spec.image === id && attempt.imageBytes !== undefined) attempt.imageBytes = bytes
+    }
+    await images.collect({
+      keepBytes: policy.imageCacheBytes - bytes,
+      inUse: (image) => this.#isInUse(image),
+    })
+  }
+
+  /** Removes what is more than the owner gives now. */
+  async tidy(): Promise<void> {
+    const keepBytes = this.#options.policy.imageCacheBytes
+    for (const { runtime } of this.#options.runtimes.values()) {
+      await runtime.images?.collect({ keepBytes, inUse: (image) => this.#isInUse(image) })
+    }
+  }
+
+  #isInUse(id: string): boolean {
+    return this.#options.attempts.live().some(({ spec }) => spec.image === id)
+  }
+}
+
+/** Why an image does not fit beside those in use; undefined when it does. */
+export function imageRoomVerdict(
+  bytes: number,
+  inUse: number,
+  cacheBytes: number,
+): { detail: string; temporary: boolean } | undefined {
+  const size = `an image of ${formatByteSize(bytes)}`
+  const cache = formatByteSize(cacheBytes)
+  if (bytes > cacheBytes) {
+    return { detail: `${size}, at most ${cache} are given to images`, temporary: false }
+  }
+  if (bytes + inUse <= cacheBytes) return undefined
+  const used = formatByteSize(inUse)
+  return { detail: `${size}, ${used} of ${cache} are in use by other images`, temporary: true }
+}
