@@ -11,6 +11,7 @@ import type {
   TaskPhase,
   TaskResult,
   TransferCaps,
+  TransferSource,
   Usage,
 } from '@manyhands/core'
 
@@ -244,6 +245,8 @@ export type JobEvent = { seq: number; time: string; job: string } & (
       executable: boolean
       file: StreamedFile
     }
+  /** Over what outputs come from a host, and how fast: once a second while they do, and at the end. */
+  | ({ kind: 'transfer'; task: string; attempt: string } & TransferSource)
   | { kind: 'progress'; progress: JobProgress }
   | { kind: 'gap'; missed: number }
 )

@@ -17,6 +17,8 @@ import type { LiveAttempt } from './task.ts'
 import { NO_OUTPUTS, storedOutputs } from './task-outputs.ts'
 
 const FETCH_TRIES = 3
+/** Outputs of which it is told over what they come. */
+const TOLD_BYTES = 1024 * 1024
 /** Pause before outputs are asked for again, ms; a full disk of ours takes longer to change. */
 const RETRY_MS = 500
 const DISK_FULL_WAIT_MS = 10_000
@@ -38,7 +40,12 @@ export class OutputFetcher {
   }
 
   /** @throws as ArtifactStore.fetch, after several tries */
-  async fetch(job: JobRun, attempt: LiveAttempt, end: AttemptEnd): Promise<TaskOutputs> {
+  async fetch(
+    job: JobRun,
+    task: { key: string },
+    attempt: LiveAttempt,
+    end: AttemptEnd,
+  ): Promise<TaskOutputs> {
     if (end.outputs === undefined) return NO_OUTPUTS
     const { outputs } = end
     const { root } = outputs
@@ -47,7 +54,7 @@ export class OutputFetcher {
     store.retain(root, job.id)
     for (let tries = 1; ; tries += 1) {
       try {
-        await this.#queue.add(() => this.#fetchOnce(job, attempt, outputs), { priority: 1 })
+        await this.#queue.add(() => this.#fetchOnce(job, task.key, attempt, outputs), { priority: 1 })
         return await storedOutputs(store, root)
       } catch (cause) {
         const error = toManyhandsError(cause)
@@ -87,6 +94,7 @@ export class OutputFetcher {
 
   async #fetchOnce(
     job: JobRun,
+    task: string,
     attempt: LiveAttempt,
     { root, bytes }: { root: string; bytes: number },
   ): Promise<void> {
@@ -102,6 +110,11 @@ export class OutputFetcher {
           signal: closing,
           // A host that was given so much disk cannot have written more.
           maxBytes: job.prepared.base.resources.diskBytes,
+          onSource: (source) => {
+            // Of what is small, there is nothing to know that its result does not tell.
+            if (source.bytes < TOLD_BYTES) return
+            job.tell({ kind: 'transfer', task, attempt: attempt.id, ...source })
+          },
           onProgress: (received, total) => {
             meter.progressed(root, received, total, transfer.joined)
             job.meter.received(transfer.fresh(received))

@@ -209,7 +209,7 @@ export class Settlement {
     const hopeless = verdict === 'give-up' && !others
     const over = hopeless || task.failures >= job.prepared.failures
     if (over) {
-      const outputs = await this.#outputs.fetch(job, attempt, end).catch(() => NO_OUTPUTS)
+      const outputs = await this.#outputs.fetch(job, task, attempt, end).catch(() => NO_OUTPUTS)
       await this.#finish(
         job,
         task,
@@ -223,7 +223,7 @@ export class Settlement {
   async #accept(job: JobRun, task: Task, attempt: LiveAttempt, end: AttemptEnd): Promise<void> {
     let outputs: TaskOutputs
     try {
-      outputs = await this.#outputs.fetch(job, attempt, end)
+      outputs = await this.#outputs.fetch(job, task, attempt, end)
     } catch (cause) {
       if (this.#closing.signal.aborted) return
       this.#options.logger.warn('outputs could not be fetched', {

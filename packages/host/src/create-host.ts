@@ -80,7 +80,16 @@ export async function createHost(options: HostOptions): Promise<Host> {
   })
   opening.defer(() => transfers.close())
   const { governor } = transfers
-  const store = await createArtifactStore({ dir: join(state.dir, 'store'), logger, governor })
+  const events = new EventTarget()
+  const store = await createArtifactStore({
+    dir: join(state.dir, 'store'),
+    logger,
+    governor,
+    shares: () => policy.givesToHosts,
+    onSource: (root, source) => {
+      events.dispatchEvent(new CustomEvent('transfer', { detail: { root, ...source } }))
+    },
+  })
   opening.defer(() => store.close())
 
   const runtimes = new Map<string, HostRuntime>()
@@ -142,7 +151,6 @@ export async function createHost(options: HostOptions): Promise<Host> {
   opening.defer(async () => board.close())
 
   const inputs = new InputStage(inputsDir, store, network, () => ledger.share.diskBytes / 2)
-  const events = new EventTarget()
   const changed = (attempt: { describe(): unknown }) => {
     events.dispatchEvent(new CustomEvent('attempt', { detail: attempt.describe() }))
   }

@@ -7,6 +7,7 @@ import type {
   Resources,
   Runtime,
   TransferProgress,
+  TransferSource,
   Usage,
 } from '@manyhands/core'
 import type { AdmissionRequest, RuleVerdict } from './admission-request.ts'
@@ -25,7 +26,8 @@ import type { UsageSample, UsageTotals } from './usage-totals.ts'
  * moment, with the client gone or the network down.
  *
  * Events: `'attempt'`, `CustomEvent<HostAttempt>`, at every change of an attempt's phase;
- * `'drained'`, `CustomEvent<DrainReport>`.
+ * `'transfer'`, `CustomEvent<HostTransfer>`, once a second for every peer that inputs or images come
+ * from, and at the end; `'drained'`, `CustomEvent<DrainReport>`.
  *
  * @example
  * await using host = await createHost({ runtimes: [docker(), wasm()], share: { cpus: 6 } })
@@ -144,6 +146,12 @@ export interface HostAttempt {
    * end: how far its client is with fetching its outputs.
    */
   transfer?: TransferProgress
+}
+
+/** What comes from one peer, over what, and how fast. */
+export interface HostTransfer extends TransferSource {
+  /** Name of the artifact. */
+  root: string
 }
 
 export interface DrainReport {

@@ -1,6 +1,6 @@
 export type { AdmissionRequest, RuleVerdict } from './admission-request.ts'
 export { createHost } from './create-host.ts'
-export type { DrainReport, Host, HostAttempt, HostOptions } from './host.ts'
+export type { DrainReport, Host, HostAttempt, HostOptions, HostTransfer } from './host.ts'
 export type {
   ClientQuota,
   HostPolicy,

@@ -39,7 +39,7 @@ const FAREWELL_MS = 1_000
 export interface SovereignHostParts {
   network: Network
   instance: string
-  /** Where 'attempt' events come from. */
+  /** Where 'attempt' and 'transfer' events come from. */
   events: EventTarget
   board: OfferBoard
   attempts: AttemptRegistry
@@ -72,9 +72,11 @@ export class SovereignHost extends EventTarget implements Host {
     this.#drainDeadline = new DrainDeadline((reason) => {
       void parts.desk.end(parts.attempts.live(), evicted(reason))
     })
-    parts.events.addEventListener('attempt', (event) => {
-      this.dispatchEvent(new CustomEvent('attempt', { detail: (event as CustomEvent).detail }))
-    })
+    for (const type of ['attempt', 'transfer']) {
+      parts.events.addEventListener(type, (event) => {
+        this.dispatchEvent(new CustomEvent(type, { detail: (event as CustomEvent).detail }))
+      })
+    }
   }
 
   get peerId(): string {

@@ -46,6 +46,8 @@ export interface ArtifactStoreOptions {
   stallMs?: number
   /** Whether others that fetch the same artifact may have of us what we have of it; default yes. */
   shares?: () => boolean
+  /** Hears over what the content of each transfer comes, as `onSource` of a fetch does. */
+  onSource?: (root: string, source: TransferSource) => void
 }
 
 /**
@@ -95,6 +97,7 @@ class LocalArtifactStore implements ArtifactStore {
   readonly #threads = new LaneThreads()
   readonly #sockets: SideSockets
   readonly #holds = new ArtifactHolds((root) => this.#remove(root))
+  readonly #closing = new AbortController()
   #closed = false
 
   constructor(
@@ -248,6 +251,10 @@ class LocalArtifactStore implements ArtifactStore {
           fetchArtifact(root, {
             ...from,
             ...events,
+            onSource: (source) => {
+              events.onSource(source)
+              this.#options.onSource?.(root, source)
+            },
             partDir: this.#part,
             contents: this.#contents,
             durable: this.#durable,
@@ -321,11 +328,13 @@ class LocalArtifactStore implements ArtifactStore {
       stallMs: this.#options.stallMs ?? TRANSFER.stallMs,
       logger: this.#options.logger,
     })
-    network.addEventListener?.('peer:disconnect', (event) => {
+    const onDisconnect = (event: Event) => {
       const peer = (event as CustomEvent<string>).detail
       this.#swarms.forget(peer)
       this.#sockets.cut(peer)
-    })
+    }
+    const { signal } = this.#closing
+    network.addEventListener?.('peer:disconnect', onDisconnect, { signal })
     await network.handleStream(PROTOCOLS.artifacts, (stream) => uploads.serve(stream))
     await network.handleStream(PROTOCOLS.bulk, (control) =>
       this.#sockets.answer(control, (port) => uploads.lane(control.peer, port)),
@@ -403,6 +412,7 @@ class LocalArtifactStore implements ArtifactStore {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    this.#closing.abort()
     await this.#fetches.abort(new ManyhandsError('CLOSED', 'the artifact store was closed'))
     await this.#hasher.close()
     this.#hashes?.close()
