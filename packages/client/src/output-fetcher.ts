@@ -54,7 +54,9 @@ export class OutputFetcher {
     store.retain(root, job.id)
     for (let tries = 1; ; tries += 1) {
       try {
-        await this.#queue.add(() => this.#fetchOnce(job, task.key, attempt, outputs), { priority: 1 })
+        await this.#queue.add(() => this.#fetchOnce(job, task.key, attempt, outputs), {
+          priority: 1,
+        })
         return await storedOutputs(store, root)
       } catch (cause) {
         const error = toManyhandsError(cause)
