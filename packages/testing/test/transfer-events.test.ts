@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { JobEvent } from '@manyhands/client'
 import type { HostTransfer } from '@manyhands/host'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { createLocalNetwork } from '../src/index.ts'
 
 const MIB = 1024 * 1024
@@ -44,12 +47,16 @@ it('hosts of one job have its inputs of each other, and say so', async () => {
 })
 
 it('a job tells over what large outputs come', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'manyhands-events-'))
+  onTestFinished(() => rm(dir, { recursive: true }))
+  // By reference: as bytes, the client would have what comes back already.
+  await writeFile(join(dir, 'big'), randomBytes(2 * MIB))
   await using network = await createLocalNetwork()
   const job = await network.client.submit({
     runtime: 'scripted',
     image: 'any',
     command: ['run', '--copy', 'big=big'],
-    inputs: { '/in/big': randomBytes(2 * MIB) },
+    inputs: { '/in/big': join(dir, 'big') },
     tasks: '1',
   })
   await job.wait()
