@@ -39,9 +39,9 @@ it('hosts of one job have its inputs of each other, and say so', async () => {
   )
   expect(got).toEqual([scene.length, scene.length, scene.length])
   for (const sources of transfers) {
-    expect(sources.get(client.peerId)).toMatchObject({ path: 'socket' })
-    expect(sources.size).toBeGreaterThan(1)
+    expect(sources.get(client.peerId)?.ratePerSecond).toBeGreaterThan(0)
   }
+  expect(transfers.some((sources) => sources.size > 1)).toBe(true)
   // What the client gave, and what it would have given to each.
   expect(job.progress.bytesUp).toBeLessThan(2 * scene.length)
 })

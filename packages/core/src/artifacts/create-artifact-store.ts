@@ -324,6 +324,7 @@ class LocalArtifactStore implements ArtifactStore {
       find: (peer, root, ticket) => this.#find(peer, root, ticket, allow),
       swarms: this.#swarms,
       governor: this.#options.governor,
+      expect: () => this.#sockets.expect(),
       sent,
       stallMs: this.#options.stallMs ?? TRANSFER.stallMs,
       logger: this.#options.logger,

@@ -1,9 +1,12 @@
 /** Bounds of the sockets that bulk data goes over, with their reasons. None of them is on the wire. */
 export const BULK = {
-  /** From the wish to a socket that speaks, ms; after that the ordinary stream is used. */
-  setupMs: 2000,
+  /**
+   * From the wish to a socket that speaks, ms; after that the ordinary stream is used. A thread may have to
+   * start on either side, on a busy machine.
+   */
+  setupMs: 5000,
   /** How long a ticket is good, ms: a little longer than its holder tries. */
-  ticketMs: 3000,
+  ticketMs: 7000,
   /** Tickets that nobody has come with yet, of all peers and of one. */
   tickets: 64,
   ticketsPerPeer: 16,
@@ -12,7 +15,7 @@ export const BULK = {
   /** How long the listening socket outlives its last ticket, ms. */
   idleMs: 10_000,
   /** How long a connection beside which no socket could be made is not tried again, ms. */
-  retryMs: 600_000,
+  retryMs: 60_000,
   hopelessPeers: 1024,
   /** Threads for bulk data; more than two buy nothing as long as the disk is one. */
   threads: 2,

@@ -73,6 +73,7 @@ export async function fetchArtifact(root: string, context: FetchContext): Promis
       throw new ManyhandsError('ARTIFACT_CORRUPT', `the peer sent another manifest than ${root}`)
     }
     const manifest = decodeManifest(encoded)
+    if (manifestSize(manifest) > TRANSFER.bulkBytes) context.sockets.expect()
     const artifact = { root, manifest, size: manifestSize(manifest) }
     context.onManifest(artifact.size)
     const ids = new Set(manifest.files.map(fileId))

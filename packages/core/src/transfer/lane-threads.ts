@@ -71,6 +71,13 @@ export class LaneThreads {
   /** Most threads there are. */
   static readonly most = Math.max(1, Math.min(BULK.threads, availableParallelism()))
 
+  /** Starts a thread, as there will be work for it. */
+  warm(): void {
+    if (this.#threads.size > 0 || this.#closed) return
+    this.#start()
+    this.#endWhenIdle()
+  }
+
   /** Listens for one peer. @throws LIMIT, CLOSED, what listening throws */
   async issue(wish: LaneWish): Promise<IssuedLane> {
     const call = this.#begin(wish, (number) => ({ kind: 'issue', call: number, ...wish }))
@@ -127,6 +134,10 @@ export class LaneThreads {
     if (least !== undefined && (least.lanes === 0 || this.#threads.size >= LaneThreads.most)) {
       return least
     }
+    return this.#start()
+  }
+
+  #start(): Thread {
     const worker = new Worker(PROGRAM, {
       name: 'manyhands-bulk',
       // Nothing of this process goes with it: no environment, no arguments, no streams.
@@ -174,6 +185,10 @@ export class LaneThreads {
     call.issued.reject(error)
     call.open.reject(error)
     call.thread.lanes -= 1
+    this.#endWhenIdle()
+  }
+
+  #endWhenIdle(): void {
     if (this.#calls.size > 0 || this.#closed) return
     clearTimeout(this.#idle)
     this.#idle = setTimeout(() => {

@@ -28,6 +28,11 @@ export class SideSockets {
     this.#logger = logger
   }
 
+  /** There will be a lane soon: what it runs on is made ready. */
+  expect(): void {
+    this.#threads.warm()
+  }
+
   /** A lane on which this side receives; undefined where there is none. @throws signal's reason */
   async open(
     network: Network,

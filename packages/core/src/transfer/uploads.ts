@@ -36,6 +36,8 @@ export interface UploadsOptions {
   find(peer: string, root: string, ticket?: string): Promise<Served | undefined>
   swarms: Swarms
   governor: TransferGovernor | undefined
+  /** Content will be asked for over a lane of its own. */
+  expect(): void
   /** Hears of content as it leaves. */
   sent(root: string, bytes: number, peer: string): void
   stallMs: number
@@ -113,6 +115,7 @@ export class Uploads {
         await guarded.send(frame)
       }
     }
+    if (content.artifact.size > TRANSFER.bulkBytes) this.#options.expect()
     const feed = new NewsFeed(stream)
     const unlisten = download?.listen((blocks) => feed.blocks(blocks))
     const joins = owned && addresses.length > 0 && content.artifact.size > TRANSFER.bulkBytes
