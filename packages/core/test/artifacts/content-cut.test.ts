@@ -85,6 +85,24 @@ test('the chunks of any bytes are those bytes, each within the limits', async ()
   )
 })
 
+test('where bytes lie in memory makes no difference', () => {
+  const bytes = seededBytes(512 * KIB, 10)
+  const expected = findCut(bytes, 0, bytes.length, bytes.length)
+  expect(expected).toBeLessThan(bytes.length)
+  for (let shift = 0; shift < 9; shift++) {
+    const memory = Buffer.alloc(shift + bytes.length + 5)
+    bytes.copy(memory, shift)
+    const moved = memory.subarray(shift, shift + bytes.length)
+    expect(findCut(moved, 0, bytes.length, bytes.length)).toBe(expected)
+    const behind = memory.subarray(0, shift + bytes.length)
+    expect(findCut(behind, shift, bytes.length, bytes.length)).toBe(shift + expected)
+    for (let end = expected; end < expected + 5; end++) {
+      expect(findCut(moved, 0, end, bytes.length)).toBe(expected)
+      expect(findCut(moved.subarray(0, end - 5), 0, bytes.length, bytes.length)).toBe(0)
+    }
+  }
+})
+
 test('what is before a stretch does not move the boundaries inside', async () => {
   const bytes = seededBytes(4 * MIB, 5)
   const ends = (file: FileChunks) => {

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import {
   attemptEventSchema,
   createIdentity,
   decodeDocument,
   encodeDocument,
+  type Manifest,
   type Offer,
   offerSchema,
   RPC_METHODS,
@@ -13,6 +15,9 @@ import { fromString } from 'uint8arrays/from-string'
 import { toString as toText } from 'uint8arrays/to-string'
 import { expect, test } from 'vitest'
 import type { z } from 'zod'
+import { chunkCount, chunkLength } from '../../src/artifacts/chunk-layout.ts'
+import { hashBytes } from '../../src/artifacts/hash-file.ts'
+import { decodeManifest, encodeManifest, fileId } from '../../src/artifacts/manifest.ts'
 import { imageSchema } from '../../src/images/image-document.ts'
 import { FrameAssembler, headerOf } from '../../src/network/frame-assembler.ts'
 import { FRAME_KIND } from '../../src/network/frame-stream.ts'
@@ -39,6 +44,8 @@ interface Vectors {
   announcement: { value: { seq: number; offer: Offer }; hex: string }
   rpcFrame: { length: number; header: string }
   streamFrames: { kind: keyof typeof FRAME_KIND; count: number; header: string }[]
+  chunks: { content: string; size: number; lengths: number[] }
+  manifest: { value: Manifest; hex: string; root: string; fileIds: string[] }
 }
 
 const path = new URL('../../../../docs/protocol/vectors.json', import.meta.url)
@@ -117,4 +124,31 @@ test('frame headers', () => {
     ).push(bytesOf(header))
     expect(words).toEqual([word])
   }
+})
+
+test('chunks: content decides where they end', async () => {
+  const { size, lengths } = vectors.chunks
+  const content = Buffer.alloc(size)
+  const counter = Buffer.alloc(4)
+  for (let index = 0; index < size / 32; index++) {
+    counter.writeUInt32BE(index)
+    createHash('sha256')
+      .update(counter)
+      .digest()
+      .copy(content, index * 32)
+  }
+  const file = await hashBytes(content)
+  expect(Array.from({ length: chunkCount(file) }, (_, at) => chunkLength(file, at))).toEqual(
+    lengths,
+  )
+  expect({ ...vectors.manifest.value.files[0], ...file }).toEqual(vectors.manifest.value.files[0])
+})
+
+test('manifest: encoded, named, and its files named', () => {
+  const { value, hex: expected, root, fileIds } = vectors.manifest
+  const encoded = encodeManifest(value)
+  expect(hex(encoded.bytes)).toBe(expected)
+  expect(encoded.root).toBe(root)
+  expect(decodeManifest(bytesOf(expected))).toEqual(value)
+  expect(value.files.map(fileId)).toEqual(fileIds)
 })
