@@ -147,6 +147,7 @@ class LocalArtifactStore implements ArtifactStore {
       ...options,
       contents: this.#contents,
       durable: this.#durable,
+      hasher: this.#hasher,
     })
     const manifest: Manifest = { v: 2, kind: 'file', files: [file], directories: [] }
     return this.#complete(manifest, [fileId(file)], options.holder)

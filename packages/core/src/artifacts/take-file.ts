@@ -1,16 +1,18 @@
 import { type FileHandle, open, rm } from 'node:fs/promises'
 import { ManyhandsError, toManyhandsError } from '../errors.ts'
+import type { FileHasher } from '../hashing/file-hasher.ts'
 import type { ManifestFile } from './artifact-store.ts'
 import type { FileChunks } from './chunk-layout.ts'
 import type { ContentFiles } from './content-files.ts'
 import { type DurableDirectory, seal } from './durable-directory.ts'
-import { hashFile, readFully, writeFully } from './hash-file.ts'
+import { readFully, writeFully } from './hash-file.ts'
 import { contentId } from './manifest.ts'
 import { TRANSFER } from './transfer-limits.ts'
 
 export interface TakeFileContext {
   contents: ContentFiles
   durable: DurableDirectory
+  hasher: FileHasher
   maxBytes?: number
   signal?: AbortSignal
 }
@@ -23,7 +25,7 @@ export interface TakeFileContext {
  */
 export async function takeFile(
   file: FileHandle,
-  { contents, durable, maxBytes, signal }: TakeFileContext,
+  { contents, durable, hasher, maxBytes, signal }: TakeFileContext,
 ): Promise<ManifestFile> {
   const before = await file.stat({ bigint: true })
   if (!before.isFile() || before.nlink !== 1n) {
@@ -35,7 +37,7 @@ export async function takeFile(
   }
   const temporary = durable.temporaryPath()
   try {
-    const chunks = await copy(file, size, temporary, signal)
+    const chunks = await copy(file, size, temporary, { hasher, signal })
     const after = await file.stat({ bigint: true })
     const same = (['size', 'mtimeNs', 'ctimeNs', 'nlink'] as const).every(
       (fact) => after[fact] === before[fact],
@@ -63,7 +65,7 @@ async function copy(
   file: FileHandle,
   size: number,
   temporary: string,
-  signal: AbortSignal | undefined,
+  { hasher, signal }: Pick<TakeFileContext, 'hasher' | 'signal'>,
 ): Promise<FileChunks> {
   const target = await open(temporary, 'wx+', 0o600)
   try {
@@ -74,7 +76,7 @@ async function copy(
       await readFully(file, bytes, position)
       await writeFully(target, bytes, position)
     }
-    const chunks = await hashFile(target, size, { signal })
+    const chunks = await hasher.hash(target, size, { signal })
     await seal(target, 0o444)
     return chunks
   } finally {
