@@ -34,4 +34,6 @@ for await (const event of job.events()) {
 console.log('events:', Object.fromEntries(kinds))
 assert.equal(job.phase, 'completed')
 assert.equal(job.counts.completed, 60)
-assert.equal(job.progress.bytesUp, 2 * scene.length)
+// Once to each host at most: what one of them has, the other may get from there.
+const { bytesUp } = job.progress
+assert.ok(bytesUp >= scene.length && bytesUp <= 2 * scene.length)
