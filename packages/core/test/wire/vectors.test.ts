@@ -30,6 +30,19 @@ import {
   type RpcRequest,
 } from '../../src/network/rpc-envelope.ts'
 
+import {
+  foundFrame,
+  haveFrame,
+  openFrame,
+  peersFrame,
+  readFound,
+  readHave,
+  readOpen,
+  readPeers,
+  readWant,
+  wantFrame,
+} from '../../src/transfer/transfer-messages.ts'
+
 interface Vector {
   name: string
   shape: string
@@ -43,6 +56,7 @@ interface Vectors {
   envelopes: Vector[]
   announcement: { value: { seq: number; offer: Offer }; hex: string }
   rpcFrame: { length: number; header: string }
+  artifactFrames: { name: keyof typeof ARTIFACT_FRAMES; value: unknown; hex: string }[]
   streamFrames: { kind: keyof typeof FRAME_KIND; count: number; header: string }[]
   chunks: { content: string; size: number; lengths: number[] }
   manifest: { value: Manifest; hex: string; root: string; fileIds: string[] }
@@ -58,6 +72,15 @@ const SHAPES: Record<string, z.ZodType> = {
   image: imageSchema,
 }
 
+/** How each frame of the artifact protocol is written and read. */
+const ARTIFACT_FRAMES = {
+  open: [openFrame, readOpen],
+  want: [wantFrame, readWant],
+  found: [foundFrame, readFound],
+  have: [haveFrame, readHave],
+  peers: [peersFrame, readPeers],
+} as const
+
 const hex = (bytes: Uint8Array): string => toText(bytes, 'base16')
 const bytesOf = (text: string): Uint8Array => fromString(text, 'base16')
 
@@ -71,7 +94,16 @@ test('there are vectors of everything', () => {
     'image',
   ])
   expect(vectors.envelopes).toHaveLength(3)
+  expect(new Set(vectors.artifactFrames.map(({ name }) => name))).toEqual(
+    new Set(Object.keys(ARTIFACT_FRAMES)),
+  )
   expect(vectors.streamFrames.map(({ kind }) => kind)).toEqual(['data', 'data', 'credit', 'end'])
+})
+
+test.each(vectors.artifactFrames)('artifact frame: $name', ({ name, value, hex: expected }) => {
+  const [write, read] = ARTIFACT_FRAMES[name] as [(value: unknown) => Uint8Array, typeof readOpen]
+  expect(hex(write(value))).toBe(expected)
+  expect(read(bytesOf(expected))).toEqual(value)
 })
 
 test('the peer id follows from the seed', () => {
