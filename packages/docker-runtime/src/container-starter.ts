@@ -23,6 +23,7 @@ import { engineError } from './engine-error.ts'
 import { type EngineInfo, engineKind, mapsUsers } from './engine-info.ts'
 import type { EngineProfile } from './engine-profile.ts'
 import { RecentImages } from './image.ts'
+import { resolveTravelled } from './images/travelled-image.ts'
 import { installInit } from './init/init-program.ts'
 import { confirmStart } from './start-record.ts'
 import { attach, type TaskKeeper } from './task-keeper.ts'
@@ -154,7 +155,11 @@ export class ContainerStarter {
     const { ociRuntime, level } = profile.isolation(info)
     return containerTemplate(spec, workspace, {
       hostInstance,
-      image: await this.#images.resolve(engine, spec.image),
+      image: await resolveTravelled(this.#images, engine, {
+        info,
+        hostInstance,
+        reference: spec.image,
+      }),
       directory,
       user: `${this.#user.uid}:${this.#user.gid}`,
       ociRuntime,

@@ -1,6 +1,6 @@
 import { type ImageDocument, ManyhandsError, type RuntimeImages } from '@manyhands/core'
 import type { Engine } from '../engine.ts'
-import { engineKind } from '../engine-info.ts'
+import { engineKind, hasContainerdStore } from '../engine-info.ts'
 import type { EngineProfile } from '../engine-profile.ts'
 import { familiarName } from '../image.ts'
 import { EngineLayers } from './engine-layers.ts'
@@ -8,7 +8,7 @@ import { ImageLedger } from './image-ledger.ts'
 import { checkPlatform } from './image-platform.ts'
 import { isHostTag, ownTag } from './image-tag.ts'
 import { loadArchive } from './load-archive.ts'
-import { inspectById, listOwnImages, type OwnImage, tagOwn, untagOwn } from './own-images.ts'
+import { findImage, listOwnImages, type OwnImage, tagOwn, untagOwn } from './own-images.ts'
 import { sendArchive } from './send-archive.ts'
 
 export interface EngineImagesOptions {
@@ -42,7 +42,7 @@ export class EngineImages implements RuntimeImages {
   }
 
   async find(id: string, { signal }: Options = {}) {
-    const found = await inspectById(await this.#engine(), id)
+    const found = await this.#find(await this.#engine(), id)
     signal?.throwIfAborted()
     if (found === undefined) return undefined
     const names = [...(found.RepoTags ?? []), ...(found.RepoDigests ?? [])]
@@ -53,7 +53,7 @@ export class EngineImages implements RuntimeImages {
     return this.#inTurn(async () => {
       signal?.throwIfAborted()
       const engine = await this.#engine()
-      const found = await inspectById(engine, id)
+      const found = await this.#find(engine, id)
       if (found === undefined) return false
       const { hostInstance } = this.#options
       const tags = found.RepoTags ?? []
@@ -70,8 +70,8 @@ export class EngineImages implements RuntimeImages {
     const engine = await this.#engine()
     const info = await this.#options.profile.info(engine)
     checkPlatform(image, info)
-    // Podman reads every layer of an archive, also those that it has.
-    const all = engineKind(info) === 'podman'
+    // Podman and containerd read every layer of an archive, also those that they have.
+    const all = engineKind(info) === 'podman' || hasContainerdStore(info)
     const diffIds = image.layers.map(({ diffId }) => diffId)
     const present = all ? 0 : await this.#layers.presentOf(engine, diffIds)
     signal?.throwIfAborted()
@@ -111,7 +111,7 @@ export class EngineImages implements RuntimeImages {
     const what = `image ${image.id}`
     const archive = loadArchive(image, files, ownTag(image.id, hostInstance))
     await sendArchive(engine, archive, what, signal)
-    const found = await inspectById(engine, image.id)
+    const found = await this.#find(engine, image.id)
     if (found === undefined) {
       throw new ManyhandsError(
         'RUNTIME_FAILED',
@@ -121,7 +121,7 @@ export class EngineImages implements RuntimeImages {
     // What counts is how the engine has read the configuration.
     const layers = image.layers.map(({ diffId }) => diffId)
     if (found.RootFS?.Layers?.join() === layers.join()) return
-    await untagOwn(engine, image.id, hostInstance)
+    await untagOwn(engine, ownTag(image.id, hostInstance))
     throw new ManyhandsError('IMAGE_INVALID', `${what}: the engine sees other layers in it`)
   }
 
@@ -129,18 +129,29 @@ export class EngineImages implements RuntimeImages {
     return this.#inTurn(async () => {
       const engine = await this.#engine()
       const { hostInstance } = this.#options
-      const kept = new Set(await listOwnImages(engine, hostInstance))
+      const ids = new Map(this.#ledger.ids.map((id) => [ownTag(id, hostInstance), id]))
+      const own = await listOwnImages(engine, hostInstance)
+      const kept = own.map((image) => ({ ...image, id: ids.get(image.tag) ?? image.id }))
+      // What nobody remembers was used before all that is remembered.
+      const order = this.#ledger.ids
+      kept.sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id))
       let bytes = this.#bytesOf(kept)
-      for (const image of this.#ledger.sorted([...kept])) {
+      for (const image of [...kept]) {
         if (bytes <= keepBytes) break
         if (inUse(image.id)) continue
-        if (!(await untagOwn(engine, image.id, hostInstance))) continue
+        if (!(await untagOwn(engine, image.tag))) continue
         await this.#ledger.forget(image.id)
-        kept.delete(image)
+        kept.splice(kept.indexOf(image), 1)
         bytes = this.#bytesOf(kept)
       }
       return bytes
     })
+  }
+
+  async #find(engine: Engine, id: string) {
+    const { hostInstance, profile } = this.#options
+    const byManifest = hasContainerdStore(await profile.info(engine))
+    return findImage(engine, id, { hostInstance, byManifest })
   }
 
   /** What images take together; a layer that several have counts once. */

@@ -56,11 +56,9 @@ export class ImageLedger {
     return this.#images.find((known) => known.id === id)?.sizes
   }
 
-  /** The same images, least recently used first; those that are not known come before all. */
-  sorted<Image extends { id: string }>(images: Image[]): Image[] {
-    const order = new Map(this.#images.map(({ id }, index) => [id, index]))
-    const at = ({ id }: Image) => order.get(id) ?? -1
-    return images.toSorted((a, b) => at(a) - at(b))
+  /** Ids that are known, least recently used first. */
+  get ids(): string[] {
+    return this.#images.map(({ id }) => id)
   }
 
   #write(): Promise<void> {
