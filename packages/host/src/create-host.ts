@@ -123,7 +123,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const backoff = new LimitBackoff()
   let draining = false
   const imageNames = new ImageNames(runtimes, logger)
-  const imageRoom = new ImageRoom({ attempts, policy, runtimes })
+  const imageRoom = new ImageRoom({ attempts, policy, runtimes, logger })
   const admission = admissionState({
     ledger,
     policy,
@@ -313,6 +313,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     usage,
     admission,
     images: imageNames,
+    tidyImages: () => imageRoom.tidy(),
     policy,
     enforcer,
     keeper,

@@ -56,9 +56,7 @@ export class HouseKeeper {
     const { desk, sandboxes, runtimes, holdMs } = this.#options
     await desk.expire(holdMs)
     await sandboxes.removeLeftovers()
-    await this.#options.images.tidy().catch((cause) => {
-      this.#options.logger.warn('images cannot be tidied', { cause: String(cause) })
-    })
+    await this.#options.images.tidy()
     for (const entry of runtimes.values()) {
       if (entry.recovering) continue
       const { available, gpus } = entry.fingerprint

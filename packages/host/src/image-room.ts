@@ -1,4 +1,10 @@
-import { formatByteSize, ManyhandsError, type Runtime, type RuntimeImages } from '@manyhands/core'
+import {
+  formatByteSize,
+  type Logger,
+  ManyhandsError,
+  type Runtime,
+  type RuntimeImages,
+} from '@manyhands/core'
 import type { AttemptRegistry } from './attempt-registry.ts'
 import type { PolicyBook } from './policy-book.ts'
 
@@ -6,6 +12,7 @@ export interface ImageRoomOptions {
   attempts: AttemptRegistry
   policy: PolicyBook
   runtimes: ReadonlyMap<string, { runtime: Runtime }>
+  logger: Logger
 }
 
 /**
@@ -50,11 +57,17 @@ export class ImageRoom {
     })
   }
 
-  /** Removes what is more than the owner gives now. */
+  /** Removes what is more than the owner gives now. An engine that is away is left for later. */
   async tidy(): Promise<void> {
-    const keepBytes = this.#options.policy.imageCacheBytes
-    for (const { runtime } of this.#options.runtimes.values()) {
-      await runtime.images?.collect({ keepBytes, inUse: (image) => this.#isInUse(image) })
+    const { policy, runtimes, logger } = this.#options
+    const options = {
+      keepBytes: policy.imageCacheBytes,
+      inUse: (image: string) => this.#isInUse(image),
+    }
+    for (const { runtime } of runtimes.values()) {
+      await runtime.images?.collect(options).catch((cause) => {
+        logger.debug('images cannot be removed now', { cause: String(cause) })
+      })
     }
   }
 

@@ -50,6 +50,8 @@ export interface SovereignHostParts {
   usage: UsageLedger
   admission: AdmissionState
   images: ImageNames
+  /** Removes images of clients beyond what is given to them. Does not reject. */
+  tidyImages(): Promise<void>
   policy: PolicyBook
   enforcer: PolicyEnforcer
   keeper: ScheduleKeeper
@@ -135,7 +137,7 @@ export class SovereignHost extends EventTarget implements Host {
   }
 
   async setPolicy(change: HostPolicy): Promise<void> {
-    const { policy, admission, enforcer, keeper, board, transfers } = this.#parts
+    const { policy, admission, enforcer, keeper, board, transfers, tidyImages } = this.#parts
     const { admit } = policy.rules
     checkLentGpus(checkPolicy(change).share, admission.runtimes)
     policy.replace(change)
@@ -146,6 +148,7 @@ export class SovereignHost extends EventTarget implements Host {
     board.changed({ now: true })
     await Promise.all([keeper.apply(), enforcer.rejudge({ admit: policy.rules.admit !== admit })])
     board.changed({ now: true })
+    await tidyImages()
   }
 
   history(id: string): UsageSample[] {
