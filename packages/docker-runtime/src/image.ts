@@ -59,6 +59,7 @@ export async function resolveImage(engine: Engine, reference: string): Promise<E
 export async function inspectImage(
   engine: Engine,
   reference: string,
+  deadline: AbortSignal = engine.deadline(),
 ): Promise<Docker.ImageInspectInfo> {
   if (reference.length > 512 || reference.includes('..') || !REFERENCE.test(reference)) {
     const shown = JSON.stringify(reference.slice(0, 80))
@@ -69,7 +70,7 @@ export async function inspectImage(
   const found = await engine.docker
     .getImage(reference)
     // The declared type has no signal, the client library does take one.
-    .inspect({ abortSignal: engine.deadline() } as object)
+    .inspect({ abortSignal: deadline } as object)
     .catch((error: unknown) => {
       if (engineStatus(error) === 404) throw notFound(reference)
       throw engineError(error, `image ${reference}`)

@@ -10,6 +10,9 @@ import { boundedStream } from './bounded-stream.ts'
 import { readImageArchive } from './image-archive.ts'
 import { IMAGE_LIMITS } from './image-limits.ts'
 
+/** An engine that does not answer within this time has no image for anybody, ms. */
+const ASK_MS = 10_000
+
 /**
  * The images of this computer's own engine, for a client: what a job's `image` names here travels to
  * the hosts that lack it. The engine is looked for when the first job asks, in the same places as
@@ -39,7 +42,7 @@ class EngineImageSource implements ImageSource {
     try {
       const engine = await this.#finder.find()
       signal?.throwIfAborted()
-      const found = await inspectImage(engine, reference)
+      const found = await inspectImage(engine, reference, engine.deadline(ASK_MS))
       signal?.throwIfAborted()
       return new EngineSourceImage(engine, reference, found, await namesByConfig(engine))
     } catch (error) {
@@ -59,7 +62,7 @@ const ABSENT: ReadonlySet<string> = new Set([
 
 /** Whether the engine's names of images are ours. */
 async function namesByConfig(engine: Engine): Promise<boolean> {
-  const asked = engine.docker.info({ abortSignal: engine.deadline() } as never) as unknown
+  const asked = engine.docker.info({ abortSignal: engine.deadline(ASK_MS) } as never) as unknown
   const info = await (asked as Promise<EngineInfo>).catch((error: unknown) => {
     throw engineError(error, `engine ${engine.where}`)
   })
