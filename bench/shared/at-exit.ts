@@ -4,10 +4,13 @@ const works = new Set<() => void>()
 /** Without a listener for the signal a process ends before its exit listeners run. */
 const onSignal = () => process.exit(130)
 const onExit = () => {
-  for (const work of works) work()
+  for (const work of [...works].reverse()) work()
 }
 
-/** Does something at once when the process ends before {@link AtExit.cancel}, also by a signal. */
+/**
+ * Does something at once when the process ends before {@link AtExit.cancel}, also by a signal; what was
+ * asked for last comes first.
+ */
 export interface AtExit {
   cancel(): void
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { atExit } from './at-exit.ts'
 
 /** What can be asked of a process of its own, by name. */
 export type Calls = Record<string, { params: unknown; result: unknown }>
@@ -43,6 +44,9 @@ export async function startCallee<Known extends Calls, Hello>(
     execArgv: [...before, '--conditions=@manyhands/source'],
   })
   const gone = once(child, 'exit')
+  // One that goes on for a moment would write into directories that are being removed.
+  const exit = atExit(() => child.kill('SIGKILL'))
+  child.once('exit', () => exit.cancel())
   const waiting = new Map<number, Waiting>()
   child.on('message', ({ id, result, error }: { id: number; result: unknown; error?: string }) => {
     const { resolve, reject } = waiting.get(id)!

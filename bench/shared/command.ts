@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import { atExit } from './at-exit.ts'
 
 const BUILT = new URL('../../packages/cli/dist/main.js', import.meta.url)
 const BIN = new URL('../../packages/cli/bin/manyhands.js', import.meta.url).pathname
@@ -38,6 +39,8 @@ export async function runCommand(args: string[], options: CommandOptions): Promi
     env: { ...process.env, ...options.env },
   })
   const exited = once(child, 'exit')
+  const exit = atExit(() => child.kill('SIGKILL'))
+  child.once('exit', () => exit.cancel())
   let said = ''
   child.stderr.on('data', (text) => {
     said += text

@@ -12,7 +12,11 @@ import type { HostProcessOptions, ReadyHost } from './host-processes.ts'
 
 const options = JSON.parse(process.argv[2] ?? '{}') as HostProcessOptions
 const { cpus } = options
-const runtimes = { docker: () => docker({ socketPath }), scripted, wasm }
+const runtimes = {
+  docker: () => docker({ socketPath: options.engine ?? socketPath }),
+  scripted,
+  wasm,
+}
 const began = performance.now()
 const host = await createHost({
   runtimes: options.runtimes.map((name) => runtimes[name]()),

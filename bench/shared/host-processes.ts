@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { atExit } from './at-exit.ts'
 
 const SCRIPT = new URL('./host-process.ts', import.meta.url).pathname
 
@@ -14,6 +15,8 @@ export interface HostProcessOptions {
   state?: string
   /** Whether it opens its control API. */
   control?: boolean
+  /** The socket of the engine that its docker runtime uses. */
+  engine?: string
   /** The command that runs a program where this host is to be, as `nsenter --net=FILE`. */
   inside?: string[]
 }
@@ -39,6 +42,9 @@ export async function startHostProcess(options: HostProcessOptions): Promise<Hos
   const [program, ...args] = [...(options.inside ?? []), ...node]
   const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   const gone = once(child, 'exit')
+  // One that goes on for a moment would write into directories that are being removed.
+  const exit = atExit(() => child.kill('SIGKILL'))
+  child.once('exit', () => exit.cancel())
   const line = await Promise.race([
     once(createInterface({ input: child.stdout! }), 'line').then(([text]) => text as string),
     gone.then(([code]) => {
