@@ -76,7 +76,7 @@ export const TRANSFER = {
   hashDatabaseBytes: 256 * 1024 * 1024,
   /** Hashes written into it at once, so that a crash in a large tree loses little. */
   hashesPerSave: 5000,
-  /** Chunks of stored files that are found by their hash, 40 bytes of memory each: about 90 GiB. */
+  /** Chunks of stored files that are found by their hash, 50 bytes of memory each: about 90 GiB. */
   chunksIndexed: 1_000_000,
   /** Decoded manifests kept in memory. */
   manifestsRemembered: 64,
