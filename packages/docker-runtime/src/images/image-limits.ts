@@ -9,8 +9,12 @@ export const IMAGE_LIMITS = {
   extendedHeaderBytes: 1024 * 1024,
   /** Entries of one layer: above what image builders make of a whole distribution. */
   layerEntries: 4_000_000,
-  /** What a compressed layer may grow to, at most so many times its size, and in any case so much. */
-  inflateRatio: 200,
+  /**
+   * What a compressed layer may grow to: so many times its size, which is what gzip makes of zeros, and a
+   * spare part for small ones; never beyond the size of any layer.
+   */
+  inflateRatio: 1100,
+  inflateSpareBytes: 64 * 1024 ** 2,
   layerBytes: 64 * 1024 ** 3,
   /** An export ends at the latest at so many times of what the engine says that the image takes. */
   archiveRatio: 4,

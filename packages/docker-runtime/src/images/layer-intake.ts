@@ -44,7 +44,7 @@ export async function takeLayer(
   const hash = createHash('sha256')
   const most = Math.min(
     IMAGE_LIMITS.layerBytes,
-    size * IMAGE_LIMITS.inflateRatio + IMAGE_LIMITS.archiveFileBytes,
+    size * IMAGE_LIMITS.inflateRatio + IMAGE_LIMITS.inflateSpareBytes,
   )
   let written = 0
   let unsynced = 0
