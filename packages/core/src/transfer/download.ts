@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import type { Manifest, TransferSource } from '../artifacts/artifact-store.ts'
 import { chunkHash, chunkLength, chunkOffset } from '../artifacts/chunk-layout.ts'
+import { concurrently } from '../artifacts/concurrently.ts'
 import type { ReceivingFile } from '../artifacts/receiving-file.ts'
 import type { TransferGovernor } from '../artifacts/transfer-governor.ts'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
@@ -63,6 +64,9 @@ export class Download {
   #rescue: NodeJS.Timeout | undefined
   #round: PromiseWithResolvers<void> | undefined
   #failure: ManyhandsError | undefined
+  /** Names that more than one lane may have given to a file: one is left when the other was quicker. */
+  readonly #twice = new Set<string>()
+  #closing: Promise<void> | undefined
 
   constructor(options: DownloadOptions) {
     this.#options = options
@@ -154,7 +158,12 @@ export class Download {
   }
 
   /** Ends all lanes. Resolves when nothing is written any more. */
-  async close(error?: ManyhandsError): Promise<void> {
+  close(error?: ManyhandsError): Promise<void> {
+    this.#closing ??= this.#close(error)
+    return this.#closing
+  }
+
+  async #close(error?: ManyhandsError): Promise<void> {
     if (error === undefined) {
       for (let block = 0; block < this.have.size; block++)
         if (this.have.add(block)) this.#news.push(block)
@@ -165,6 +174,7 @@ export class Download {
     await Promise.all([...this.#providers.values()].map((provider) => provider.close(error)))
     await Promise.all(this.#leaving)
     await Promise.allSettled(this.#writing)
+    await concurrently(this.#twice, TRANSFER.filesAtOnce, (path) => rm(path, { force: true }))
   }
 
   #plan(): void {
@@ -222,9 +232,11 @@ export class Download {
   #choose(provider: Provider) {
     const block = this.#pick(provider)
     if (block === undefined) return undefined
+    const planned = this.#orders.get(block)!
     if (this.#state[block] === STATE.missing) this.#flying += 1
+    else this.#asksAgain(planned.order)
     this.#state[block] = STATE.flying
-    return { block, ...this.#orders.get(block)! }
+    return { block, ...planned }
   }
 
   /** What this provider is asked for next. */
@@ -263,13 +275,10 @@ export class Download {
     }
   }
 
-  #done({ block, order }: Flying): void {
+  #done({ block }: Flying): void {
     const planned = this.#orders.get(block)
-    if (planned === undefined) {
-      // Asked for twice, and the other was quicker.
-      for (const { whole, path } of order.pieces) if (whole) void rm(path, { force: true })
-      return
-    }
+    // Asked for twice, and the other was quicker.
+    if (planned === undefined) return
     this.#movedAt = performance.now()
     this.#orders.delete(block)
     this.#state[block] = STATE.none
@@ -303,7 +312,12 @@ export class Download {
     return this.#blocks[block]!.every(({ file }) => this.#targets.has(file))
   }
 
-  #dropped({ block }: Flying): void {
+  #asksAgain({ pieces }: ReceiveOrder): void {
+    for (const { whole, path } of pieces) if (whole) this.#twice.add(path)
+  }
+
+  #dropped({ block, order }: Flying): void {
+    this.#asksAgain(order)
     if (this.#state[block] !== STATE.flying || this.#isFlying(block)) return
     this.#state[block] = STATE.missing
     this.#flying -= 1

@@ -220,9 +220,11 @@ class ReceivingRoom {
       this.#context.onMissing(missing)
       if (missing > 0) this.#connect(download, missing)
       await download.receive()
-    } finally {
+    } catch (error) {
       // Lanes may write as long as they are there.
-      if (this.#context.signal.aborted) await this.#download?.close(aborted(this.#context.signal))
+      await this.#download?.close(toManyhandsError(error))
+      throw error
+    } finally {
       await Promise.all([...targets.values()].map(({ file }) => file.close()))
     }
   }
@@ -279,10 +281,6 @@ class ReceivingRoom {
     this.#sources = new Sources({ ...this.#context, root, download, found: this.#found })
     this.#sources.origin(this.#stream, missing)
   }
-}
-
-function aborted(signal: AbortSignal): ManyhandsError {
-  return toManyhandsError(signal.reason, 'CANCELED')
 }
 
 function untilAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
