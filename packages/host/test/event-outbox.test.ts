@@ -13,7 +13,7 @@ const schema = attemptEventSchema.array()
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 /** A client that takes every frame at once. */
-function listener(outbox: EventOutbox) {
+function listener(outbox: EventOutbox, live: Iterable<ReturnType<typeof runningAttempt>> = []) {
   const ended = Promise.withResolvers<undefined>()
   const events: AttemptEvent[] = []
   const frames = { count: 0 }
@@ -27,7 +27,7 @@ function listener(outbox: EventOutbox) {
     close: () => Promise.resolve(),
     abort: () => ended.resolve(undefined),
   } as unknown as FrameStream
-  const fed = outbox.feed(stream, [])
+  const fed = outbox.feed(stream, live)
   const text = () => events.map(({ stdout }) => Buffer.from(stdout ?? []).toString()).join('')
   return { events, frames, text, fed }
 }
@@ -103,5 +103,112 @@ describe('what a client is told of output', () => {
       await turn()
     }
     expect(text()).toHaveLength(length)
+  })
+})
+
+describe('what a slow client is told', () => {
+  const file = (path: string, byte = 'a') => ({
+    path,
+    root: `sha256:${byte.repeat(64)}`,
+    bytes: 1,
+    executable: false,
+  })
+
+  /** A client that takes one frame, and the next when it is told to. */
+  function slowListener(outbox: EventOutbox) {
+    const ended = Promise.withResolvers<undefined>()
+    const events: AttemptEvent[] = []
+    let gate = Promise.withResolvers<void>()
+    const stream = {
+      send: async (frame: Uint8Array) => {
+        events.push(...decodeDocument(schema, frame, 'events'))
+        await gate.promise
+      },
+      next: () => ended.promise,
+      close: () => Promise.resolve(),
+      abort: () => {
+        ended.resolve(undefined)
+        gate.resolve()
+      },
+    } as unknown as FrameStream
+    void outbox.feed(stream, [])
+    const go = () => {
+      gate.resolve()
+      gate = Promise.withResolvers<void>()
+    }
+    return { events, go, stream }
+  }
+
+  it('of output is the latest, and how much is missing before it', async () => {
+    const outbox = new EventOutbox()
+    const attempt = runningAttempt('a')
+    const { events, go } = slowListener(outbox)
+    const say = (bytes: number, fill: string) => {
+      const output = { stream: 'stdout', bytes: Buffer.alloc(bytes, fill) } as const
+      attempt.wrote(output)
+      outbox.progress(attempt, output)
+    }
+    say(10, 'a')
+    await until(() => events.length === 1)
+    expect(events[0]).toMatchObject({ stdoutAt: 0 })
+    for (let index = 0; index < 100; index += 1) say(10_000, 'b')
+    go()
+    await until(() => events.length === 2)
+    expect(events[1]!.stdout!.length).toBeLessThanOrEqual(32 * 1024)
+    expect(events[1]!.stdoutAt! + events[1]!.stdout!.length).toBe(1_000_010)
+    go()
+    outbox.close()
+  })
+
+  it('counts what was lost before it came to the host', async () => {
+    const outbox = new EventOutbox()
+    const attempt = runningAttempt('a')
+    const { events, go } = slowListener(outbox)
+    const say = (text: string, gap?: number) => {
+      const output = { stream: 'stderr', bytes: Buffer.from(text), gap } as const
+      attempt.wrote(output)
+      outbox.progress(attempt, output)
+    }
+    say('first')
+    await until(() => events.length === 1)
+    say('waits')
+    say('last', 1000)
+    go()
+    await until(() => events.length === 2)
+    expect(Buffer.from(events[1]!.stderr!).toString()).toBe('last')
+    expect(events[1]!.stderrAt).toBe('firstwaits'.length + 1000)
+    attempt.end = endOf(attempt, {})
+    attempt.move('collecting')
+    attempt.move('completed')
+    outbox.end(attempt)
+    go()
+    await until(() => events.length === 3)
+    expect(events[2]).toMatchObject({ stdoutAt: 0, stderrAt: 'firstwaitslast'.length + 1000 })
+    outbox.close()
+  })
+
+  it('of files is the latest of each path, in events of bounded size, and all again after a cut', async () => {
+    const outbox = new EventOutbox()
+    const attempt = runningAttempt('a')
+    const { events, go, stream } = slowListener(outbox)
+    const add = (path: string, byte?: string) => {
+      attempt.streamed.add(file(path, byte))
+      outbox.output(attempt, file(path, byte))
+    }
+    add('0')
+    await until(() => events.length === 1)
+    for (let index = 0; index < 300; index += 1) add(`${index}`, 'b')
+    for (let round = 0; round < 3; round += 1) {
+      go()
+      await until(() => events.length >= 2 + round)
+    }
+    const told = events.slice(1).map(({ outputs }) => outputs!)
+    expect(told.map(({ length }) => length)).toEqual([128, 128, 44])
+    expect(new Set(told.flat().map(({ path }) => path)).size).toBe(300)
+    expect(told.flat().every(({ root }) => root.endsWith('b'))).toBe(true)
+    stream.abort()
+    const again = listener(outbox, [attempt])
+    await until(() => again.events.flatMap(({ outputs = [] }) => outputs).length === 300)
+    outbox.close()
   })
 })
