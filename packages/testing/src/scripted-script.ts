@@ -15,6 +15,8 @@ export interface Script {
   for?: Duration
   /** Runs until it is stopped, killed or out of time. `--hang` */
   hang?: boolean
+  /** Runs until it settles, however: for scripts that are given as objects. */
+  until?: Promise<unknown>
   /** `--exit 3` */
   exit?: number
   /** `--stdout TEXT`, `--stderr TEXT` */

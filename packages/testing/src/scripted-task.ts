@@ -50,7 +50,8 @@ export class ScriptedTask implements RuntimeTask {
     this.#onRemove = onRemove
     this.#limits = spec.resources
     this.#maxRuntimeMs = spec.maxRuntimeMs
-    this.#remainingMs = script.hang
+    const open = script.hang || script.until !== undefined
+    this.#remainingMs = open
       ? Number.POSITIVE_INFINITY
       : script.for === undefined
         ? 0
@@ -147,7 +148,11 @@ export class ScriptedTask implements RuntimeTask {
     if (this.#exit !== undefined) return
     this.#resumedAt = performance.now()
     if (this.#overMemory()) this.#endOutOfMemory()
-    else if (this.#remainingMs <= 0) this.#endByItself()
+    else if (this.#script.until !== undefined) {
+      const over = () => this.#endByItself()
+      this.#script.until.then(over, over)
+      this.#schedule(this.#remainingMs)
+    } else if (this.#remainingMs <= 0) this.#endByItself()
     else this.#schedule(this.#remainingMs)
   }
 
