@@ -1,4 +1,4 @@
-import { chmod, chown, mkdir } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir } from 'node:fs/promises'
 import { getgid, getuid } from 'node:process'
 import type { Workspace } from '@manyhands/core'
 
@@ -25,5 +25,7 @@ export async function openWorkspace(
   await mkdir(workspace.outDir, { recursive: true })
   if (getuid?.() === 0) await chown(workspace.outDir, user.uid, user.gid)
   await chmod(workspace.outDir, mapped ? 0o777 : 0o755)
-  if (workspace.inDir !== undefined) await chmod(workspace.inDir, 0o755)
+  if (workspace.inDir === undefined) return
+  // A single file in its place shares its bytes, and its mode, with whoever else has it.
+  if ((await lstat(workspace.inDir)).isDirectory()) await chmod(workspace.inDir, 0o755)
 }

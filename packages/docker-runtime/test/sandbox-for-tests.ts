@@ -18,6 +18,8 @@ const MIB = 1024 ** 2
 export interface Asked extends Partial<Omit<RuntimeSpec, 'resources'>> {
   resources?: Partial<Resources>
   inputs?: Record<string, string>
+  /** Does something to the directory of inputs before the start. */
+  prepare?: (inDir: string) => Promise<void>
 }
 
 /** A runtime with a host instance and directories of its own; disposing it leaves nothing. */
@@ -46,9 +48,10 @@ export class SandboxForTests implements AsyncDisposable {
   }
 
   async start(program: { image: string; command: string[] }, asked: Asked = {}) {
-    const { inputs, resources, ...rest } = asked
+    const { inputs, prepare, resources, ...rest } = asked
     const attemptId = rest.attemptId ?? `attempt-${randomUUID()}.1`
     const workspace = await this.#workspace(attemptId, inputs)
+    if (workspace.inDir !== undefined) await prepare?.(workspace.inDir)
     const spec: RuntimeSpec = {
       attemptId,
       labels: { host: this.hostInstance, client: 'client', job: 'job', attempt: attemptId },
