@@ -1,14 +1,16 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, rm } from 'node:fs/promises'
+import { chmod, chown, copyFile, lstat, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { compiledProgram } from '../../testing/test/compiled-program.ts'
 import { clearRooms } from '../src/machine-room.ts'
 import { machineProcesses, machinesForTests } from './machines-for-tests.ts'
 import { startForTests } from './task-for-tests.ts'
 
 const machines = await machinesForTests()
+const alter = await compiledProgram('alter-inputs')
 const TIMEOUT_MS = 180_000
 
 /** Each of these must fail; what one prints is what an attacker would have. */
@@ -49,6 +51,36 @@ describe.skipIf(machines === undefined)('a task that attacks', { timeout: TIMEOU
     const { stdout, exit } = await started.finish()
     expect(exit).toMatchObject({ exitCode: 0, reason: 'exited' })
     expect(stdout, 'attacks that worked').toBe('tried\n')
+  })
+
+  it.skipIf(alter === undefined)('cannot alter its inputs by any call', async () => {
+    let input = ''
+    const factsOf = async () => {
+      const { mode, uid, size, mtimeNs, ctimeNs, nlink } = await lstat(input, { bigint: true })
+      return { mode, uid, size, mtimeNs, ctimeNs, nlink, text: await readFile(input, 'utf8') }
+    }
+    let before: unknown
+    await using started = await startForTests(
+      create(),
+      image,
+      ['/in/alter', '/in', 'a'],
+      {},
+      // Owners and modes protect nothing: what is left is a disk that cannot be written.
+      async (inDir) => {
+        input = join(inDir, 'a')
+        await writeFile(input, 'mine')
+        await copyFile(alter!, join(inDir, 'alter'))
+        for (const name of ['a', 'alter', '.']) {
+          await chmod(join(inDir, name), 0o777)
+          await chown(join(inDir, name), 10001, 10001)
+        }
+        before = await factsOf()
+      },
+    )
+    const { stdout, exit } = await started.finish()
+    expect(stdout).toBe('tried\n')
+    expect(exit).toMatchObject({ exitCode: 0, reason: 'exited' })
+    expect(await factsOf()).toEqual(before)
   })
 
   it('bombs forks: they end at its limit and with it', async () => {

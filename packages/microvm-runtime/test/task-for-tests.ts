@@ -26,6 +26,8 @@ export async function startForTests(
   image: string,
   command: string[],
   resources: Partial<Resources> = {},
+  /** Fills the directory of inputs. */
+  prepare: (inDir: string) => Promise<void> = async () => {},
 ): Promise<TaskForTests> {
   const root = await mkdtemp(join(tmpdir(), 'manyhands-microvm-task-'))
   await using undo = new AsyncDisposableStack()
@@ -34,6 +36,7 @@ export async function startForTests(
   const outDir = join(root, 'out')
   const inDir = join(root, 'in')
   for (const directory of [outDir, inDir, join(root, 'state')]) await mkdir(directory)
+  await prepare(inDir)
   await runtime.open({ hostInstance: 'test', stateDir: join(root, 'state') })
   const task = await runtime.start(
     {

@@ -98,6 +98,33 @@ describe('files of the host', () => {
   })
 })
 
+describe('inputs', () => {
+  /** All that can be changed of a file or directory. */
+  const factsOf = async (path: string) => {
+    const { mode, uid, gid, ino, nlink, size, mtimeNs, ctimeNs } = await lstat(path, {
+      bigint: true,
+    })
+    return { mode, uid, gid, ino, nlink, size, mtimeNs, ctimeNs }
+  }
+
+  it('cannot be altered by any call, even where the host could write to them', async () => {
+    const { inDir, run } = await openRuntime()
+    await mkdir(join(inDir, 'scene'))
+    await writeFile(join(inDir, 'scene/a'), 'mine', { mode: 0o666 })
+    const facts = async () =>
+      Promise.all(['', 'scene', 'scene/a'].map((name) => factsOf(join(inDir, name))))
+    const before = await facts()
+    const { stdout, exit } = await run(['alter', 'scene/a'])
+    expect(exit.exitCode).toBe(0)
+    const answers = linesOf(stdout).map((line) => line.split(' '))
+    expect(answers).toHaveLength(16)
+    expect(answers.filter(([, error]) => error === '0')).toEqual([])
+    expect(await facts()).toEqual(before)
+    expect(await readFile(join(inDir, 'scene/a'), 'utf8')).toBe('mine')
+    expect(await readdir(inDir, { recursive: true })).toEqual(['scene', 'scene/a'])
+  })
+})
+
 describe('a greedy module', () => {
   it('gets no more descriptors than the limit', async () => {
     const { run } = await openRuntime()

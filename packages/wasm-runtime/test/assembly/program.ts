@@ -1,9 +1,10 @@
 // One program for most tests: its second argument says what it does.
 import {
-  args, args_sizes_get, CREATE, clock_time_get, environment, exit, fd_close, fd_prestat_get, fd_readdir,
-  fd_seek, fd_write, IN, makeDirectory, OUT, open, path_filestat_get, path_link, path_remove_directory,
-  path_rename, path_symlink, path_unlink_file, print, random_get, READ, readBytes, sleep, sock_accept,
-  sock_recv, sock_send, TRUNCATE, WRITE, write, writeBytes,
+  args, args_sizes_get, CREATE, clock_time_get, environment, exit, fd_allocate, fd_close, fd_fdstat_set_flags,
+  fd_fdstat_set_rights, fd_filestat_set_size, fd_filestat_set_times, fd_prestat_get, fd_pwrite, fd_readdir,
+  fd_renumber, fd_seek, fd_write, IN, makeDirectory, OUT, open, path_filestat_get, path_filestat_set_times,
+  path_link, path_remove_directory, path_rename, path_symlink, path_unlink_file, print, random_get, READ,
+  readBytes, sleep, sock_accept, sock_recv, sock_send, TRUNCATE, WRITE, write, writeBytes,
 } from "./wasi"
 
 const argv = args()
@@ -97,6 +98,41 @@ if (verb == "echo") {
   exit(fd < 0 ? -fd : write(fd, "changed"))
 } else if (verb == "open-for-writing") {
   exit(-open(IN, rest[0], 0, WRITE | READ))
+} else if (verb == "alter") {
+  // Every call that could change a file of /in, or its directory; each must be answered with an error.
+  const path = String.UTF8.encode(rest[0])
+  const at = pointer(path)
+  const size = path.byteLength
+  const over = String.UTF8.encode("over")
+  const held = open(IN, rest[0], 0, READ)
+  const mine = make("over")
+  const byte = String.UTF8.encode("x")
+  store<u32>(cell, pointer(byte))
+  store<u32>(cell + 4, 1)
+  const tell = (name: string, error: u32): void => print(name + " " + error.toString())
+  tell("truncating-open", open(IN, rest[0], TRUNCATE, READ) < 0 ? 1 : 0)
+  tell("writing-open", open(IN, rest[0], 0, WRITE) < 0 ? 1 : 0)
+  tell("creating-open", open(IN, "new", CREATE, READ) < 0 ? 1 : 0)
+  fd_fdstat_set_rights(held, WRITE | READ, WRITE | READ)
+  fd_fdstat_set_flags(held, 1)
+  tell("write", fd_write(held, cell, 1, cell + 8))
+  tell("pwrite", fd_pwrite(held, cell, 1, 0, cell + 8))
+  tell("set-size", fd_filestat_set_size(held, 0))
+  tell("allocate", fd_allocate(held, 0, 1 << 20))
+  tell("unlink", path_unlink_file(IN, at, size))
+  tell("rename", path_rename(IN, at, size, IN, pointer(over), over.byteLength))
+  tell("move-out", path_rename(IN, at, size, OUT, pointer(over), over.byteLength))
+  tell("move-over", path_rename(OUT, pointer(over), over.byteLength, IN, at, size))
+  tell("make-directory", makeDirectory(IN, "new"))
+  tell("remove-directory", path_remove_directory(IN, at, size))
+  tell("link", path_link(IN, 0, at, size, OUT, at, size))
+  tell("symlink", path_symlink(at, size, IN, pointer(over), over.byteLength))
+  // Taken for changed, perhaps; what they would change is not there to be seen.
+  fd_filestat_set_times(held, 1, 1, 5)
+  path_filestat_set_times(IN, 0, at, size, 1, 1, 5)
+  // The number of a file that can be written, for one that cannot.
+  fd_renumber(held, mine)
+  tell("write-by-number", fd_write(mine, cell, 1, cell + 8))
 } else if (verb == "list") {
   // A small buffer, so that the walk needs several calls.
   const out = names(rest[0] == "in" ? IN : OUT, 64)

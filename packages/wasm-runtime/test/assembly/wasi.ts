@@ -34,6 +34,30 @@ export declare function fd_read(fd: u32, vectors: usize, count: usize, result: u
 @external("wasi_snapshot_preview1", "fd_seek")
 export declare function fd_seek(fd: u32, delta: i64, whence: u32, result: usize): u32
 // @ts-ignore: decorator
+@external("wasi_snapshot_preview1", "fd_pwrite")
+export declare function fd_pwrite(fd: u32, vectors: usize, count: usize, at: u64, result: usize): u32
+// @ts-ignore: decorator
+@external("wasi_snapshot_preview1", "fd_allocate")
+export declare function fd_allocate(fd: u32, offset: u64, length: u64): u32
+// @ts-ignore: decorator
+@external("wasi_snapshot_preview1", "fd_filestat_set_size")
+export declare function fd_filestat_set_size(fd: u32, size: u64): u32
+// @ts-ignore: decorator
+@external("wasi_snapshot_preview1", "fd_filestat_set_times")
+export declare function fd_filestat_set_times(fd: u32, accessed: u64, modified: u64, flags: u32): u32
+// @ts-ignore: decorator
+@external("wasi_snapshot_preview1", "fd_fdstat_set_rights")
+export declare function fd_fdstat_set_rights(fd: u32, rights: u64, inheriting: u64): u32
+// @ts-ignore: decorator
+@external("wasi_snapshot_preview1", "fd_fdstat_set_flags")
+export declare function fd_fdstat_set_flags(fd: u32, flags: u32): u32
+// @ts-ignore: decorator
+@external("wasi_snapshot_preview1", "fd_renumber")
+export declare function fd_renumber(from: u32, to: u32): u32
+// @ts-ignore: decorator
+@external("wasi_snapshot_preview1", "path_filestat_set_times")
+export declare function path_filestat_set_times(fd: u32, lookup: u32, path: usize, length: usize, accessed: u64, modified: u64, flags: u32): u32
+// @ts-ignore: decorator
 @external("wasi_snapshot_preview1", "fd_close")
 export declare function fd_close(fd: u32): u32
 // @ts-ignore: decorator
