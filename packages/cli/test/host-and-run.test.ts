@@ -1,4 +1,5 @@
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { liveTreesSupported } from '@manyhands/core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { testProgram } from '../../wasm-runtime/test/programs.ts'
 import { commandRoom, type Line, linesOf, type Running } from './command.ts'
@@ -229,6 +230,25 @@ describe('run', () => {
     expect(linesOf(runtime)).toMatchObject([{ error: { code: 'RUNTIME_UNAVAILABLE' } }])
     expect(peer.code).toBe(4)
     expect(linesOf(peer)).toMatchObject([{ error: { code: 'NO_HOSTS' } }])
+  })
+
+  it.skipIf(!liveTreesSupported)('saves what a task completes while it runs', async () => {
+    const run = scripted(
+      ['--tasks', '7', '--out', 'early', '--name', 'early'],
+      ...['--hang', '--write', 'a/b.txt=hello'],
+    )
+    const line = await run.line(({ event }) => event === 'output')
+    const saved = room.path('early', '7', 'a', 'b.txt')
+    expect(line).toMatchObject({ v: 1, time: expect.any(String), task: '7', path: 'a/b.txt' })
+    expect(line).toMatchObject({ bytes: 5, executable: false, host: ready['peerId'], saved })
+    expect(await readFile(saved, 'utf8')).toBe('hello')
+    expect(await readdir(room.path('early', '7', 'a'))).toEqual(['b.txt'])
+    run.process.kill('SIGINT')
+    const ended = await run.ended
+    expect(ended.code).toBe(130)
+    expect(linesOf(ended).filter(({ event }) => event === 'output')).toHaveLength(1)
+    // What has come stays, whatever becomes of the job.
+    expect(await readFile(saved, 'utf8')).toBe('hello')
   })
 
   it('cancels at the first SIGINT, ends with 130 and leaves nothing on the host', async () => {

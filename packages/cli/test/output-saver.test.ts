@@ -1,8 +1,9 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve, sep } from 'node:path'
+import { dirname, join, resolve, sep } from 'node:path'
 import type { TaskResult } from '@manyhands/core'
-import { expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { OutputEvent } from '../src/borrow/job-lines.ts'
 import { fileNameOf, OutputSaver } from '../src/borrow/output-saver.ts'
 
 const result = (key: string, saveTo: (directory: string) => Promise<string[]>) =>
@@ -87,4 +88,73 @@ it('tells a failure at the latest in the end', async () => {
   const failing = result('1', () => Promise.reject(new Error('disk full')))
   await saver.save(failing, () => {}).catch(() => {})
   await expect(saver.finish()).rejects.toThrow('disk full')
+})
+
+describe('files of a task that runs', () => {
+  let directory: string
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'manyhands-saver-'))
+  })
+  afterEach(() => rm(directory, { recursive: true, force: true }))
+
+  const event = (path: string, text: string, state = 'arrived') =>
+    ({
+      task: 't',
+      path,
+      file: { state, saveTo: (to: string) => writeFile(to, text) },
+    }) as unknown as OutputEvent
+  const ended = (files: Record<string, string>) =>
+    ({
+      key: 't',
+      outputs: {
+        files: Object.keys(files).map((path) => ({ path, size: 1 })),
+        saveTo: async (to: string) => {
+          for (const [path, text] of Object.entries(files)) {
+            await mkdir(dirname(join(to, path)), { recursive: true })
+            await writeFile(join(to, path), text)
+          }
+          return []
+        },
+      },
+    }) as unknown as TaskResult
+  const saved = async () => {
+    const found: Record<string, string> = {}
+    for (const name of await readdir(directory, { recursive: true, withFileTypes: true })) {
+      if (name.isDirectory()) continue
+      const path = join(name.parentPath, name.name)
+      found[path.slice(directory.length + 1)] = await readFile(path, 'utf8')
+    }
+    return found
+  }
+
+  it('are there at once, and give way to the result', async () => {
+    const saver = new OutputSaver(directory)
+    expect(await saver.saveEarly(event('a/b', 'early'))).toBe(join(directory, 't/a/b'))
+    await saver.saveEarly(event('gone/x/y', 'early'))
+    await saver.saveEarly(event('c', 'early'))
+    expect(Object.keys(await saved()).sort()).toEqual(['t/a/b', 't/c', 't/gone/x/y'])
+    // What was a directory may be a file in the end, and the other way round.
+    await saver.save(ended({ 'a/b': 'late', gone: 'a file', 'c/d': 'below' }), () => {})
+    await saver.finish()
+    expect(await saved()).toEqual({ 't/a/b': 'late', 't/gone': 'a file', 't/c/d': 'below' })
+  })
+
+  it('are not saved once there is a result, and stay where there is none', async () => {
+    const saver = new OutputSaver(directory)
+    expect(await saver.saveEarly(event('a', 'late news', 'result'))).toBeUndefined()
+    expect(await saver.saveEarly(event('a', 'of a lost host', 'provisional'))).toBeUndefined()
+    await saver.saveEarly(event('b', 'early'))
+    saver.skip(ended({}))
+    await saver.finish()
+    expect(await saved()).toEqual({ 't/b': 'early' })
+  })
+
+  it('that cannot be saved are no failure', async () => {
+    const saver = new OutputSaver(directory)
+    await saver.saveEarly(event('a', 'a file'))
+    expect(await saver.saveEarly(event('a/b', 'below a file'))).toBeUndefined()
+    await saver.save(ended({ 'a/b': 'late' }), () => {})
+    await saver.finish()
+    expect(await saved()).toEqual({ 't/a/b': 'late' })
+  })
 })
