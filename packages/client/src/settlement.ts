@@ -64,6 +64,10 @@ export class Settlement {
     if (this.#working.has(event.attempt)) return
     const known = attempt.phase
     job.meter.heard(attempt, event)
+    // Also of one that is only starting: its first words may come before it is told to run.
+    for (const piece of attempt.log.take(event)) {
+      job.tell({ kind: 'log', task: task.key, attempt: attempt.id, ...piece })
+    }
     // How far its inputs are is not history: that would push out what is.
     if (event.phase === 'staging' && known === 'staging') job.progressed()
     else this.#tell(job, task, attempt, event)
@@ -345,9 +349,6 @@ export class Settlement {
 
   #tell(job: JobRun, task: Task, attempt: LiveAttempt, event: AttemptEvent): void {
     const { host, id } = attempt
-    for (const piece of attempt.log.take(event)) {
-      job.tell({ kind: 'log', task: task.key, attempt: id, ...piece })
-    }
     const { end } = event
     const reason = end?.reason ?? event.reason
     job.tell({

@@ -38,6 +38,17 @@ async function setup() {
   return { ...network, job, out, state, end: () => gate.resolve() }
 }
 
+it('the first words of a task are heard, though it is not told to run yet', async () => {
+  await using network = await createLocalNetwork()
+  const job = await network.client.submit({
+    ...{ runtime: 'scripted', image: 'any', tasks: '1-40' },
+    command: ['run', '--stdout', 'first of {{item}}', '--for', '300ms'],
+  })
+  const lines = await Array.fromAsync(job.logs({ follow: true }))
+  expect(lines.filter(({ gap }) => gap !== undefined)).toEqual([])
+  expect(new Set(lines.map(({ text }) => text)).size).toBe(40)
+})
+
 describe.skipIf(!liveTreesSupported)('outputs of a task that runs', () => {
   it('are at the client, whole, and can be read and saved', async () => {
     const { job: submit, state } = await setup()
