@@ -39,7 +39,7 @@ export const TRANSFER = {
   /** Lanes of one peer that may end in a row without having brought anything. */
   laneTries: 2,
   /** Bytes asked of the owner of what others fetch too: each asks for its own part, in small steps. */
-  sharedWindowBytes: 4 * 1024 * 1024,
+  sharedWindowBytes: 2 * 1024 * 1024,
   /** After so long without news, others' parts are asked for too, and what is late a second time, ms. */
   rescueMs: 2000,
   /** Blocks looked at to find the rarest. */

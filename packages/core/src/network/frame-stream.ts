@@ -3,18 +3,10 @@ import { Uint8ArrayList } from 'uint8arraylist'
 import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { FrameAssembler, headerOf } from './frame-assembler.ts'
+import { FRAME_COST, FRAME_KIND } from './frame-kind.ts'
 import { FrameQueue } from './frame-queue.ts'
 import type { FrameStream, PeerRoute } from './network.ts'
 import { peerGone, plainCause } from './peer-error.ts'
-
-/**
- * The header word of a frame: kind in the upper 8 bits, a number in the lower 24: the length of the
- * body of a data frame, the credit granted by a credit frame.
- */
-export const FRAME_KIND = { data: 0, credit: 1, end: 2 } as const
-
-/** What a frame costs of the credit beside its body, so that empty frames are not free. */
-export const FRAME_COST = 64
 
 /** Frames are handed to the layer below in pieces of about this size. */
 const CORK_BYTES = 256 * 1024

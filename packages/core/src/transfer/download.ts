@@ -61,6 +61,7 @@ export class Download {
   #newsTimer: NodeJS.Timeout | undefined
   #start: number
   #movedAt = performance.now()
+  readonly #begun = performance.now()
   #rescue: NodeJS.Timeout | undefined
   #round: PromiseWithResolvers<void> | undefined
   #failure: ManyhandsError | undefined
@@ -103,10 +104,7 @@ export class Download {
       has: given.has,
       governor: this.#options.governor,
       signal: this.#options.signal,
-      windowBytes: () =>
-        provider.origin && this.#members.size > 0
-          ? TRANSFER.sharedWindowBytes
-          : TRANSFER.windowBytes,
+      windowBytes: () => (provider.origin ? this.#originWindow() : TRANSFER.windowBytes),
       wants: (from) => this.#pick(from) !== undefined,
       choose: (from) => this.#choose(from),
       done: (flying) => this.#done(flying),
@@ -237,6 +235,12 @@ export class Download {
     else this.#asksAgain(planned.order)
     this.#state[block] = STATE.flying
     return { block, ...planned }
+  }
+
+  /** Small as long as others may be asking for the same, of whom nothing is known yet. */
+  #originWindow(): number {
+    const early = this.#options.shared && performance.now() - this.#begun < TRANSFER.rescueMs
+    return early || this.#members.size > 0 ? TRANSFER.sharedWindowBytes : TRANSFER.windowBytes
   }
 
   /** What this provider is asked for next. */

@@ -20,7 +20,8 @@ import { streamLane } from './receiving-lane.ts'
 import type { SideSockets } from './side-sockets.ts'
 import { Sources } from './sources.ts'
 import type { Swarms } from './swarms.ts'
-import { body, type Found, FRAME, openFrame, readFound } from './transfer-messages.ts'
+import { FRAME } from './transfer-frames.ts'
+import { body, type Found, openFrame, readFound } from './transfer-messages.ts'
 
 const LOOKED_FOR_AT_ONCE = 32
 
@@ -272,7 +273,7 @@ class ReceivingRoom {
         openLane: async (events) => {
           if (used) throw new ManyhandsError('PEER_GONE', `${peer} ended the transfer half-way`)
           used = true
-          return streamLane(this.#stream, { peer, root: '', stallMs }, events)
+          return streamLane(this.#stream, { peer, stallMs }, events)
         },
       })
       return

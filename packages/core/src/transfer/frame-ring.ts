@@ -1,20 +1,24 @@
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
-import { LIMITS } from '../limits.ts'
-import { bytesFrame, FRAME } from './transfer-messages.ts'
+import { bytesFrame, FRAME } from './transfer-frames.ts'
 
 /**
- * Data frames of full size, used again. A stream has at most `streamCreditBytes` under way before the
- * reader has taken them: once more than that was sent after a frame, nobody looks at it any more.
- * Without this a transfer leaves gigabytes of buffers to the garbage collector.
+ * Data frames of full size, used again: without this a transfer leaves gigabytes of buffers to the
+ * garbage collector.
  */
 export class FrameRing {
   readonly #sent: { frame: Uint8Array; at: number }[] = []
+  readonly #heldBytes: number
   #total = 0
+
+  /** @param heldBytes - what may be sent after a frame while somebody still looks at it */
+  constructor(heldBytes: number) {
+    this.#heldBytes = heldBytes
+  }
 
   /** A frame for this many bytes of payload. */
   take(length: number): Uint8Array {
     const oldest = this.#sent[0]
-    const free = oldest !== undefined && this.#total - oldest.at > 2 * LIMITS.streamCreditBytes
+    const free = oldest !== undefined && this.#total - oldest.at > this.#heldBytes
     if (length !== TRANSFER.frameBytes || !free) return bytesFrame(FRAME.data, length)
     this.#sent.shift()
     return oldest.frame

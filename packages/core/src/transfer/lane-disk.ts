@@ -10,6 +10,8 @@ import type { LocatedFile } from './lane-messages.ts'
 
 /** The files that a lane reads and writes. A few that were used last stay open. */
 export interface LaneDisk {
+  /** Whether its reads and writes wait on the thread. */
+  readonly blocking: boolean
   /** Opens a file, so that it can be read under whatever name. @throws INPUT_CHANGED, ARTIFACT_MISSING */
   open(file: LocatedFile): Promise<unknown>
   /** Fills `into`. @throws INPUT_CHANGED, ARTIFACT_MISSING */
@@ -30,18 +32,18 @@ export function createLaneDisk({ blocking }: { blocking: boolean }): LaneDisk {
 }
 
 class OpenFiles implements LaneDisk {
-  readonly #blocking: boolean
+  readonly blocking: boolean
   /** By path, least recently used first. */
   readonly #reading = new Map<string, Promise<FileHandle>>()
   readonly #writing = new Map<string, { fd: number; unsynced: number }>()
 
   constructor(blocking: boolean) {
-    this.#blocking = blocking
+    this.blocking = blocking
   }
 
   async read(file: LocatedFile, position: number, into: Uint8Array): Promise<void> {
     const handle = await this.open(file)
-    if (!this.#blocking) return readFully(handle, into, position)
+    if (!this.blocking) return readFully(handle, into, position)
     let done = 0
     while (done < into.length) {
       const read = readSync(handle.fd, into, done, into.length - done, position + done)
@@ -51,7 +53,7 @@ class OpenFiles implements LaneDisk {
   }
 
   async write(path: string, position: number, bytes: Uint8Array): Promise<void> {
-    if (this.#blocking) return this.#writeNow(path, position, bytes)
+    if (this.blocking) return this.#writeNow(path, position, bytes)
     const handle = await open(path, 'r+')
     try {
       await writeFully(handle, bytes, position)

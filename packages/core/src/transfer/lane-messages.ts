@@ -28,14 +28,19 @@ export interface ReceivePiece {
 }
 
 export type ReceiveCommand =
-  | { kind: 'receive'; peer: string; root: string; ticket?: string; stallMs: number }
+  /** `open`: what to send first, unless the manifest came over the same stream. */
+  | { kind: 'receive'; peer: string; open?: Uint8Array; stallMs: number }
   | { kind: 'order'; orders: ReceiveOrder[] }
   | { kind: 'end' }
   | { kind: 'fail'; error: ErrorDocument }
 
 export type ReceiveReport =
   /** Verified and written; whole files durably. */
-  { kind: 'done'; ids: number[] } | { kind: 'failed'; error: ErrorDocument } | { kind: 'ended' }
+  | { kind: 'done'; ids: number[] }
+  /** The peer gives nothing any more, and says why in this frame. */
+  | { kind: 'refused'; frame: Uint8Array }
+  | { kind: 'failed'; error: ErrorDocument }
+  | { kind: 'ended' }
 
 /** Where a file lies that is sent, and how it must look when it is somebody else's. */
 export interface LocatedFile {
@@ -50,17 +55,21 @@ export interface LocatedFile {
 export type WantedRange = [file: number, position: number, length: number]
 
 export type ServeCommand =
-  | { kind: 'serve'; peer: string; stallMs: number; root?: string }
+  /** `opened`: what the peer wants was read before. */
+  | { kind: 'serve'; peer: string; stallMs: number; opened: boolean }
   | { kind: 'admitted' }
   | { kind: 'located'; files: LocatedFile[] }
+  /** What the peer is told of the failure. */
+  | { kind: 'farewell'; frame: Uint8Array }
   | { kind: 'fail'; error: ErrorDocument }
 
 export type ServeReport =
   /** The peer wants an artifact: answered by `admitted` or `fail`. */
-  | { kind: 'opened'; root: string; ticket?: string }
+  | { kind: 'opened'; frame: Uint8Array }
   /** Before anything of these is sent: answered by `located` or `fail`. */
   | { kind: 'locate'; files: number[]; bytes: number }
   | { kind: 'sent'; bytes: number }
+  /** It ends; answered by `farewell`. */
   | { kind: 'failed'; error: ErrorDocument }
   | { kind: 'ended' }
 

@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
 import { ManyhandsError, toManyhandsError } from '../errors.ts'
 import type { FrameStream } from '../network/network.ts'
@@ -6,17 +6,17 @@ import { GuardedStream } from './guarded-stream.ts'
 import type { LaneDisk } from './lane-disk.ts'
 import type { ReceiveCommand, ReceiveOrder, ReceivePiece, ReceiveReport } from './lane-messages.ts'
 import type { LanePort } from './lane-port.ts'
-import { body, FRAME, openFrame, wantFrame } from './transfer-messages.ts'
+import { FRAME, plainBody, wantFrame } from './transfer-frames.ts'
 
 interface Current {
   order: ReceiveOrder
   pieceIndex: number
   chunk: number
-  /** Bytes of the piece that are here, and where its present chunk ends. */
+  /** Bytes of the piece that are here, and where its present chunk begins and ends. */
   filled: number
+  chunkStart: number
   chunkEnd: number
   bytes: Buffer
-  hash: Hash
 }
 
 /**
@@ -35,7 +35,17 @@ export async function runReceiveLane(
     return
   }
   const lane = new ReceiveLane(stream, first.stallMs, port, disk)
-  await lane.run(first)
+  await lane.run(first.open)
+}
+
+/** The peer gives nothing any more; its reason is read by who planned. */
+class Refusal extends ManyhandsError {
+  readonly frame: Uint8Array
+
+  constructor(frame: Uint8Array) {
+    super('PEER_GONE', 'the peer refused')
+    this.frame = frame
+  }
 }
 
 class ReceiveLane {
@@ -65,10 +75,9 @@ class ReceiveLane {
     this.#disk = disk
   }
 
-  async run({ root, ticket }: { root: string; ticket?: string }): Promise<void> {
+  async run(open?: Uint8Array): Promise<void> {
     try {
-      // On the stream over which the manifest came, the peer knows already what is meant.
-      if (root !== '') await this.#stream.send(openFrame({ v: 2, kind: 'lane', root, ticket }))
+      if (open !== undefined) await this.#stream.send(open)
       this.#port.listen(
         (command) => this.#take(command),
         () => {
@@ -88,7 +97,8 @@ class ReceiveLane {
       await Promise.allSettled(this.#creating)
       this.#tell()
       const { reason } = this.#guarded.failure!
-      this.#port.post({ kind: 'failed', error: toManyhandsError(reason).toJSON() })
+      if (reason instanceof Refusal) this.#port.post({ kind: 'refused', frame: reason.frame })
+      else this.#port.post({ kind: 'failed', error: toManyhandsError(reason).toJSON() })
     } finally {
       await this.#disk.close()
       this.#port.close()
@@ -132,7 +142,8 @@ class ReceiveLane {
       const frame = await this.#guarded.expect()
       // News that were on their way when the stream became one for content.
       if (frame[0] === FRAME.have || frame[0] === FRAME.peers) continue
-      await this.#consume(body(frame, FRAME.data))
+      if (frame[0] === FRAME.failed) throw new Refusal(frame)
+      await this.#consume(plainBody(frame, FRAME.data))
       this.#guarded.recycle(frame)
       this.#tell()
     }
@@ -146,7 +157,6 @@ class ReceiveLane {
       const length = Math.min(current.chunkEnd - current.filled, bytes.length - offset)
       const part = bytes.subarray(offset, offset + length)
       current.bytes.set(part, current.filled)
-      current.hash.update(part)
       current.filled += length
       offset += length
       if (current.filled === current.chunkEnd) await this.#chunkEnd(current)
@@ -165,7 +175,7 @@ class ReceiveLane {
       filled: 0,
       chunkEnd: order.pieces[0]!.lengths[0]!,
       bytes: this.#memory(order.pieces[0]!),
-      hash: createHash('sha256'),
+      chunkStart: 0,
     }
     return this.#current
   }
@@ -173,15 +183,16 @@ class ReceiveLane {
   async #chunkEnd(current: Current): Promise<void> {
     const piece = current.order.pieces[current.pieceIndex]!
     const expected = piece.hashes.subarray(current.chunk * 32, current.chunk * 32 + 32)
-    if (Buffer.compare(current.hash.digest(), expected) !== 0) {
+    const chunk = current.bytes.subarray(current.chunkStart, current.chunkEnd)
+    if (Buffer.compare(hash('sha256', chunk, 'buffer'), expected) !== 0) {
       throw new ManyhandsError(
         'ARTIFACT_CORRUPT',
         `peer ${this.#stream.peer} sent wrong bytes: a chunk of file ${piece.file} does not match its hash`,
         { details: { peer: this.#stream.peer, file: piece.file, position: piece.position } },
       )
     }
-    current.hash = createHash('sha256')
     current.chunk += 1
+    current.chunkStart = current.chunkEnd
     if (current.chunk < piece.lengths.length) {
       current.chunkEnd += piece.lengths[current.chunk]!
       return
@@ -194,6 +205,7 @@ class ReceiveLane {
     const next = current.order.pieces[current.pieceIndex]!
     current.chunk = 0
     current.filled = 0
+    current.chunkStart = 0
     current.chunkEnd = next.lengths[0]!
     current.bytes = this.#memory(next)
   }

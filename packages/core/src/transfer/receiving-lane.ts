@@ -1,19 +1,19 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import type { TransferSource } from '../artifacts/artifact-store.ts'
-import { type ErrorDocument, ManyhandsError } from '../errors.ts'
+import { type ErrorDocument, ManyhandsError, toManyhandsError } from '../errors.ts'
 import type { FrameStream } from '../network/network.ts'
 import { createLaneDisk } from './lane-disk.ts'
 import type { ReceiveCommand, ReceiveOrder, ReceiveReport } from './lane-messages.ts'
 import { type LanePort, lanePort } from './lane-port.ts'
 import { runReceiveLane } from './receive-lane.ts'
+import { openFrame, readFailed } from './transfer-messages.ts'
 
 export type LanePath = TransferSource['path']
 
 export interface LaneStart {
   peer: string
-  /** Empty on a stream over which the manifest came. */
-  root: string
-  ticket?: string
+  /** The artifact and the ticket that lets us have it; absent on a stream over which the manifest came. */
+  wanted?: { root: string; ticket?: string }
   stallMs: number
 }
 
@@ -73,10 +73,13 @@ class PortLane implements ReceivingLane {
     this.path = path
     this.#port = port
     this.#events = events
-    port.post({ kind: 'receive', ...start })
+    const { peer, wanted, stallMs } = start
+    const open = wanted && openFrame({ v: 2, kind: 'lane', ...wanted })
+    port.post({ kind: 'receive', peer, stallMs, open })
     port.listen(
       (report) => {
         if (report.kind === 'done') for (const id of report.ids) events.onDone(id)
+        else if (report.kind === 'refused') this.#finish(reasonOf(report.frame))
         else this.#finish(report.kind === 'failed' ? report.error : undefined)
       },
       () => this.#finish({ code: 'PEER_GONE', message: `the lane of ${start.peer} was closed` }),
@@ -103,5 +106,13 @@ class PortLane implements ReceivingLane {
     this.#port.close()
     this.#ended.resolve()
     this.#events.onEnd(error === undefined ? undefined : ManyhandsError.fromJSON(error))
+  }
+}
+
+function reasonOf(frame: Uint8Array): ErrorDocument {
+  try {
+    return readFailed(frame).toJSON()
+  } catch (error) {
+    return toManyhandsError(error).toJSON()
   }
 }

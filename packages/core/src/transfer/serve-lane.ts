@@ -1,12 +1,13 @@
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
-import { type ErrorDocument, ManyhandsError, toManyhandsError } from '../errors.ts'
+import { ManyhandsError, toManyhandsError } from '../errors.ts'
+import { LIMITS } from '../limits.ts'
 import type { FrameStream } from '../network/network.ts'
 import { FrameRing } from './frame-ring.ts'
 import { GuardedStream } from './guarded-stream.ts'
 import type { LaneDisk } from './lane-disk.ts'
 import type { LocatedFile, ServeCommand, ServeReport, WantedRange } from './lane-messages.ts'
 import type { LanePort } from './lane-port.ts'
-import { failedFrame, readOpen, readWant } from './transfer-messages.ts'
+import { readWant } from './transfer-frames.ts'
 
 /** A byte range of a file that is known to lie in it. */
 interface Piece {
@@ -31,7 +32,8 @@ export async function runServeLane(
     return
   }
   const guarded = new GuardedStream(stream, TRANSFER.openMs)
-  const ring = new FrameRing()
+  // A socket has taken a frame when it asks for the next; a stream may hold as much as its credit.
+  const ring = new FrameRing(disk.blocking ? TRANSFER.frameBytes : 2 * LIMITS.streamCreditBytes)
   const ask = async <Kind extends ServeCommand['kind']>(report: ServeReport, kind: Kind) => {
     port.post(report)
     const answer = await port.next()
@@ -40,10 +42,7 @@ export async function runServeLane(
     throw new ManyhandsError('CANCELED', 'the transfer was ended')
   }
   try {
-    if (first.root === undefined) {
-      const { root, ticket } = readOpen(await guarded.expect())
-      await ask({ kind: 'opened', root, ticket }, 'admitted')
-    }
+    if (!first.opened) await ask({ kind: 'opened', frame: await guarded.expect() }, 'admitted')
     for (;;) {
       // A receiver may think between two wants; its disk may be slow.
       guarded.allow(Math.max(first.stallMs, TRANSFER.idleMs))
@@ -65,9 +64,10 @@ export async function runServeLane(
     await guarded.close()
     port.post({ kind: 'ended' })
   } catch (error) {
-    const failure = toManyhandsError(error)
-    port.post({ kind: 'failed', error: failure.toJSON() })
-    await sendFailure(guarded, failure)
+    port.post({ kind: 'failed', error: toManyhandsError(error).toJSON() })
+    const farewell = await port.next()
+    if (farewell?.kind === 'farewell') await sendFarewell(guarded, farewell.frame)
+    else guarded.fail(error)
   } finally {
     await disk.close()
     port.close()
@@ -142,21 +142,13 @@ async function sendRanges(
 }
 
 /** Tells the peer why it gets nothing more. Never throws. */
-export async function sendFailure(guarded: GuardedStream, error: ManyhandsError): Promise<void> {
+export async function sendFarewell(guarded: GuardedStream, frame: Uint8Array): Promise<void> {
   if (guarded.failure !== undefined) return
   try {
     guarded.allow(TRANSFER.openMs)
-    await guarded.send(failedFrame(publicError(error)))
+    await guarded.send(frame)
     await guarded.close()
   } catch (lost) {
     guarded.fail(lost)
   }
-}
-
-/** Paths of this computer are nobody else's business. */
-function publicError(error: ManyhandsError): ErrorDocument {
-  const { code, hint, blame } = error.toJSON()
-  const kept = new Set(['ARTIFACT_MISSING', 'PROTOCOL', 'LIMIT', 'TRANSFER_QUOTA'])
-  const message = code === 'INPUT_CHANGED' ? 'a file changed at its source' : 'reading failed'
-  return { code, message: kept.has(code) ? error.message : message, hint, blame }
 }

@@ -6,7 +6,7 @@ import {
   type BulkRequest,
   bulkAnswerSchema,
   bulkRequestSchema,
-} from '../network/bulk-ticket.ts'
+} from '../network/bulk-messages.ts'
 import type { FrameStream, Logger, Network } from '../network/network.ts'
 import { decodeDocument, encodeDocument } from '../wire/codec.ts'
 import { PROTOCOLS } from '../wire/protocols.ts'

@@ -7,10 +7,10 @@ import type { Download } from './download.ts'
 import { GuardedStream } from './guarded-stream.ts'
 import { type LaneEvents, type ReceivingLane, streamLane, threadLane } from './receiving-lane.ts'
 import type { SideSockets } from './side-sockets.ts'
+import { FRAME } from './transfer-frames.ts'
 import {
   body,
   type Found,
-  FRAME,
   openFrame,
   readFound,
   readHave,
@@ -162,7 +162,7 @@ export class Sources {
   ): Promise<ReceivingLane> {
     const { network, sockets, root, signal, stallMs } = this.#options
     const { peer, route } = beside
-    const start = { peer, root, ticket, stallMs }
+    const start = { peer, wanted: { root, ticket }, stallMs }
     const direct = route?.kind === 'direct' && route.remoteHost !== undefined
     const port = direct ? await sockets.open(network, peer, signal) : undefined
     if (port !== undefined) return threadLane(port, 'socket', start, events)

@@ -5,28 +5,7 @@ import { LIMITS } from '../limits.ts'
 import { errorDocumentSchema } from '../wire/attempt-event.ts'
 import { digestSchema } from '../wire/attempt-spec.ts'
 import { decodeDocument, encodeDocument } from '../wire/codec.ts'
-import type { WantedRange } from './lane-messages.ts'
-
-/**
- * Frames of the artifact protocol: one byte of kind, then DAG-CBOR or plain bytes (manifest, data).
- * The receiver opens a stream and says what for: the manifest and news of it, or content. On the first
- * the sender answers `found`, the manifest in pieces, then `have` and `peers` as they change. On the
- * second the receiver wants byte ranges of files, and gets their bytes in the order in which they were
- * wanted, as one sequence: frames end anywhere, small files share one. A first stream becomes one for
- * content by the first want.
- */
-export const FRAME = {
-  open: 1,
-  want: 2,
-  found: 17,
-  manifest: 18,
-  data: 19,
-  failed: 20,
-  have: 21,
-  peers: 22,
-} as const
-
-export type FrameKind = (typeof FRAME)[keyof typeof FRAME]
+import { bytesFrame, FRAME, type FrameKind, plainBody } from './transfer-frames.ts'
 
 export interface OpenRequest {
   v: 2
@@ -72,10 +51,6 @@ const openSchema: z.ZodType<OpenRequest> = z.strictObject({
   ticket: ticketSchema.optional(),
   addresses: addresses.optional(),
 })
-const wantSchema: z.ZodType<WantedRange[]> = z
-  .array(z.tuple([index, index, z.number().int().positive()]))
-  .min(1)
-  .max(TRANSFER.rangesPerWant)
 const foundSchema: z.ZodType<Found> = z.object({
   bytes: index,
   partial: z.boolean().optional(),
@@ -95,14 +70,6 @@ export function openFrame(request: OpenRequest): Uint8Array {
 
 export function readOpen(frame: Uint8Array): OpenRequest {
   return decodeDocument(openSchema, body(frame, FRAME.open), 'artifact request')
-}
-
-export function wantFrame(ranges: WantedRange[]): Uint8Array {
-  return documentFrame(FRAME.want, ranges)
-}
-
-export function readWant(frame: Uint8Array): WantedRange[] {
-  return decodeDocument(wantSchema, body(frame, FRAME.want), 'wanted ranges')
 }
 
 export function foundFrame(found: Found): Uint8Array {
@@ -138,24 +105,15 @@ export function failedFrame(error: ErrorDocument): Uint8Array {
   return documentFrame(FRAME.failed, { ...error, message: error.message.slice(0, 4096) })
 }
 
-/** A frame of plain bytes, to be filled from its second byte on. */
-export function bytesFrame(kind: FrameKind, length: number): Uint8Array {
-  const frame = Buffer.allocUnsafeSlow(1 + length)
-  frame[0] = kind
-  return frame
-}
-
 /** The bytes of a frame of the expected kind. @throws what a `failed` frame carries; PROTOCOL */
 export function body(frame: Uint8Array, kind: FrameKind): Uint8Array {
-  if (frame[0] === kind) return frame.subarray(1)
-  if (frame[0] === FRAME.failed) {
-    throw ManyhandsError.fromJSON(
-      decodeDocument(errorDocumentSchema, frame.subarray(1), 'artifact error'),
-    )
-  }
-  throw new ManyhandsError(
-    'PROTOCOL',
-    `artifact transfer: a frame of kind ${frame[0]} came unasked`,
+  if (frame[0] === FRAME.failed) throw readFailed(frame)
+  return plainBody(frame, kind)
+}
+
+export function readFailed(frame: Uint8Array): ManyhandsError {
+  return ManyhandsError.fromJSON(
+    decodeDocument(errorDocumentSchema, plainBody(frame, FRAME.failed), 'artifact error'),
   )
 }
 

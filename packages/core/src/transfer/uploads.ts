@@ -11,11 +11,11 @@ import type { ServeCommand, ServeReport } from './lane-messages.ts'
 import { type LanePort, lanePort } from './lane-port.ts'
 import { NewsFeed } from './news-feed.ts'
 import { ReplayedStream } from './replayed-stream.ts'
-import { runServeLane, sendFailure } from './serve-lane.ts'
+import { runServeLane, sendFarewell } from './serve-lane.ts'
 import type { Swarms } from './swarms.ts'
+import { bytesFrame, FRAME } from './transfer-frames.ts'
 import {
-  bytesFrame,
-  FRAME,
+  failedFrame,
   foundFrame,
   haveFrame,
   type OpenRequest,
@@ -66,7 +66,7 @@ export class Uploads {
       const served = await this.#find(stream.peer, request.root, request.ticket)
       await this.#tell(stream, guarded, request, served)
     } catch (error) {
-      await sendFailure(guarded, toManyhandsError(error))
+      await sendFarewell(guarded, farewell(toManyhandsError(error)))
     }
   }
 
@@ -166,7 +166,8 @@ class LaneAnswers {
 
   start(root?: string): void {
     if (root !== undefined) this.#root = root
-    this.#port.post({ kind: 'serve', peer: this.#peer, stallMs: this.#options.stallMs, root })
+    const opened = root !== undefined
+    this.#port.post({ kind: 'serve', peer: this.#peer, stallMs: this.#options.stallMs, opened })
     this.#port.listen(
       (report) => void this.#take(report),
       () => this.#closed.abort(new ManyhandsError('CANCELED', 'the lane was closed')),
@@ -176,9 +177,10 @@ class LaneAnswers {
   async #take(report: ServeReport): Promise<void> {
     try {
       if (report.kind === 'opened') {
-        this.#root = report.root
-        this.#ticket = report.ticket
-        await this.#find(report.root, report.ticket)
+        const { root, ticket } = readOpen(report.frame)
+        this.#root = root
+        this.#ticket = ticket
+        await this.#find(root, ticket)
         this.#port.post({ kind: 'admitted' })
       } else if (report.kind === 'locate') {
         // Looked at again for each want: what was allowed once may have been taken back.
@@ -194,9 +196,18 @@ class LaneAnswers {
       } else if (report.kind === 'failed') {
         const { error } = report
         this.#options.logger?.debug('giving an artifact ended early', { peer: this.#peer, error })
+        this.#port.post({ kind: 'farewell', frame: farewell(ManyhandsError.fromJSON(error)) })
       }
     } catch (error) {
       this.#port.post({ kind: 'fail', error: toManyhandsError(error).toJSON() })
     }
   }
+}
+
+/** What a peer is told of a failure: paths of this computer are nobody else's business. */
+function farewell(error: ManyhandsError): Uint8Array {
+  const { code, hint, blame } = error.toJSON()
+  const kept = new Set(['ARTIFACT_MISSING', 'PROTOCOL', 'LIMIT', 'TRANSFER_QUOTA'])
+  const message = code === 'INPUT_CHANGED' ? 'a file changed at its source' : 'reading failed'
+  return failedFrame({ code, message: kept.has(code) ? error.message : message, hint, blame })
 }

@@ -3,7 +3,8 @@ import { streamPair } from '@libp2p/utils'
 import { expect, test } from 'vitest'
 import { LIMITS } from '../../src/limits.ts'
 import { headerOf } from '../../src/network/frame-assembler.ts'
-import { createFrameStream, FRAME_COST, FRAME_KIND } from '../../src/network/frame-stream.ts'
+import { FRAME_COST, FRAME_KIND } from '../../src/network/frame-kind.ts'
+import { createFrameStream } from '../../src/network/frame-stream.ts'
 
 const MIB = 1024 ** 2
 

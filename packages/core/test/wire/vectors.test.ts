@@ -20,7 +20,7 @@ import { hashBytes } from '../../src/artifacts/hash-file.ts'
 import { decodeManifest, encodeManifest, fileId } from '../../src/artifacts/manifest.ts'
 import { imageSchema } from '../../src/images/image-document.ts'
 import { FrameAssembler, headerOf } from '../../src/network/frame-assembler.ts'
-import { FRAME_KIND } from '../../src/network/frame-stream.ts'
+import { FRAME_KIND } from '../../src/network/frame-kind.ts'
 import { signingKey } from '../../src/network/identity.ts'
 import { decodeAnnouncement, encodeAnnouncement } from '../../src/network/offer-announcement.ts'
 import {
@@ -29,7 +29,7 @@ import {
   type RpcAnswer,
   type RpcRequest,
 } from '../../src/network/rpc-envelope.ts'
-
+import { readWant, wantFrame } from '../../src/transfer/transfer-frames.ts'
 import {
   foundFrame,
   haveFrame,
@@ -39,8 +39,6 @@ import {
   readHave,
   readOpen,
   readPeers,
-  readWant,
-  wantFrame,
 } from '../../src/transfer/transfer-messages.ts'
 
 interface Vector {
