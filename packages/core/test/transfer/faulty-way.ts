@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { decodeDocument, encodeDocument, type FrameStream, type Network } from '@manyhands/core'
 import { onTestFinished } from 'vitest'
-import { bulkAnswerSchema } from '../../src/network/bulk-ticket.ts'
+import { bulkAnswerSchema } from '../../src/network/bulk-messages.ts'
 import { PROTOCOLS } from '../../src/wire/protocols.ts'
 
 const HOST = '127.0.0.1'
