@@ -32,6 +32,7 @@ const ONLY_IF: Partial<Record<ComplianceCaseName, (capable: RuntimeCapabilities)
   'a paused task uses no processor until it is resumed': (capable) => capable.pause === true,
   'a cooperative pause holds until it is resumed': (capable) => capable.pause === 'cooperative',
   'limits of a running task can be changed': (capable) => capable.limit,
+  'outputs can be seen while the task runs': (capable) => capable.liveOutputs,
   'another process takes a running task up again': (capable) => capable.recover,
   'a program can be run beside the task': (capable) => capable.exec,
   'paused time is no run time': (capable) => capable.pause !== false,

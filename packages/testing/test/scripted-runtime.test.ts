@@ -43,6 +43,7 @@ runtimeCompliance(
       hold: (bytes) => ({ image, command: ['run', '--hang', '--memory', `${bytes}`] }),
       flood: (bytes) => ({ image, command: ['run', '--flood', `${bytes}`] }),
       fill: (bytes) => ({ image, command: ['run', '--hang', '--write', `f=${'x'.repeat(bytes)}`] }),
+      tick: () => ({ image, command: ['run', '--hang', '--write', 'ticks=xx'] }),
       badImage: () => ({ image: 'missing', command: ['run'] }),
       badCommand: () => ({ image, command: ['run', '--no-such-token'] }),
     },

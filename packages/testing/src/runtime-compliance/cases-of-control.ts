@@ -57,6 +57,14 @@ export const CASES_OF_CONTROL = {
     t.expect(await task.wait()).toMatchObject({ exitCode: 0, reason: 'exited' })
   }),
 
+  'outputs can be seen while the task runs': complianceCase(['tick'], async (t) => {
+    const started = await t.fixture.start(t.programs.tick())
+    const ticks = () => started.file('ticks').catch(() => '')
+    await until(async () => (await ticks()).length > 1, 'what the task writes is in the workspace')
+    await started.task.kill()
+    t.expect((await started.task.wait()).reason).toBe('stopped')
+  }),
+
   'limits of a running task can be changed': complianceCase(['spin'], async (t) => {
     const { task } = await t.fixture.start(t.programs.spin())
     await task.limit?.({ cpus: 0.5, memoryBytes: 96 * MIB, pids: 32 })
