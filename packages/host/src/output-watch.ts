@@ -18,7 +18,7 @@ const FIRST_LOOK_MS = 2_000
 /** Between two looks, while there is something new and while there is not. */
 const LOOK_MS = { least: 1_000, most: 5_000 }
 /** A look of a large directory is followed by so many times its own length without one. */
-const REST_FACTOR = 20
+const REST_FACTOR = 4
 /** Entries of one look; what is beyond comes at the end. */
 const LOOK_ENTRIES = 10_000
 /** Attempts that are looked at, or copied from, at once. */
