@@ -1,6 +1,7 @@
 /**
  * A host with real containers as a process of its own, so that what attacks cost it can be told from
- * what they cost its client. Started by DockerNetwork with its state directory as argument; answers
+ * what they cost its client. Started with its state directory as argument, and with the engine's socket
+ * when that is not where it usually is; answers
  * the message 'most' with the most memory that it has had since the message before.
  */
 import process from 'node:process'
@@ -8,11 +9,12 @@ import { createHost } from '@manyhands/host'
 import { docker } from '../src/index.ts'
 
 const SAMPLE_MS = 20
+const [, , state, socketPath] = process.argv
 
 const host = await createHost({
-  runtimes: [docker()],
+  runtimes: [docker(socketPath === undefined ? {} : { socketPath, reaper: false })],
   share: { cpus: 4, memory: '2GiB', disk: '4GiB' },
-  state: process.argv[2]!,
+  state: state!,
   network: { listen: ['/ip4/127.0.0.1/tcp/0'], gossip: false },
 })
 

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { RpcResult } from '@manyhands/core'
+import { ManyhandsError, type RpcResult, toManyhandsError } from '@manyhands/core'
 import type { JobImage } from './image-desk.ts'
 
 /** An export may take minutes; a host that asks hears within this time, and asks again, ms. */
@@ -24,7 +24,15 @@ export async function answerImage(
     if (roots === undefined) return { exportedBytes: image.exportedBytes }
     ready(roots)
     return { root: roots[0]!, exportedBytes: image.exportedBytes }
+  } catch (cause) {
+    const error = toManyhandsError(cause, 'INPUT_UNREADABLE')
+    throw new ManyhandsError(error.code, withoutPaths(error.message), { hint: error.hint, cause })
   } finally {
     late.abort()
   }
+}
+
+/** Paths of this computer are nobody else's business. */
+function withoutPaths(message: string): string {
+  return message.replace(/(^|[\s"'(=:])(?:[A-Za-z]:)?(?:[\\/][^\s"':;,)\\/]+){2,}/g, '$1…')
 }

@@ -82,7 +82,10 @@ export class ImageDesk {
         await shelf.used(found.key, shelved.id, found.diffIds)
         return shelved
       }
-      return shelf.take(found.key, await found.export(wanted, shelf.dir, options))
+      const exported = await found.export(wanted, shelf.dir, options)
+      const taken = await shelf.take(found.key, exported)
+      if (found.id === undefined || taken.id === found.id) return taken
+      throw new ManyhandsError('IMAGE_INVALID', `its configuration is that of ${taken.id}`)
     }
     const turn = this.#turn.catch(() => {}).then(work)
     this.#turn = turn

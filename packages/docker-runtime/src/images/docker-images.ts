@@ -9,6 +9,7 @@ import { inspectImage } from '../image.ts'
 import { boundedStream } from './bounded-stream.ts'
 import { readImageArchive } from './image-archive.ts'
 import { IMAGE_LIMITS } from './image-limits.ts'
+import { inspectById } from './own-images.ts'
 
 /** An engine that does not answer within this time has no image for anybody, ms. */
 const ASK_MS = 10_000
@@ -97,6 +98,11 @@ class EngineSourceImage implements SourceImage {
     { signal, onProgress }: { signal?: AbortSignal; onProgress?: (bytes: number) => void } = {},
   ) {
     signal?.throwIfAborted()
+    // Engines tell of an image that has gone in ways of their own.
+    if ((await inspectById(this.#engine, this.key)) === undefined) {
+      const { where } = this.#engine
+      throw new ManyhandsError('IMAGE_NOT_FOUND', `${this.#reference} is no longer in ${where}`)
+    }
     const archive = await this.#open(signal)
     return readImageArchive(
       boundedStream(archive, {
