@@ -80,10 +80,7 @@ class ReceiveLane {
       if (open !== undefined) await this.#stream.send(open)
       this.#port.listen(
         (command) => this.#take(command),
-        () => {
-          this.#guarded.fail(new ManyhandsError('CANCELED', 'nobody waits for this transfer'))
-          this.#wake?.()
-        },
+        () => this.#fail(new ManyhandsError('CANCELED', 'nobody waits for this transfer')),
       )
       await this.#receive()
       await Promise.all(this.#creating)
@@ -115,11 +112,15 @@ class ReceiveLane {
           length,
         ]),
       )
-      this.#asking = this.#asking
-        .then(() => this.#ask(ranges))
-        .catch((error) => this.#guarded.fail(error))
+      this.#asking = this.#asking.then(() => this.#ask(ranges)).catch((error) => this.#fail(error))
     } else if (command.kind === 'end') this.#ending = true
-    else if (command.kind === 'fail') this.#guarded.fail(ManyhandsError.fromJSON(command.error))
+    else if (command.kind === 'fail') this.#fail(ManyhandsError.fromJSON(command.error))
+    this.#wake?.()
+  }
+
+  /** Ends every wait, that for orders too: a file may fail when all its bytes have come. */
+  #fail(error: unknown): void {
+    this.#guarded.fail(error)
     this.#wake?.()
   }
 
@@ -225,7 +226,7 @@ class ReceiveLane {
     // Many small files wait for the disk together.
     const creating = this.#disk
       .create(piece.path, bytes)
-      .catch((error) => this.#guarded.fail(error))
+      .catch((error) => this.#fail(error))
       .finally(() => this.#creating.delete(creating))
     this.#creating.add(creating)
     if (last) await this.#ordered(id)
