@@ -82,7 +82,7 @@ export class ImageStage {
           // Another client's image of the same id failed: that says nothing about ours.
           if (source.signal.aborted || load.peer === source.peer) throw error
         } finally {
-          this.#leave(load, wanted.attempt)
+          this.#leave(load, wanted)
         }
       }
       const { id } = wanted
@@ -103,18 +103,23 @@ export class ImageStage {
       ready: Promise.resolve(),
       progress: () => NOTHING_YET,
     }
-    load.ready = this.#bring(wanted, { ...source, signal: unwanted.signal }, load).finally(() => {
-      if (this.#loads.get(keyOf(wanted)) === load) this.#loads.delete(keyOf(wanted))
-    })
+    const ready = this.#bring(wanted, { ...source, signal: unwanted.signal }, load)
+    load.ready = ready.finally(() => this.#end(load, wanted))
     load.ready.catch(() => {})
     this.#loads.set(keyOf(wanted), load)
     return load
   }
 
-  #leave(load: Load, attempt: string): void {
-    load.attempts.delete(attempt)
+  #leave(load: Load, wanted: WantedImage): void {
+    load.attempts.delete(wanted.attempt)
     if (load.attempts.size > 0) return
+    // Nobody joins what is being ended.
+    this.#end(load, wanted)
     load.unwanted.abort(new ManyhandsError('CANCELED', 'nobody waits for this image any more'))
+  }
+
+  #end(load: Load, wanted: WantedImage): void {
+    if (this.#loads.get(keyOf(wanted)) === load) this.#loads.delete(keyOf(wanted))
   }
 
   async #bring({ images, id }: WantedImage, source: Source, load: Load): Promise<void> {
