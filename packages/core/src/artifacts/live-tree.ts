@@ -68,7 +68,19 @@ interface Look {
   files: LiveFile[]
   entriesLeft: number
   pace: WalkPace
+  /** When others had their turn last. */
+  turnAt: number
   signal: AbortSignal | undefined
+}
+
+/** Globs that were made to be slow hold nobody up for longer. */
+const TURN_MS = 10
+
+function turnWhenDue(look: Look): Promise<void> | undefined {
+  if (performance.now() - look.turnAt < TURN_MS) return undefined
+  return new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+    look.turnAt = performance.now()
+  })
 }
 
 class ProcLiveTree implements LiveTree {
@@ -86,7 +98,8 @@ class ProcLiveTree implements LiveTree {
     try {
       const { dev } = fstatSync(root, { bigint: true })
       const { maxEntries: entriesLeft, signal } = options
-      const look: Look = { dev, files, entriesLeft, signal, pace: new WalkPace(DUTY) }
+      const pace = new WalkPace(DUTY)
+      const look: Look = { dev, files, entriesLeft, signal, pace, turnAt: performance.now() }
       await this.#look(root, '', LEVELS, look)
       return { files, whole: look.entriesLeft >= 0 }
     } finally {
@@ -124,7 +137,7 @@ class ProcLiveTree implements LiveTree {
       for (let entry = entries.readSync(); entry !== null; entry = entries.readSync()) {
         look.entriesLeft -= 1
         if (look.entriesLeft < 0) return
-        const rest = look.pace.step()
+        const rest = look.pace.step() ?? turnWhenDue(look)
         if (rest !== undefined) await rest
         look.signal?.throwIfAborted()
         const path = directory === '' ? entry.name : `${directory}/${entry.name}`
