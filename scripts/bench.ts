@@ -5,6 +5,7 @@
  * What several of them use lies in bench/shared; bench/README.md says what each needs.
  */
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 
 const root = new URL('../', import.meta.url).pathname
@@ -19,14 +20,17 @@ const names = (await readdir(`${root}bench`))
   .filter((name) => wanted.length === 0 || wanted.includes(name))
   .sort()
 
+// What users get is what is built; sources cost every thread and process their translation.
+const built = existsSync(`${root}packages/core/dist/index.js`)
+const conditions = built ? [] : ['--conditions=@manyhands/source']
+
 let failed = 0
 for (const name of names) {
   process.stderr.write(`── ${name}\n`)
-  const child = spawn(
-    process.execPath,
-    ['--conditions=@manyhands/source', `${root}bench/${name}.ts`, ...options],
-    { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] },
-  )
+  const child = spawn(process.execPath, [...conditions, `${root}bench/${name}.ts`, ...options], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
   const code = await new Promise((resolve) => child.once('exit', resolve))
   if (code !== 0) failed += 1
 }

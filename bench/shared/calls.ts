@@ -41,7 +41,7 @@ export async function startCallee<Known extends Calls, Hello>(
   const [execPath, ...before] = [...(options.inside ?? []), process.execPath]
   const child = fork(options.script, [JSON.stringify(options.argument ?? {})], {
     execPath,
-    execArgv: [...before, '--conditions=@manyhands/source'],
+    execArgv: [...before, ...process.execArgv],
   })
   const gone = once(child, 'exit')
   // One that goes on for a moment would write into directories that are being removed.

@@ -30,6 +30,8 @@ export const BULK = {
   readBytes: 64 * 1024,
   /** What a socket takes before send() waits; less than one frame, so that none is copied to wait. */
   writeBytes: 128 * 1024,
+  /** Memory of one frame that is kept for the next ones: a full one, and its kind. */
+  frameMemoryBytes: 256 * 1024 + 1,
   /** Frames whose memory is kept for the next ones. */
   spareFrames: 8,
 } as const

@@ -31,7 +31,7 @@ export class SocketFrameStream implements FrameStream {
   readonly #received = new FrameQueue()
   #receivedBytes = 0
   #paused = false
-  readonly #spare: Uint8Array[] = []
+  readonly #spare: ArrayBufferLike[] = []
   #closing: Promise<void> | undefined
   #endSent = false
   #endReceived = false
@@ -113,10 +113,8 @@ export class SocketFrameStream implements FrameStream {
   }
 
   recycle(frame: Uint8Array): void {
-    // Small frames are cheaper made than kept.
-    if (frame.length >= BULK.readBytes && this.#spare.length < BULK.spareFrames) {
-      this.#spare.push(frame)
-    }
+    const whole = frame.buffer.byteLength === BULK.frameMemoryBytes
+    if (whole && this.#spare.length < BULK.spareFrames) this.#spare.push(frame.buffer)
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
@@ -162,9 +160,12 @@ export class SocketFrameStream implements FrameStream {
     if (this.#failure !== undefined) throw this.#failure.error
   }
 
+  /** Frames of all lengths share memory of one size, or the odd ones would crowd it out. */
   #memory(length: number): Uint8Array {
-    const spare = this.#spare.pop()
-    return spare?.length === length ? spare : allocate(length)
+    // Small frames are cheaper made than kept.
+    if (length < BULK.readBytes || length > BULK.frameMemoryBytes) return allocate(length)
+    const memory = this.#spare.pop() ?? allocate(BULK.frameMemoryBytes).buffer
+    return new Uint8Array(memory, 0, length)
   }
 
   #onHeader(word: number): number {

@@ -17,16 +17,19 @@ export class FrameRing {
 
   /** A frame for this many bytes of payload. */
   take(length: number): Uint8Array {
+    // Small ones are cheaper made than kept.
+    if (length < TRANSFER.frameBytes / 4) return bytesFrame(FRAME.data, length)
     const oldest = this.#sent[0]
     const free = oldest !== undefined && this.#total - oldest.at > this.#heldBytes
-    if (length !== TRANSFER.frameBytes || !free) return bytesFrame(FRAME.data, length)
-    this.#sent.shift()
-    return oldest.frame
+    const whole = free ? oldest.frame : bytesFrame(FRAME.data, TRANSFER.frameBytes)
+    if (free) this.#sent.shift()
+    return whole.subarray(0, 1 + length)
   }
 
   /** A frame was sent: its `send` has resolved. */
   give(frame: Uint8Array): void {
     this.#total += frame.length
-    if (frame.length === 1 + TRANSFER.frameBytes) this.#sent.push({ frame, at: this.#total })
+    if (frame.buffer.byteLength !== 1 + TRANSFER.frameBytes) return
+    this.#sent.push({ frame: new Uint8Array(frame.buffer), at: this.#total })
   }
 }
