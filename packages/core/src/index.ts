@@ -18,6 +18,7 @@ export {
   openLiveTree,
   sameFile,
 } from './artifacts/live-tree.ts'
+export { surveyStore } from './artifacts/survey-store.ts'
 export {
   parseTransferCap,
   parseTransferCaps,
@@ -49,6 +50,15 @@ export {
   ManyhandsError,
   toManyhandsError,
 } from './errors.ts'
+export {
+  collectGarbage,
+  type GcAmount,
+  type GcKept,
+  type GcOptions,
+  type GcReport,
+  type GcRoom,
+  type GcSection,
+} from './gc-report.ts'
 export { type GpuDevice, type GpuNeed, type GpuRequest, gpuFits } from './gpu.ts'
 export {
   decodeImage,

@@ -76,7 +76,7 @@ export class AttemptRunner {
           secrets,
         }),
         { inDir: workspace.inDir, outDir: workspace.outDir },
-        { signal: attempt.ending.signal },
+        { signal: attempt.ending.signal, holder: attempt.id },
       )
       return this.#follow(attempt, task, cleanups)
     })
@@ -183,9 +183,8 @@ export class AttemptRunner {
         { signal: attempt.ending.signal },
       )
       if (artifact.manifest.files.length > 0 || artifact.manifest.directories.length > 0) {
-        this.#options.store.retain(artifact.root, attempt.id)
         end.outputs = { root: artifact.root, bytes: artifact.size }
-      }
+      } else await this.#options.store.release(artifact.root, attempt.id)
       const missing = artifact.unmatched?.filter((glob) => glob !== '**') ?? []
       if (end.error === undefined && missing.length > 0) {
         end.error = new ManyhandsError(
@@ -201,9 +200,15 @@ export class AttemptRunner {
   }
 
   async #seal(attempt: Attempt, end: AttemptEnd): Promise<void> {
+    const root = end.outputs?.root
     const phase = await this.#options.sealer.seal(attempt, end)
     attempt.move(phase)
     this.#options.sealed(attempt)
+    if (root === undefined || end.outputs !== undefined) return
+    // Ended from outside, or not durable: nobody will ask for what it wrote.
+    await this.#options.store
+      .release(root, attempt.id)
+      .catch((cause) => this.#warn('outputs could not be removed', attempt, cause))
   }
 
   #warn(message: string, attempt: Attempt, cause: unknown): void {

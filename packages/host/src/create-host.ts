@@ -89,6 +89,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     onSource: (root, source) => {
       events.dispatchEvent(new CustomEvent('transfer', { detail: { root, ...source } }))
     },
+    keepBytes: () => policy.keepBytes(ledger.share.diskBytes),
   })
   opening.defer(() => store.close())
 
@@ -150,7 +151,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   })
   opening.defer(async () => board.close())
 
-  const inputs = new InputStage(inputsDir, store, network, () => ledger.share.diskBytes / 2)
+  const inputs = new InputStage(inputsDir, store, network)
   const changed = (attempt: { describe(): unknown }) => {
     events.dispatchEvent(new CustomEvent('attempt', { detail: attempt.describe() }))
   }

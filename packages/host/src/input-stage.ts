@@ -34,6 +34,7 @@ export interface StagePart {
 
 interface Stage {
   dir: string
+  inputs: WireInput[]
   users: number
   ready: Promise<void>
   meter: TransferMeter
@@ -43,25 +44,20 @@ interface Stage {
 
 /**
  * Directories of inputs, ready to be mounted read-only. Attempts with equal inputs share one, since
- * nobody can write to it: a job of a thousand tasks stages its scene once. What was staged stays in
- * the store, oldest out first, so that the next job with the same scene receives nothing.
+ * nobody can write to it: a job of a thousand tasks stages its scene once. What was staged is kept in
+ * the store while there is room, so that the next job with the same scene receives nothing.
  */
 export class InputStage {
   readonly #dir: string
   readonly #store: ArtifactStore
   readonly #network: Network
-  readonly #keepBytes: () => number
   readonly #stages = new Map<string, Stage>()
   readonly #counts = new TransferCounts()
-  /** Artifacts held for later, by root, least recently used first, with their sizes. */
-  readonly #kept = new Map<string, number>()
 
-  /** @param keepBytes - how much is kept in the store for later jobs */
-  constructor(dir: string, store: ArtifactStore, network: Network, keepBytes: () => number) {
+  constructor(dir: string, store: ArtifactStore, network: Network) {
     this.#dir = dir
     this.#store = store
     this.#network = network
-    this.#keepBytes = keepBytes
   }
 
   /**
@@ -81,7 +77,7 @@ export class InputStage {
         inputs.map(({ root, bytes }) => [root, bytes] as const),
       )
       const ready = this.#build(dir, inputs, { ...source, signal: unwanted.signal }, meter)
-      stage = { dir, users: 0, ready, meter, unwanted }
+      stage = { dir, inputs, users: 0, ready, meter, unwanted }
       this.#stages.set(key, stage)
     }
     const held = stage
@@ -114,7 +110,7 @@ export class InputStage {
     }
   }
 
-  /** Holds every artifact of the stage until all are placed, however full the store is. */
+  /** Holds every artifact of the stage for as long as it is used, and lets them stay in the store afterwards. */
   async #build(
     dir: string,
     inputs: WireInput[],
@@ -123,17 +119,25 @@ export class InputStage {
   ): Promise<void> {
     const roots = new Set(inputs.map((input) => input.root))
     for (const root of roots) this.#store.retain(root, dir)
-    try {
+    const bring = async () => {
       let left = source.maxBytes
       for (const root of roots) {
         const artifact = await this.#fetch(root, left, source, meter)
         meter.complete(root)
         left -= artifact.size
-        await this.#keep(root, artifact.size)
+        this.#store.keep(root)
       }
       await this.#place(dir, inputs)
-    } finally {
-      for (const root of roots) await this.#store.release(root, dir)
+    }
+    try {
+      await bring()
+    } catch (cause) {
+      // What is kept for later makes room for what is wanted now.
+      const full = cause instanceof ManyhandsError && cause.code === 'DISK_FULL'
+      if (!full || (await this.#store.makeRoom(Number.POSITIVE_INFINITY)).bytes === 0) throw cause
+      source.signal.throwIfAborted()
+      await rm(`${dir}.building`, { recursive: true, force: true })
+      await bring()
     }
   }
 
@@ -157,21 +161,6 @@ export class InputStage {
     }
   }
 
-  /** Holds an artifact for later jobs, and lets go of what was not used for longest. */
-  async #keep(newest: string, bytes: number): Promise<void> {
-    this.#store.retain(newest, HOLDER)
-    this.#kept.delete(newest)
-    this.#kept.set(newest, bytes)
-    let total = 0
-    for (const size of this.#kept.values()) total += size
-    for (const [root, size] of this.#kept) {
-      if (total <= this.#keepBytes()) return
-      this.#kept.delete(root)
-      total -= size
-      await this.#store.release(root, HOLDER)
-    }
-  }
-
   /** Built beside and renamed, so that a directory with the final name is complete. */
   async #place(dir: string, inputs: WireInput[]): Promise<void> {
     const building = `${dir}.building`
@@ -191,8 +180,8 @@ export class InputStage {
     await stage.ready.catch(() => {})
     await rm(stage.dir, { recursive: true, force: true })
     await rm(`${stage.dir}.building`, { recursive: true, force: true })
+    for (const root of new Set(stage.inputs.map((input) => input.root))) {
+      await this.#store.release(root, stage.dir)
+    }
   }
 }
-
-/** Name of this room's holds in the store. */
-const HOLDER = 'staged-inputs'

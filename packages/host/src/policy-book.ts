@@ -75,6 +75,12 @@ export class PolicyBook {
     return this.#inForce.imageCacheBytes
   }
 
+  /** Bytes of inputs that are kept for later jobs, for a share of so much disk. */
+  keepBytes(diskBytes: number): number {
+    const { keep } = this.document.share ?? {}
+    return keep === undefined ? diskBytes / 2 : parseByteSize(keep)
+  }
+
   get schedule(): Schedule {
     return this.#inForce.schedule
   }

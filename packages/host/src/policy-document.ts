@@ -47,6 +47,7 @@ const share = settings({
   cpus: z.number().positive().optional(),
   memory: size.optional(),
   disk: size.optional(),
+  keep: size.optional(),
   gpus: z.union([z.number().int().nonnegative(), entries, z.literal('all')]).optional(),
   pids: count.optional(),
 })

@@ -26,6 +26,11 @@ export interface ShareOptions {
   cpus?: number
   memory?: ByteSize
   disk?: ByteSize
+  /**
+   * Inputs that may stay on the disk for later jobs while nobody uses them, beside `disk`; default: half of
+   * it. Above this the least recently used go until four fifths are left.
+   */
+  keep?: ByteSize
   /** How many GPUs, which ones by id, or all that a driver answers for; default 0. */
   gpus?: number | string[] | 'all'
   pids?: number

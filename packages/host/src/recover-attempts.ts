@@ -43,7 +43,7 @@ export async function recoverAttempts(parts: RecoveryParts): Promise<void> {
     else restoreSealed(row, { store, desk })
   }
   // Before anything is adopted: what an ended sandbox wrote is not held until it is collected.
-  await store.sweep()
+  await store.gc()
   const begun: Promise<void>[] = []
   for (const [name, entry] of runtimes) {
     const recovery = new RuntimeRecovery(entry, parts)

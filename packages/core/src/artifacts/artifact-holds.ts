@@ -12,6 +12,20 @@ export class ArtifactHolds {
     this.#remove = remove
   }
 
+  /** Who holds it, first come first. */
+  holdersOf(root: string): string[] {
+    return [...(this.#holders.get(root) ?? [])]
+  }
+
+  isHeld(root: string): boolean {
+    return this.#holders.has(root)
+  }
+
+  /** Somebody works on its files. */
+  isUsed(root: string): boolean {
+    return this.#users.has(root)
+  }
+
   retain(root: string, holder: string): void {
     const holders = this.#holders.get(root)
     if (holders === undefined) this.#holders.set(root, new Set([holder]))

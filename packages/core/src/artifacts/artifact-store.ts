@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
 import type { ErrorDocument } from '../errors.ts'
+import type { GcAmount, GcOptions, GcSection } from '../gc-report.ts'
 import type { Network } from '../network/network.ts'
 
 /** One file of an artifact. */
@@ -61,8 +62,8 @@ export interface Artifact {
  * artifacts they belong to. Nothing half-received is ever visible under its final name.
  *
  * A store's directory belongs to one process at a time. Holds ({@link retain}) live in memory: a store
- * that is opened again knows none and therefore removes nothing by itself. Whoever keeps a journal
- * retains again what it still needs, and may then call {@link sweep}.
+ * that is opened again knows none and therefore removes nothing by itself but what is kept. Whoever keeps
+ * a journal retains again what it still needs, and may then call {@link gc}.
  */
 export interface ArtifactStore extends AsyncDisposable {
   /**
@@ -73,9 +74,9 @@ export interface ArtifactStore extends AsyncDisposable {
    *
    * @throws INPUT_UNREADABLE, INPUT_CHANGED, PATH_UNSAFE (links, special files, names that do not travel), LIMIT
    */
-  addPath(path: string, options?: { signal?: AbortSignal }): Promise<Artifact>
-  /** Takes bytes as a single-file artifact. */
-  addBytes(bytes: Uint8Array): Promise<Artifact>
+  addPath(path: string, options?: { signal?: AbortSignal; holder?: string }): Promise<Artifact>
+  /** Takes bytes as a single-file artifact. @throws DISK_FULL */
+  addBytes(bytes: Uint8Array, options?: { holder?: string }): Promise<Artifact>
   /**
    * Takes an open file as a single-file artifact, by copy: others may go on writing to it. It is held
    * for `holder` from the start, see {@link retain}.
@@ -95,7 +96,11 @@ export interface ArtifactStore extends AsyncDisposable {
    *
    * @throws OUTPUT_UNSAFE, LIMIT, DISK_FULL
    */
-  collect(dir: string, globs: string[], options?: { signal?: AbortSignal }): Promise<Artifact>
+  collect(
+    dir: string,
+    globs: string[],
+    options?: { signal?: AbortSignal; holder?: string },
+  ): Promise<Artifact>
   /** Whether an artifact is here, as far as is known without a look at the disk. */
   has(root: string): boolean
   /** A complete artifact by its root. */
@@ -149,21 +154,33 @@ export interface ArtifactStore extends AsyncDisposable {
     sent?: (root: string, bytes: number, peer: string) => void,
   ): Promise<void>
   /**
-   * Keeps an artifact from being removed until {@link release}; counted by holder. Repeating it for the
+   * Holds an artifact: it is not removed until {@link release}; counted by holder. Repeating it for the
    * same holder changes nothing. It may come before the artifact does, and should: between a fetch and
    * a later hold somebody else's release could remove it.
    */
   retain(root: string, holder: string): void
   /**
-   * Ends a hold. An artifact that nobody holds any more is removed, and with it the files that no other
-   * artifact has; its by-reference source is forgotten.
+   * Ends a hold. An artifact that nobody holds any more is removed, unless it is kept, and with it the
+   * files that no other artifact has; its by-reference source is forgotten.
    */
   release(root: string, holder: string): Promise<void>
   /**
-   * Removes every artifact that nobody holds, and what cut transfers left. Only for a caller that has
-   * retained all it needs; nothing else removes artifacts that were never held.
+   * Lets an artifact of this store stay when nobody holds it, as long as there is room: what was used last
+   * stays longest, also over restarts. Each call is a use.
    */
-  sweep(): Promise<void>
+  keep(root: string): void
+  /** Looks soon whether more is kept than may be; for callers that changed how much that is. */
+  settle(): void
+  /**
+   * Tidies up: removes artifacts that nobody holds or keeps, and what cut transfers left that was not touched
+   * for a day; with `keepBytes` also what is kept beyond them, least recently used first. Only for a
+   * caller that has retained all it needs. What is held, read or received never goes, whatever the age.
+   *
+   * @param options.reasonOf - says for people what a holder stands for
+   */
+  gc(options?: GcOptions & { reasonOf?: (holder: string) => string }): Promise<GcSection>
+  /** Removes so many bytes of what is kept, or all of it. Returns what went. */
+  makeRoom(bytes: number): Promise<GcAmount>
   /** Bytes and files on disk now, partial ones too. */
   usage(): Promise<{ bytes: number; files: number; artifacts: number }>
   close(): Promise<void>

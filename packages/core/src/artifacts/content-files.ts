@@ -2,6 +2,14 @@ import { constants, copyFile, lstat, open, opendir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type DurableDirectory, seal } from './durable-directory.ts'
 
+/** One content on the disk, with its executable twin. */
+export interface ContentOnDisk {
+  files: number
+  bytes: number
+  /** When it got its name, Unix ms. */
+  changedAt: number
+}
+
 /**
  * The files of the store by content: `cas/ab/<file id>`, mode 0444, never written again. A second one
  * with `.x` (0555) exists where an executable was placed by link, as an inode has only one mode.
@@ -80,13 +88,33 @@ export class ContentFiles {
     })
   }
 
-  /** Removes every file that nothing needs. */
-  sweep(): Promise<void> {
+  /** Removes those of these files that nothing needs. */
+  discard(ids: string[]): Promise<void> {
     return this.#remove(async () => {
-      for await (const { name } of this.#list()) {
-        await this.#removeUnneeded(name.replace(/\.x$/, ''))
-      }
+      for (const id of ids) await this.#removeUnneeded(id)
     })
+  }
+
+  /** Whether anybody counts on this file, on the disk or on its way. */
+  isNeeded(id: string): boolean {
+    return this.#references.has(id)
+  }
+
+  /** What is there, by id. */
+  async onDisk(): Promise<Map<string, ContentOnDisk>> {
+    const found = new Map<string, ContentOnDisk>()
+    for await (const { name, path } of this.#list()) {
+      const seen = await lstat(path).catch(() => undefined)
+      if (seen === undefined) continue
+      const id = name.replace(/\.x$/, '')
+      const one = found.get(id) ?? { files: 0, bytes: 0, changedAt: 0 }
+      found.set(id, one)
+      one.files += 1
+      one.bytes += seen.size
+      // The time of change: a task may have given its file any time of modification.
+      one.changedAt = Math.max(one.changedAt, seen.ctimeMs)
+    }
+    return found
   }
 
   /** Resolves when removals that were decided before an {@link acquire} are over. */
@@ -95,15 +123,12 @@ export class ContentFiles {
   }
 
   async usage(): Promise<{ bytes: number; files: number }> {
-    let bytes = 0
-    let files = 0
-    for await (const { path } of this.#list()) {
-      const found = await lstat(path).catch(() => undefined)
-      if (found === undefined) continue
-      bytes += found.size
-      files += 1
+    const sum = { bytes: 0, files: 0 }
+    for (const { bytes, files } of (await this.onDisk()).values()) {
+      sum.bytes += bytes
+      sum.files += files
     }
-    return { bytes, files }
+    return sum
   }
 
   #remove(work: () => Promise<void>): Promise<void> {

@@ -1,6 +1,7 @@
 import { type FileHandle, mkdir, opendir, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { ManyhandsError, toManyhandsError } from '../errors.ts'
+import type { GcAmount, GcOptions, GcSection } from '../gc-report.ts'
 import { createFileHasher } from '../hashing/file-hasher.ts'
 import type { Logger, Network } from '../network/network.ts'
 import type { Download } from '../transfer/download.ts'
@@ -25,6 +26,7 @@ import { DurableDirectory } from './durable-directory.ts'
 import { FileClaims } from './file-claims.ts'
 import { createHashCache, type HashCache } from './hash-cache.ts'
 import { readFully } from './hash-file.ts'
+import { KeptArtifacts } from './kept-artifacts.ts'
 import { createLocalChunks, type LocalChunks } from './local-chunks.ts'
 import { type LocalSource, referToPath } from './local-source.ts'
 import { encodeManifest, fileId } from './manifest.ts'
@@ -32,6 +34,7 @@ import { isRoot, ManifestFiles } from './manifest-files.ts'
 import { placeArtifact } from './place-artifact.ts'
 import { SharedFetches, tooLarge } from './shared-fetches.ts'
 import { storeBytes } from './store-bytes.ts'
+import { StoreWater } from './store-water.ts'
 import { takeFile } from './take-file.ts'
 import type { TransferGovernor } from './transfer-governor.ts'
 import { TRANSFER } from './transfer-limits.ts'
@@ -42,6 +45,11 @@ export interface ArtifactStoreOptions {
   logger?: Logger
   /** Asked for all content that is sent or received; default: nothing is counted or held up. */
   governor?: TransferGovernor
+  /**
+   * High water: most bytes of what is kept for later and held by nobody, see {@link ArtifactStore.keep}.
+   * Asked at every look; above it the least recently used goes until four fifths are left. Default: no limit.
+   */
+  keepBytes?: () => number
   /** How long a peer may let a transfer stall before it is given up, ms; default 30 s. */
   stallMs?: number
   /** Whether others that fetch the same artifact may have of us what we have of it; default yes. */
@@ -76,7 +84,9 @@ export async function createArtifactStore(options: ArtifactStoreOptions): Promis
     },
   )
   for await (const manifest of manifests.open()) contents.acquire(idsOf(manifest))
-  return new LocalArtifactStore({ ...options, dir }, durable, contents, manifests, chunks)
+  const kept = await KeptArtifacts.open(join(dir, 'kept'), options.logger)
+  for (const root of kept.roots()) if (!manifests.has(root)) kept.forget(root)
+  return new LocalArtifactStore({ ...options, dir }, durable, contents, manifests, chunks, kept)
 }
 
 class LocalArtifactStore implements ArtifactStore {
@@ -86,6 +96,8 @@ class LocalArtifactStore implements ArtifactStore {
   readonly #contents: ContentFiles
   readonly #manifests: ManifestFiles
   readonly #local: LocalChunks
+  readonly #kept: KeptArtifacts
+  readonly #water: StoreWater
   readonly #sources = new Map<string, LocalSource>()
   readonly #hasher = createFileHasher()
   /** Made when the first path is added: most stores of hosts never need it. */
@@ -96,7 +108,7 @@ class LocalArtifactStore implements ArtifactStore {
   readonly #swarms = new Swarms()
   readonly #threads = new LaneThreads()
   readonly #sockets: SideSockets
-  readonly #holds = new ArtifactHolds((root) => this.#remove(root))
+  readonly #holds = new ArtifactHolds((root) => this.#unheld(root))
   readonly #closing = new AbortController()
   #closed = false
 
@@ -106,6 +118,7 @@ class LocalArtifactStore implements ArtifactStore {
     contents: ContentFiles,
     manifests: ManifestFiles,
     chunks: ChunkIndex,
+    kept: KeptArtifacts,
   ) {
     this.#options = options
     this.#part = join(options.dir, 'part')
@@ -114,9 +127,24 @@ class LocalArtifactStore implements ArtifactStore {
     this.#manifests = manifests
     this.#local = createLocalChunks(chunks, contents, this.#hasher)
     this.#sockets = new SideSockets(this.#threads, options.logger)
+    this.#kept = kept
+    this.#water = new StoreWater({
+      contents,
+      manifests,
+      kept,
+      durable,
+      holds: this.#holds,
+      claims: this.#claims,
+      partDir: this.#part,
+      keepBytes: options.keepBytes,
+      logger: options.logger,
+    })
   }
 
-  async addPath(path: string, { signal }: { signal?: AbortSignal } = {}): Promise<Artifact> {
+  async addPath(
+    path: string,
+    { signal, holder }: { signal?: AbortSignal; holder?: string } = {},
+  ): Promise<Artifact> {
     this.#assertOpen()
     signal?.throwIfAborted()
     const { dir, logger } = this.#options
@@ -124,17 +152,19 @@ class LocalArtifactStore implements ArtifactStore {
     const cache = this.#hashes
     const source = await referToPath(path, { cache, hasher: this.#hasher, signal })
     cache.save()
+    if (holder !== undefined) this.#holds.retain(source.artifact.root, holder)
     this.#sources.set(source.artifact.root, source)
     return source.artifact
   }
 
-  async addBytes(bytes: Uint8Array): Promise<Artifact> {
+  async addBytes(bytes: Uint8Array, { holder }: { holder?: string } = {}): Promise<Artifact> {
     this.#assertOpen()
     const file = await storeBytes(bytes, {
       contents: this.#contents,
       durable: this.#durable,
     })
-    return this.#complete({ v: 2, kind: 'file', files: [file], directories: [] }, [fileId(file)])
+    const manifest: Manifest = { v: 2, kind: 'file', files: [file], directories: [] }
+    return this.#complete(manifest, [fileId(file)], holder)
   }
 
   async addFile(
@@ -156,7 +186,7 @@ class LocalArtifactStore implements ArtifactStore {
   async collect(
     dir: string,
     globs: string[],
-    { signal }: { signal?: AbortSignal } = {},
+    { signal, holder }: { signal?: AbortSignal; holder?: string } = {},
   ): Promise<Artifact> {
     this.#assertOpen()
     signal?.throwIfAborted()
@@ -179,7 +209,7 @@ class LocalArtifactStore implements ArtifactStore {
       throw toManyhandsError(error)
     }
     const { manifest, unmatched } = collected
-    return { ...(await this.#complete(manifest, needed)), unmatched }
+    return { ...(await this.#complete(manifest, needed, holder)), unmatched }
   }
 
   /** Saves a manifest of which every file is here; the needs counted for it become the manifest's. */
@@ -272,6 +302,7 @@ class LocalArtifactStore implements ArtifactStore {
           }),
         )
       } catch (error) {
+        this.#water.stir()
         // Another peer's transfer failed; that says nothing about ours.
         const joined = other !== undefined && other !== from.peer
         if (!joined || signal?.aborted || this.#closed) throw error
@@ -371,21 +402,30 @@ class LocalArtifactStore implements ArtifactStore {
     await this.#holds.release(root, holder)
   }
 
-  async sweep(): Promise<void> {
-    this.#assertOpen()
-    for (const root of [...this.#manifests.roots(), ...this.#sources.keys()]) {
-      await this.#holds.removeUnlessHeld(root)
-    }
-    await this.#contents.sweep()
-    for await (const { name } of await opendir(this.#part)) {
-      const id = /^([0-9a-f]{64})\.(?:part|have)$/.exec(name)?.[1]
-      if (id === undefined || !this.#claims.claim(id)) continue
-      await rm(join(this.#part, name), { force: true }).finally(() => this.#claims.release(id))
-    }
+  keep(root: string): void {
+    this.#kept.use(root)
+    this.#water.stir(root)
   }
 
-  async #remove(root: string): Promise<void> {
+  settle(): void {
+    this.#water.settle()
+  }
+
+  async gc(
+    options: GcOptions & { reasonOf?: (holder: string) => string } = {},
+  ): Promise<GcSection> {
+    this.#assertOpen()
+    return await this.#water.gc(options)
+  }
+
+  async makeRoom(bytes: number): Promise<GcAmount> {
+    this.#assertOpen()
+    return await this.#water.makeRoom(bytes)
+  }
+
+  async #unheld(root: string): Promise<void> {
     this.#sources.delete(root)
+    if (this.#kept.has(root)) return this.#water.stir(root)
     const artifact = await this.#manifests.get(root)
     if (artifact === undefined || !this.#manifests.has(root)) return
     // First the promise, then what it rests on: a crash in between leaves files, not a lie.
@@ -419,6 +459,7 @@ class LocalArtifactStore implements ArtifactStore {
     await this.#hasher.close()
     this.#hashes?.close()
     await this.#threads.close()
+    await this.#water.settled()
     await this.#contents.settled()
     await this.#durable.flush()
   }

@@ -52,7 +52,12 @@ export class DurableDirectory {
     this.#dirty.add(directory)
   }
 
-  /** Makes durable all names that were given before the call. */
+  /** A name was taken away: that, too, is durable after {@link flush}. */
+  removed(path: string): void {
+    this.#dirty.add(dirname(path))
+  }
+
+  /** Makes durable all names that were given or taken before the call. */
   async flush(): Promise<void> {
     const dirty = [...this.#dirty]
     this.#dirty = new Set()

@@ -12,6 +12,10 @@ export class FileClaims {
     return true
   }
 
+  isClaimed(id: string): boolean {
+    return this.#claims.has(id)
+  }
+
   /** Resolves when whoever has the file is done with it, well or badly. */
   async released(id: string): Promise<void> {
     await this.#claims.get(id)?.promise

@@ -24,6 +24,8 @@ export class ManifestFiles {
   readonly #complete: (manifest: Manifest) => void
   readonly #known = new Set<string>()
   readonly #decoded = new Map<string, Artifact>()
+  readonly #damaged = new Set<string>()
+  readonly #unreadable = new Set<string>()
   readonly #removals = new Map<string, Promise<void>>()
 
   /** @param complete - hears of every artifact of which all files are here, those found on the disk too */
@@ -58,6 +60,21 @@ export class ManifestFiles {
     return this.#known.has(root)
   }
 
+  /** Names of files that are no manifests of theirs, and stand for no artifact. */
+  damaged(): string[] {
+    return [...this.#damaged]
+  }
+
+  /** Whether the disk failed to give one: what its artifact consists of is not known. */
+  get unreadable(): boolean {
+    return this.#unreadable.size > 0
+  }
+
+  /** Removes a file that is no manifest, unless one is saved in its place. */
+  async removeDamaged(root: string): Promise<void> {
+    if (this.#damaged.delete(root)) await this.remove(root)
+  }
+
   roots(): string[] {
     return [...this.#known]
   }
@@ -75,6 +92,7 @@ export class ManifestFiles {
   ): Promise<{ artifact: Artifact; isNew: boolean }> {
     // A removal that was begun must not hit the name that is given now.
     await this.#removals.get(root)
+    this.#damaged.delete(root)
     const temporary = await this.#durable.writeTemporary(bytes, 0o444)
     await this.#durable.adopt(temporary, this.path(root))
     await this.#durable.flush()
@@ -88,14 +106,22 @@ export class ManifestFiles {
     if (!this.#known.has(root)) return undefined
     const decoded = this.#decoded.get(root)
     if (decoded !== undefined) return this.#remember(root, decoded.manifest)
+    let bytes: Uint8Array
     try {
-      const bytes = await readFile(this.path(root))
-      if (rootOf(bytes) === root) return this.#remember(root, decodeManifest(bytes))
-      this.#logger?.warn('a manifest on the disk is damaged and is ignored', { root })
+      bytes = await readFile(this.path(root))
     } catch (error) {
       this.#logger?.warn('a manifest on the disk cannot be read', { root, error: String(error) })
+      this.#known.delete(root)
+      // It may be read another time, and then needs its files.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#unreadable.add(root)
+      return undefined
     }
+    try {
+      if (rootOf(bytes) === root) return this.#remember(root, decodeManifest(bytes))
+    } catch {}
+    this.#logger?.warn('a manifest on the disk is damaged and is ignored', { root })
     this.#known.delete(root)
+    this.#damaged.add(root)
     return undefined
   }
 

@@ -116,7 +116,7 @@ test('holds: removed with the last holder, shared files stay, nothing is removed
   await using again = await createArtifactStore({ dir: join(dir, 'store') })
   expect((await again.get(other.root))?.size).toBe(1)
   expect(await again.usage()).toMatchObject({ artifacts: 1, files: 2 })
-  await again.sweep()
+  await again.gc({ keepBytes: 0 })
   expect(await again.usage()).toEqual({ artifacts: 0, files: 0, bytes: 0 })
 })
 
