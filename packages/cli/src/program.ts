@@ -7,6 +7,7 @@ import { configCommand } from './commands/config.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { drainCommand } from './commands/drain.ts'
 import { explainCommand } from './commands/explain.ts'
+import { gcCommand } from './commands/gc.ts'
 import { hostCommand } from './commands/host.ts'
 import { hostsCommand } from './commands/hosts.ts'
 import { killCommand } from './commands/kill.ts'
@@ -76,7 +77,8 @@ MANYHANDS_HOME moves all state.`,
   program.commandsGroup('Borrow computers:')
   program.addCommand(runCommand(context)).addCommand(hostsCommand(context))
   program.commandsGroup('This installation:')
-  program.addCommand(doctorCommand(context)).addCommand(configCommand(context))
+  for (const create of [doctorCommand, gcCommand, configCommand])
+    program.addCommand(create(context))
   quiet(program)
   return program
 }

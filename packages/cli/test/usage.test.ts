@@ -20,7 +20,7 @@ it('prints its version and its help', async () => {
   expect(help.code).toBe(0)
   for (const command of [
     ...['host', 'ps', 'stats', 'kill', 'pause', 'resume', 'limit', 'drain', 'policy', 'explain'],
-    ...['block', 'unblock', 'blocked', 'run', 'hosts', 'doctor', 'config'],
+    ...['block', 'unblock', 'blocked', 'run', 'hosts', 'doctor', 'gc', 'config'],
   ]) {
     expect(help.stdout).toMatch(new RegExp(`^  ${command}\\b`, 'm'))
   }
@@ -55,6 +55,9 @@ it.each([
   [['policy', 'bad-policy.json'], 7, 'CONFIG_INVALID', /client: unknown setting/],
   [['explain', '--image', 'x'], 2, 'USAGE', /--client/],
   [['explain', '--client', 'x', '--image', 'y'], 5, 'CONNECT_FAILED', /no host runs/],
+  [['gc'], 7, 'CONFIG_INVALID', /there is no state of a host or a client in/],
+  [['gc', '--keep', 'all'], 2, 'SPEC_INVALID', /--keep/],
+  [['gc', '--state', 'missing', '--dry-run'], 7, 'CONFIG_INVALID', /missing/],
   [['unblock', 'x'], 5, 'CONNECT_FAILED', /no host runs/],
   [['blocked'], 5, 'CONNECT_FAILED', /no host runs/],
   [['host', '--gpus', ','], 2, 'USAGE', /--gpus/],

@@ -1,9 +1,14 @@
 import {
   type ArtifactStore,
+  collectGarbage,
   type Duration,
+  type GcOptions,
+  type GcReport,
+  type GcRoom,
   isTerminal,
   type JobSpec,
   LIMITS,
+  type Logger,
   ManyhandsError,
   type Network,
   type Offer,
@@ -16,6 +21,7 @@ import type { HostDirectory } from './host-directory.ts'
 import type { ImageDesk } from './images/image-desk.ts'
 import { JobFailedError } from './job-failed-error.ts'
 import { JobHandle } from './job-handle.ts'
+import { JobInputs } from './job-inputs.ts'
 import { JobRun } from './job-run.ts'
 import { prepareJob } from './prepare-job.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -29,6 +35,9 @@ export interface BorrowingClientParts {
   store: ArtifactStore
   directory: HostDirectory
   scheduler: Scheduler
+  logger: Logger
+  /** What can be tidied up. */
+  rooms: GcRoom[]
   /** What is kept for a job beside its results may go. */
   forgetJob(id: string): void
   images: ImageDesk
@@ -139,17 +148,36 @@ export class BorrowingClient implements Client {
     options: { signal?: AbortSignal } = {},
   ): Promise<Job<Item>> {
     this.#throwIfClosed()
-    const { journal, store, images, scheduler, directory } = this.#parts
-    const prepared = await prepareJob(spec, store, images, options)
+    const id = newJobId()
+    const inputs = new JobInputs(this.#parts.store, id)
+    try {
+      return await this.#submit(id, spec, inputs, options)
+    } catch (cause) {
+      await inputs.release()
+      throw cause
+    }
+  }
+
+  async #submit<Item>(
+    id: string,
+    spec: JobSpec<Item>,
+    inputs: JobInputs,
+    options: { signal?: AbortSignal },
+  ): Promise<Job<Item>> {
+    const { journal, store, images, scheduler, directory, logger } = this.#parts
+    const prepared = await prepareJob(spec, inputs, images, options)
     options.signal?.throwIfAborted()
+    const known = async (job: string) => {
+      await inputs.release()
+      return await this.job<Item>(job)
+    }
     if (spec.key !== undefined) {
       const before = journal.jobByKey(spec.key)
       if (before !== undefined && before.specHash !== prepared.specHash) {
         throw new ManyhandsError('JOB_CONFLICT', `job key '${spec.key}' was used with another spec`)
       }
-      if (before !== undefined) return this.job<Item>(before.id)
+      if (before !== undefined) return await known(before.id)
     }
-    const id = newJobId()
     const added = journal.addJob({
       id,
       key: spec.key,
@@ -163,11 +191,16 @@ export class BorrowingClient implements Client {
     } catch (cause) {
       // Somebody submitted the same key in the same moment.
       const winner = spec.key === undefined ? undefined : journal.jobByKey(spec.key)
-      if (winner?.specHash === prepared.specHash) return this.job<Item>(winner.id)
+      if (winner?.specHash === prepared.specHash) return await known(winner.id)
       throw cause
     }
     const run = new JobRun(id, prepared as never, journal)
-    void run.ended.promise.then(() => prepared.image?.release())
+    void run.ended.promise.then(async () => {
+      prepared.image?.release()
+      await inputs.release().catch((error) => {
+        logger.warn('inputs of a job could not be removed', { job: id, error: String(error) })
+      })
+    })
     const handle = new JobHandle<Item>({ run, journal, store, scheduler, directory })
     this.#jobs.set(id, handle as JobHandle<unknown>)
     this.#forgetOldJobs()
@@ -213,6 +246,10 @@ export class BorrowingClient implements Client {
 
   jobs(): JobSummary[] {
     return [...this.#jobs.values()].map((job) => job.summary).reverse()
+  }
+
+  gc(options: GcOptions = {}): Promise<GcReport> {
+    return collectGarbage(this.#parts.rooms, options)
   }
 
   close(): Promise<void> {

@@ -48,6 +48,8 @@ export interface ClientJournal {
   resultsAfter(job: string, at: number, limit: number): (JournaledResult & { at: number })[]
   resultAt(job: string, index: number): JournaledResult | undefined
   counts(job: string): Record<string, number>
+  /** Artifacts that are outputs of results, each once for every job. */
+  outputs(): { job: string; root: string }[]
   close(): Promise<void>
 }
 
@@ -188,6 +190,15 @@ class SqliteClientJournal implements ClientJournal {
       .prepare('SELECT phase, count(*) AS n FROM tasks WHERE job = ? GROUP BY phase')
       .all(job)
     return Object.fromEntries(rows.map((row) => [row['phase'] as string, row['n'] as number]))
+  }
+
+  outputs(): { job: string; root: string }[] {
+    return this.#database
+      .prepare(
+        "SELECT DISTINCT job, outputs FROM tasks WHERE outputs IS NOT NULL AND outputs <> ''",
+      )
+      .all()
+      .map((row) => ({ job: row['job'] as string, root: row['outputs'] as string }))
   }
 
   close(): Promise<void> {

@@ -3,6 +3,8 @@ import type {
   ByteSize,
   Duration,
   ErrorDocument,
+  GcOptions,
+  GcReport,
   ImageSource,
   JobPhase,
   JobSpec,
@@ -64,6 +66,11 @@ export interface Client extends AsyncDisposable {
   job<Item = unknown>(id: string): Promise<Job<Item>>
   /** Jobs of this client, newest first. */
   jobs(): JobSummary[]
+  /**
+   * Tidies up now: artifacts that no job needs, and what cut transfers left and rested for a day; with
+   * `keepBytes` also what is kept for later jobs. Results never go: they are held by their job.
+   */
+  gc(options?: GcOptions): Promise<GcReport>
   close(): Promise<void>
 }
 
@@ -282,6 +289,11 @@ export interface ClientOptions {
    * default 20 GiB. What running jobs need stays in any case.
    */
   imageCache?: ByteSize
+  /**
+   * What may stay on the disk for later jobs while none needs it; default 10 GiB. Above this the least
+   * recently used go until four fifths are left. Results and inputs by path are no part of it.
+   */
+  keep?: ByteSize
   /** Attempts sent out at once over all jobs; default 4096. */
   maxInFlight?: number
   logger?: Logger

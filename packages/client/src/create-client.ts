@@ -13,6 +13,7 @@ import { answerAttempts } from './attempt-answers.ts'
 import { BorrowingClient } from './borrowing-client.ts'
 import type { Client, ClientOptions, HostChange } from './client.ts'
 import { openClientJournal } from './client-journal.ts'
+import { reasonOf } from './held-artifacts.ts'
 import { HostDirectory } from './host-directory.ts'
 import { defaultImages } from './images/default-images.ts'
 import { ImageDesk } from './images/image-desk.ts'
@@ -20,6 +21,7 @@ import { LayerShelf } from './images/layer-shelf.ts'
 import { Scheduler } from './scheduler.ts'
 import { Settlement } from './settlement.ts'
 
+const DEFAULT_KEEP = '10GiB'
 const DEFAULT_IMAGE_CACHE = '20GiB'
 
 const SILENT: Logger = { debug: () => {}, warn: () => {} }
@@ -39,8 +41,19 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
   opening.defer(() => state.close())
   const journal = openClientJournal(state.persistent ? join(state.dir, 'client.db') : undefined)
   opening.defer(() => journal.close())
-  const store = await createArtifactStore({ dir: join(state.dir, 'store'), logger, governor })
+  const keepBytes = parseByteSize(options.keep ?? DEFAULT_KEEP, 'keep')
+  const store = await createArtifactStore({
+    dir: join(state.dir, 'store'),
+    logger,
+    governor,
+    keepBytes: () => keepBytes,
+  })
   opening.defer(() => store.close())
+  for (const { job, root } of journal.outputs()) store.retain(root, job)
+  // What an earlier process held for attempts that are gone with it; nobody need wait for that.
+  store.gc().catch((error) => {
+    logger.warn('the store could not be tidied up', { error: String(error) })
+  })
   const { images } = options
   const shelf = new LayerShelf(join(state.dir, 'images'), {
     maxBytes: parseByteSize(options.imageCache ?? DEFAULT_IMAGE_CACHE, 'imageCache'),
@@ -107,6 +120,8 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
     store,
     directory,
     scheduler,
+    logger,
+    rooms: [{ room: 'artifacts', collectGarbage: (asked) => store.gc({ ...asked, reasonOf }) }],
     forgetJob: (id) => settlement.forgetJob(id),
     images: new ImageDesk({
       sources: images === undefined ? defaultImages() : async () => images,

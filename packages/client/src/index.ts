@@ -15,3 +15,4 @@ export type {
 } from './client.ts'
 export { createClient } from './create-client.ts'
 export { JobFailedError } from './job-failed-error.ts'
+export { tidyClientState } from './tidy-client-state.ts'

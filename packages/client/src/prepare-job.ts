@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import {
-  type Artifact,
-  type ArtifactStore,
   type AttemptSpec,
   encodeDocument,
   fillTemplate,
@@ -18,6 +16,7 @@ import {
   type WireInput,
 } from '@manyhands/core'
 import type { ImageDesk, JobImage } from './images/image-desk.ts'
+import type { JobInputs } from './job-inputs.ts'
 import type { TaskOverrides } from './task.ts'
 
 /** A job spec, checked and resolved: inputs are artifacts, sizes are bytes, paths are gone. */
@@ -56,12 +55,11 @@ const WASM_MAGIC = Buffer.from([0x00, 0x61, 0x73, 0x6d])
  */
 export async function prepareJob<Item>(
   unchecked: JobSpec<Item>,
-  store: ArtifactStore,
+  inputs: JobInputs,
   images: ImageDesk,
   options: { signal?: AbortSignal } = {},
 ): Promise<PreparedJob<Item>> {
   const spec = validateJobSpec(unchecked)
-  const roots = new Set<string>()
   const source = sourceOf(spec)
   const resources = resolveResources(spec.resources)
   const gpu = resolveGpuNeed(spec.resources)
@@ -72,7 +70,7 @@ export async function prepareJob<Item>(
   const travels = runtime === 'wasm' || /^\.{0,2}\//.test(spec.image)
   const offered = travels ? undefined : await images.resolve(spec.image, runtime, options.signal)
   const image = travels
-    ? await imageFile(spec.image, runtime, store, roots, options.signal)
+    ? await imageFile(spec.image, runtime, inputs, options.signal)
     : (offered?.id ?? spec.image)
   const base: AttemptSpec = {
     runtime,
@@ -83,7 +81,7 @@ export async function prepareJob<Item>(
     command: spec.command,
     args: spec.args,
     env: spec.env ?? {},
-    inputs: await inputsOf(spec.inputs, store, roots, options.signal),
+    inputs: await inputsOf(spec.inputs, inputs, options.signal),
     outputs: spec.outputs ?? DEFAULT_OUTPUTS,
     resources,
     timeoutMs,
@@ -106,8 +104,8 @@ export async function prepareJob<Item>(
     waitMs,
     total: source.total,
     items: source.items,
-    taskOf: (item, index) => taskOf(spec, base, item, index, store, roots),
-    roots,
+    taskOf: (item, index) => taskOf(spec, base, item, index, inputs),
+    roots: inputs.roots,
     image: offered,
   }
 }
@@ -134,16 +132,14 @@ function sourceOf<Item>(spec: JobSpec<Item>): {
 async function imageFile(
   image: string,
   runtime: string,
-  store: ArtifactStore,
-  roots: Set<string>,
+  inputs: JobInputs,
   signal: AbortSignal | undefined,
 ): Promise<string> {
-  const artifact = await store.addPath(image, { signal })
+  const artifact = await inputs.path(image, signal)
   if (artifact.manifest.kind !== 'file') {
     throw new ManyhandsError('IMAGE_INVALID', `image ${image} is a directory, expected one file`)
   }
   if (runtime === 'wasm') await checkWasm(image)
-  roots.add(artifact.root)
   return `artifact:${artifact.root}`
 }
 
@@ -160,35 +156,16 @@ async function checkWasm(path: string): Promise<void> {
 }
 
 async function inputsOf(
-  inputs: Record<string, Input> | undefined,
-  store: ArtifactStore,
-  roots: Set<string>,
+  named: Record<string, Input> | undefined,
+  inputs: JobInputs,
   signal?: AbortSignal,
 ): Promise<WireInput[]> {
   const resolved: WireInput[] = []
-  for (const [path, input] of Object.entries(inputs ?? {})) {
-    const { root, size } = await artifactOf(input, path, store, signal)
-    roots.add(root)
+  for (const [path, input] of Object.entries(named ?? {})) {
+    const { root, size } = await inputs.take(input, path, signal)
     resolved.push({ path, root, bytes: size })
   }
   return resolved.sort((a, b) => (a.path < b.path ? -1 : 1))
-}
-
-async function artifactOf(
-  input: Input,
-  path: string,
-  store: ArtifactStore,
-  signal?: AbortSignal,
-): Promise<Artifact> {
-  if (typeof input === 'string') return store.addPath(input, { signal })
-  if (input instanceof Uint8Array) return store.addBytes(input)
-  if ('text' in input) return store.addBytes(new TextEncoder().encode(input.text))
-  const artifact = await store.get(input.artifact)
-  if (artifact !== undefined) return artifact
-  throw new ManyhandsError(
-    'INPUT_UNREADABLE',
-    `input ${path}: artifact ${input.artifact} is not here`,
-  )
 }
 
 async function taskOf<Item>(
@@ -196,8 +173,7 @@ async function taskOf<Item>(
   base: AttemptSpec,
   item: Item,
   index: number,
-  store: ArtifactStore,
-  roots: Set<string>,
+  inputs: JobInputs,
 ): Promise<{ key: string; explicit: boolean; overrides: TaskOverrides }> {
   const own = spec.task === undefined ? {} : validateTaskSpec(spec.task(item, index), index)
   const fill = (text: string) => fillTemplate(text, item, index)
@@ -214,7 +190,7 @@ async function taskOf<Item>(
     overrides.env = env
   }
   if (own.inputs !== undefined) {
-    const named = await inputsOf(own.inputs, store, roots)
+    const named = await inputsOf(own.inputs, inputs)
     const replaced = new Set(named.map((input) => input.path))
     overrides.inputs = [...base.inputs.filter((input) => !replaced.has(input.path)), ...named]
   }

@@ -1,4 +1,4 @@
-import type { Offer } from '@manyhands/core'
+import type { GcReport, Offer } from '@manyhands/core'
 import type {
   AdmissionRequest,
   DrainReport,
@@ -63,6 +63,8 @@ export interface ControlClient {
    * @throws CONFIG_INVALID naming the setting; then nothing has changed
    */
   setPolicy(change: HostPolicy): Promise<HostPolicy>
+  /** Tidies up what the running host keeps. */
+  gc(options?: { dryRun?: boolean; keepBytes?: number }, abort?: Abortable): Promise<GcReport>
   /** What is left out takes the defaults of a job. */
   explain(
     request: Pick<AdmissionRequest, 'client' | 'runtime' | 'image'> & Partial<AdmissionRequest>,
@@ -120,6 +122,8 @@ export function createControlClient(endpoint: ControlEndpoint): ControlClient {
     policy: ({ signal } = {}) => get('/v1/policy', signal),
     setPolicy: async (change) =>
       JSON.parse(await request(endpoint, 'PUT', '/v1/policy', change)) as HostPolicy,
+    gc: ({ dryRun = false, ...rest } = {}, { signal } = {}) =>
+      post(`/v1/gc?dryRun=${dryRun}`, rest, signal),
     explain: (admission) => post('/v1/explain', admission),
     metrics: ({ signal } = {}) => request(endpoint, 'GET', '/metrics', undefined, signal),
   }

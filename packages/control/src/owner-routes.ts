@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import { ManyhandsError } from '@manyhands/core'
 import type { Host, HostPolicy } from '@manyhands/host'
 import type { Context, Hono } from 'hono'
-import { drainBody, explainBody, peerBody, policyBody, readBody } from './request-body.ts'
+import { drainBody, explainBody, gcBody, peerBody, policyBody, readBody } from './request-body.ts'
 
 /**
  * The host as a whole: who may use it, what was used, and its end.
@@ -12,6 +12,11 @@ import { drainBody, explainBody, peerBody, policyBody, readBody } from './reques
 export function addOwnerRoutes(app: Hono, host: Host, stop: (() => void) | undefined): void {
   app.get('/v1/offer', (c) => c.json(host.offer))
   app.get('/v1/hosts', (c) => c.json([host.offer]))
+  app.post('/v1/gc', async (c) => {
+    const { keepBytes } = await readBody(c, gcBody)
+    const dryRun = flag(c.req.query('dryRun'), 'dryRun')
+    return c.json(await host.gc({ dryRun, ...(keepBytes === undefined ? {} : { keepBytes }) }))
+  })
   app.get('/v1/totals', (c) => c.json(host.totals()))
   // Functions are no part of a document; JSON leaves them out.
   app.get('/v1/policy', (c) => c.json(host.policy))
@@ -43,6 +48,16 @@ export function addOwnerRoutes(app: Hono, host: Host, stop: (() => void) | undef
     await host.unblock(peer)
     return c.json({ peer })
   })
+}
+
+/** `?name=true`, or without a value. @throws USAGE */
+function flag(value: string | undefined, name: string): boolean {
+  if (value === undefined || value === 'false') return false
+  if (value === '' || value === 'true') return true
+  throw new ManyhandsError(
+    'USAGE',
+    `control: ${name}: expected true or false, got ${value.slice(0, 100)}`,
+  )
 }
 
 /** A section replaces the one in force, but for the owner's functions, which cannot travel. */

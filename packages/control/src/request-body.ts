@@ -26,6 +26,7 @@ export const drainBody = z.strictObject({
   /** End the host's process when nothing runs any more. */
   stop: z.boolean().optional(),
 })
+export const gcBody = z.strictObject({ keepBytes: amount.optional() })
 export const peerBody = z.strictObject({ peer: z.string().min(1).max(128) })
 
 const section = z.record(z.string(), z.unknown()).optional()

@@ -39,6 +39,12 @@ it('carries every call to the host and its answer back', async () => {
   expect(await client.setPolicy(night)).toMatchObject({ share: { cpus: 4 }, ...night })
   const admission = { client: 'c', runtime: 'wasm', image: 'i' }
   expect(await client.explain(admission)).toMatchObject([{ rule: 'clients' }])
+  expect(await client.gc({ dryRun: true, keepBytes: 5 })).toMatchObject({ dryRun: true })
+  expect(await client.gc()).toMatchObject({ dryRun: false, sections: [{ room: 'artifacts' }] })
+  expect(host.calls.filter(([name]) => name === 'gc')).toEqual([
+    ['gc', { dryRun: true, keepBytes: 5 }],
+    ['gc', { dryRun: false }],
+  ])
   expect(await client.metrics()).toContain('manyhands_attempts')
   expect(host.calls.map(([name]) => name)).toEqual([
     'kill',
@@ -49,6 +55,8 @@ it('carries every call to the host and its answer back', async () => {
     'unblock',
     'setPolicy',
     'explain',
+    'gc',
+    'gc',
   ])
 })
 

@@ -125,6 +125,14 @@ export function fakeHost(): FakeHost {
       calls.push(['drain', options])
       return { completed: 2, evicted: 1 }
     },
+    gc: async (options) => {
+      calls.push(['gc', options])
+      const nothing = { artifacts: 0, files: 0, bytes: 0 }
+      return {
+        dryRun: options?.dryRun ?? false,
+        sections: [{ room: 'artifacts', removed: nothing, kept: [] }],
+      }
+    },
     block: async (peer) => {
       calls.push(['block', peer])
       blocked.add(peer)

@@ -19,6 +19,7 @@ export {
   sameFile,
 } from './artifacts/live-tree.ts'
 export { surveyStore } from './artifacts/survey-store.ts'
+export { type IdleStore, tidyIdleStore } from './artifacts/tidy-store.ts'
 export {
   parseTransferCap,
   parseTransferCaps,
@@ -38,6 +39,7 @@ export { assertSupported } from './assert-supported.ts'
 export { BoundedOutput } from './bounded-output.ts'
 export { type ByteRate, formatByteRate, parseByteRate } from './byte-rate.ts'
 export { type ByteSize, formatByteSize, parseByteSize } from './byte-size.ts'
+export { readJournalCopy } from './durable/journal-copy.ts'
 export { type JournalDatabase, openJournalDatabase } from './durable/journal-database.ts'
 export { openStateDirectory, type StateDirectory } from './durable/state-directory.ts'
 export { type Duration, formatDuration, parseDuration } from './duration.ts'

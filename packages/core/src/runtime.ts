@@ -5,6 +5,7 @@
  * A runtime never decides policy: admission, leases, deadlines and retries are the host's. It creates
  * sandboxes, says truthfully how they ended, and leaves nothing behind.
  */
+import type { GcRoom } from './gc-report.ts'
 import type { GpuDevice } from './gpu.ts'
 import type { RuntimeImages } from './images/runtime-images.ts'
 import type { Resources } from './resources.ts'
@@ -175,6 +176,8 @@ export interface Runtime {
   readonly capabilities: RuntimeCapabilities
   /** Present where images of a client's engine can be loaded; a runtime without takes those it has. */
   readonly images?: RuntimeImages
+  /** What it keeps for later on this disk and can be told to let go of. */
+  readonly rooms?: readonly GcRoom[]
   /** Called once by the host before anything else. */
   open(context: RuntimeContext): Promise<void>
   /** Looks at the computer; cheap enough to be called every few seconds. Never throws. */

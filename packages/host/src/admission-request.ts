@@ -34,19 +34,27 @@ export interface RuleVerdict {
 /** What an image is called that travels like an input. */
 const ARTIFACT = 'artifact:'
 
+/** Roots of the artifacts that an attempt needs, each once. */
+export function artifactsOf({
+  image,
+  inputs,
+}: {
+  image: string
+  inputs: readonly { root: string }[]
+}): string[] {
+  const roots = new Set(inputs.map(({ root }) => root))
+  if (image.startsWith(ARTIFACT)) roots.add(image.slice(ARTIFACT.length))
+  return [...roots]
+}
+
 /** What an attempt's spec asks for. */
 export function requestOf(
   client: string,
   spec: AttemptSpec,
   imageNames?: readonly string[],
 ): AdmissionRequest {
-  const { runtime, image, offeredImage, resources, timeoutMs, networkProfile, gpu, inputs } = spec
-  const artifacts = [
-    ...new Set([
-      ...(image.startsWith(ARTIFACT) ? [image.slice(ARTIFACT.length)] : []),
-      ...inputs.map(({ root }) => root),
-    ]),
-  ]
+  const { runtime, image, offeredImage, resources, timeoutMs, networkProfile, gpu } = spec
+  const artifacts = artifactsOf(spec)
   return {
     ...{ client, runtime, image, resources, timeoutMs, networkProfile, gpu, artifacts },
     ...(offeredImage === undefined ? {} : { offeredImage }),

@@ -76,7 +76,7 @@ export class AttemptRunner {
           secrets,
         }),
         { inDir: workspace.inDir, outDir: workspace.outDir },
-        { signal: attempt.ending.signal, holder: attempt.id },
+        { signal: attempt.ending.signal },
       )
       return this.#follow(attempt, task, cleanups)
     })
@@ -180,7 +180,7 @@ export class AttemptRunner {
       const artifact = await this.#options.store.collect(
         this.#outDirOf(attempt),
         outputGlobs(attempt.spec.outputs),
-        { signal: attempt.ending.signal },
+        { signal: attempt.ending.signal, holder: attempt.id },
       )
       if (artifact.manifest.files.length > 0 || artifact.manifest.directories.length > 0) {
         end.outputs = { root: artifact.root, bytes: artifact.size }

@@ -20,6 +20,7 @@ import { AttemptStaging } from './attempt-staging.ts'
 import { BlockList } from './block-list.ts'
 import { ClientRelations } from './client-relations.ts'
 import { DiskFloor } from './disk-floor.ts'
+import { reasonOf } from './held-artifacts.ts'
 import type { Host, HostOptions } from './host.ts'
 import { openHostJournal } from './host-journal.ts'
 import { checkHostOptions } from './host-options.ts'
@@ -265,7 +266,11 @@ export async function createHost(options: HostOptions): Promise<Host> {
       usage.sent(peer, attempt, bytes)
     },
   )
+  const heldFor = (holder: string) => reasonOf(holder, (id) => attempts.get(id))
   const house = new HouseKeeper({
+    makeRoom: async () => {
+      if (disk.short() !== undefined) await store.makeRoom(disk.missing())
+    },
     desk,
     sandboxes,
     runtimes,
@@ -320,6 +325,11 @@ export async function createHost(options: HostOptions): Promise<Host> {
     keeper,
     blocks,
     transfers: governor,
+    rooms: () => [
+      { room: 'artifacts', collectGarbage: (asked) => store.gc({ ...asked, reasonOf: heldFor }) },
+      ...options.runtimes.flatMap(({ rooms = [] }) => rooms),
+    ],
+    settle: () => store.settle(),
     setDraining: () => {
       draining = true
       board.changed({ now: true })

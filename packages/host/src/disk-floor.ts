@@ -13,6 +13,7 @@ export class DiskFloor {
   readonly #dir: string
   #lookedAt = Number.NEGATIVE_INFINITY
   #short: string | undefined
+  #missing = 0
 
   constructor(dir: string) {
     this.#dir = dir
@@ -28,11 +29,17 @@ export class DiskFloor {
     return this.#short
   }
 
+  /** Bytes that are short of the floor. */
+  missing(): number {
+    return this.short() === undefined ? 0 : this.#missing
+  }
+
   #look(): string | undefined {
     try {
       const { bavail, blocks, bsize } = statfsSync(this.#dir)
       const floor = Math.min(FLOOR_BYTES, blocks * bsize * FLOOR_SHARE)
       const free = bavail * bsize
+      this.#missing = floor - free
       if (free >= floor) return undefined
       return `${formatByteSize(free)} are free on this host's disk, at least ${formatByteSize(floor)} are kept`
     } catch {

@@ -2,6 +2,8 @@ import type {
   AttemptPhase,
   ByteSize,
   Duration,
+  GcOptions,
+  GcReport,
   Logger,
   Offer,
   Resources,
@@ -97,6 +99,13 @@ export interface Host extends EventTarget, AsyncDisposable {
    * @throws CONFIG_INVALID naming the setting, also for GPUs that no driver knows; then nothing has changed
    */
   setPolicy(change: HostPolicy): Promise<void>
+  /**
+   * Tidies up now: artifacts that no attempt and no result needs, what cut transfers left and rested for a
+   * day; with `keepBytes` also inputs that are kept for later jobs, and what the runtimes keep. What
+   * attempts need and results that wait for their clients never go. It happens by itself as well, see
+   * {@link ShareOptions.keep}.
+   */
+  gc(options?: GcOptions): Promise<GcReport>
   /**
    * Refuses new work at once, lets what runs finish, evicts the rest at the deadline; `'never'` lets all
    * of it finish. Resolves when nothing runs. The host stays up to hand over results; close it after. A

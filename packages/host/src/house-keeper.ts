@@ -21,6 +21,8 @@ export interface HouseKeeperOptions {
   images: ImageRoom
   /** How long ends wait for their client, ms. */
   holdMs: number
+  /** Removes what is kept for later when the disk is nearly full. */
+  makeRoom(): Promise<void>
   logger: Logger
 }
 
@@ -55,6 +57,7 @@ export class HouseKeeper {
   async #keep(): Promise<void> {
     const { desk, sandboxes, runtimes, holdMs } = this.#options
     await desk.expire(holdMs)
+    await this.#options.makeRoom()
     await sandboxes.removeLeftovers()
     await this.#options.images.tidy()
     for (const entry of runtimes.values()) {

@@ -13,4 +13,5 @@ export type {
 export { type PolicyDocument, parsePolicyDocument } from './policy-document.ts'
 export { thisComputer } from './sensors/this-computer.ts'
 export type { HostSensors } from './sensors.ts'
+export { tidyHostState } from './tidy-host-state.ts'
 export type { ClientTotal, JobTotal, UsageSample, UsageTotals } from './usage-totals.ts'

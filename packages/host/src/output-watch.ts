@@ -11,6 +11,7 @@ import {
   toManyhandsError,
 } from '@manyhands/core'
 import type { Attempt } from './attempt.ts'
+import { streamedHolder } from './held-artifacts.ts'
 import { RipeFiles } from './ripe-files.ts'
 
 /** Most tasks are over by then, and cost nothing. */
@@ -177,6 +178,4 @@ function roomOf(attempt: Attempt): number {
   return attempt.limits.diskBytes - attempt.usage.disk - attempt.streamed.bytes
 }
 
-function holderOf(attempt: Attempt): string {
-  return `${attempt.id} streamed`
-}
+const holderOf = (attempt: Attempt) => streamedHolder(attempt.id)

@@ -1,7 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import {
   type ByteSize,
+  collectGarbage,
   type Duration,
+  type GcOptions,
+  type GcReport,
+  type GcRoom,
   type LocalTransferGovernor,
   ManyhandsError,
   type Network,
@@ -57,6 +61,9 @@ export interface SovereignHostParts {
   keeper: ScheduleKeeper
   blocks: BlockList
   transfers: LocalTransferGovernor
+  /** What can be tidied up. */
+  rooms(): GcRoom[]
+  settle(): void
   setDraining(): void
   close(): Promise<void>
 }
@@ -142,6 +149,7 @@ export class SovereignHost extends EventTarget implements Host {
     checkLentGpus(checkPolicy(change).share, admission.runtimes)
     policy.replace(change)
     transfers.setRules(policy.transfer)
+    this.#parts.settle()
     const { share, gpus } = lendingOf(policy.document.share, admission.runtimes)
     admission.ledger.resize(share, gpus)
     // Clients hear at once that there is less; and again what became free by it.
@@ -163,6 +171,10 @@ export class SovereignHost extends EventTarget implements Host {
 
   get blocked(): string[] {
     return [...this.#parts.blocks.clients]
+  }
+
+  gc(options: GcOptions = {}): Promise<GcReport> {
+    return collectGarbage(this.#parts.rooms(), options)
   }
 
   async explain(request: AdmissionRequest): Promise<RuleVerdict[]> {

@@ -34,6 +34,7 @@ function playedStore() {
     retain: () => {},
     release: () => Promise.resolve(),
     place: () => Promise.resolve(),
+    keep: () => {},
   } as unknown as ArtifactStore
   return {
     store,
@@ -53,7 +54,7 @@ describe('how far a stage is', () => {
   it('is told to everyone who waits for it, and its bytes are counted at one of them', async () => {
     dir = await mkdtemp(join(tmpdir(), 'manyhands-stage-'))
     const { store, came, whole } = playedStore()
-    const stages = new InputStage(dir, store, {} as Network, () => 0)
+    const stages = new InputStage(dir, store, {} as Network)
     const charged = [0, 0, 0]
     const sources = charged.map(
       (_, index): StageSource => ({

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import {
   type ArtifactStore,
   encodeImage,
@@ -5,6 +6,7 @@ import {
   ManyhandsError,
   type SourceImage,
 } from '@manyhands/core'
+import { inputsHolder } from '../held-artifacts.ts'
 import type { LayerShelf, ShelvedImage } from './layer-shelf.ts'
 
 export interface ImageDeskOptions {
@@ -103,11 +105,15 @@ export class ImageDesk {
   async #makeReady(found: SourceImage, name: string, options: ReadyOptions): Promise<string[]> {
     const { shelf, store } = this.#options
     options.onRelease(shelf.hold(found.diffIds))
+    const holder = inputsHolder(`image ${randomBytes(8).toString('hex')}`)
+    const held = (root: string) =>
+      options.onRelease(() => void store.release(root, holder).catch(() => {}))
     const { id, config } = await this.#shelved(found, name, options)
     const roots = new Map<string, string>()
     for (const diffId of new Set(found.diffIds)) {
-      const { root } = await store.addPath(shelf.pathOf(diffId), { signal: options.signal })
+      const { root } = await store.addPath(shelf.pathOf(diffId), { signal: options.signal, holder })
       roots.set(diffId, root)
+      held(root)
     }
     const layers = found.diffIds.map((diffId) => ({
       diffId,
@@ -115,7 +121,9 @@ export class ImageDesk {
       root: roots.get(diffId)!,
     }))
     const document = encodeImage({ v: 1, id, reference: name, config, layers })
-    return [(await store.addBytes(document)).root, ...roots.values()]
+    const { root } = await store.addBytes(document, { holder })
+    held(root)
+    return [root, ...roots.values()]
   }
 }
 

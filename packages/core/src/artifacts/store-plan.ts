@@ -170,7 +170,7 @@ export async function planStore(view: StoreView, options: StorePlanOptions): Pro
     plan.roots.push(root)
   }
   plan.removed.files += plan.damaged.length
-  plan.kept = [...stays.values()]
+  plan.kept = [...stays.values()].sort((a, b) => b.bytes - a.bytes)
   return plan
 }
 

@@ -1,0 +1,60 @@
+import { stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import {
+  collectGarbage,
+  type GcOptions,
+  type GcReport,
+  type GcRoom,
+  ManyhandsError,
+  readJournalCopy,
+  tidyIdleStore,
+} from '@manyhands/core'
+import { type ClientJournal, openClientJournal } from './client-journal.ts'
+import { reasonOf } from './held-artifacts.ts'
+
+/**
+ * Tidies up the state directory of a client that does not run, as {@link Client.gc} does in one that runs. A
+ * dry run changes nothing on the disk.
+ *
+ * @param rooms - other rooms of that directory that are asked as well
+ * @throws CONFIG_INVALID where there is no state of a client; STATE_LOCKED naming the process that has it open
+ */
+export async function tidyClientState(
+  state: string,
+  options: GcOptions = {},
+  rooms: GcRoom[] = [],
+): Promise<GcReport> {
+  const dir = resolve(state)
+  const path = join(dir, 'client.db')
+  if ((await stat(path).catch(() => undefined)) === undefined) {
+    throw new ManyhandsError('CONFIG_INVALID', `there is no state of a client in ${dir}`, {
+      hint: 'Name the directory with --state.',
+    })
+  }
+  const tidy = async (journal: ClientJournal) => {
+    const holders = new Map<string, string[]>()
+    for (const { job, root } of journal.outputs()) {
+      holders.set(root, [...(holders.get(root) ?? []), job])
+    }
+    const artifacts: GcRoom = {
+      room: 'artifacts',
+      collectGarbage: (asked) =>
+        tidyIdleStore({ dir: join(dir, 'store'), holders, reasonOf }, asked),
+    }
+    return await collectGarbage([artifacts, ...rooms], options)
+  }
+  if (options.dryRun) return await readJournalCopy(path, (copy) => withJournal(copy, tidy))
+  return await withJournal(path, tidy)
+}
+
+async function withJournal<Value>(
+  path: string,
+  work: (journal: ClientJournal) => Promise<Value>,
+): Promise<Value> {
+  const journal = openClientJournal(path)
+  try {
+    return await work(journal)
+  } finally {
+    await journal.close()
+  }
+}

@@ -1,0 +1,46 @@
+import type { AttemptEnd, AttemptPhase } from '@manyhands/core'
+import { artifactsOf } from './admission-request.ts'
+
+/** What the store's holders stand for, for people. */
+export const HOLDS = {
+  results: 'results that wait for their client',
+  outputs: 'outputs of attempts that are not over',
+  streamed: 'files of attempts that run, for their clients',
+  inputs: 'inputs of attempts that are not over',
+} as const
+
+/** Holder of what an attempt wrote while it runs. */
+export const streamedHolder = (attempt: string) => `${attempt} streamed`
+
+/** Says what a holder in the store of a running host stands for. */
+export function reasonOf(
+  holder: string,
+  attempt: (id: string) => { over: boolean } | undefined,
+): string {
+  const of = attempt(holder)
+  if (of !== undefined) return of.over ? HOLDS.results : HOLDS.outputs
+  return holder.endsWith(streamedHolder('')) ? HOLDS.streamed : HOLDS.inputs
+}
+
+/** Who needs what, by the journal of a host that does not run. Holders are reasons. */
+export function heldByJournal(
+  attempts: Iterable<{
+    phase: AttemptPhase
+    end: AttemptEnd | undefined
+    spec: { image: string; inputs: readonly { root: string }[] }
+  }>,
+): Map<string, string[]> {
+  const held = new Map<string, string[]>()
+  const hold = (root: string, reason: string) => {
+    const reasons = held.get(root) ?? []
+    held.set(root, reasons)
+    if (!reasons.includes(reason)) reasons.push(reason)
+  }
+  for (const { end, spec } of attempts) {
+    if (end?.outputs !== undefined) hold(end.outputs.root, HOLDS.results)
+    if (end !== undefined) continue
+    // Its sandbox may still run, and is taken up again by the next start.
+    for (const root of artifactsOf(spec)) hold(root, HOLDS.inputs)
+  }
+  return held
+}
