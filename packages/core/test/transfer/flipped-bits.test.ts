@@ -29,7 +29,7 @@ it('a bit that is flipped below the encryption ends its connection, and no wrong
   const random = seeded(2)
   for (let round = 0; round < FLIPS; round++) {
     await receiver.network.disconnect(from.network.peerId)
-    await receiver.store.sweep()
+    await receiver.store.gc({ keepBytes: 0 })
     way.fail({ at: Math.floor(random() * passed), act: 'flip' })
     const code = await codeOf(fetchOnce())
     expect(way.struck).toBe(true)
