@@ -21,6 +21,7 @@ export {
   type ErrorDocument,
   type HostHistory,
   type HostSelection,
+  type ImageSource,
   type Input,
   type JobPhase,
   type JobSpec,
@@ -39,7 +40,7 @@ export {
   type TransferProgress,
   type Usage,
 } from '@manyhands/core'
-export { type DockerOptions, docker } from '@manyhands/docker-runtime'
+export { type DockerOptions, docker, dockerImages } from '@manyhands/docker-runtime'
 export {
   type AdmissionRequest,
   type ClientQuota,

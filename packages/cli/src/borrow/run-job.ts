@@ -6,6 +6,7 @@ import { placesToLook, waitForRuntime } from './host-search.ts'
 import { JobReport } from './job-report.ts'
 import type { JobRequest } from './job-request.ts'
 import { OutputSaver } from './output-saver.ts'
+import { ownImages } from './own-images.ts'
 import { runExitCode } from './run-exit.ts'
 
 /** How long hosts may take to hear of a cancellation before the command leaves all the same, ms. */
@@ -20,6 +21,7 @@ export async function runJob(request: JobRequest, context: CommandContext): Prom
   await using client = await orInterrupted(
     createClient({
       network,
+      images: await ownImages(request.spec, context),
       transfer: request.transfer,
       ...(request.state === undefined ? {} : { state: request.state }),
     }),

@@ -2,6 +2,7 @@ import { formatByteSize, formatDuration } from '@manyhands/core'
 import type { HostAttempt } from '@manyhands/host'
 import { formatTable, shortPeer } from '../table.ts'
 import { transferText } from '../transfer-text.ts'
+import { imageText } from './image-text.ts'
 
 /** What runs on this computer, for its owner. */
 export function attemptTable(attempts: HostAttempt[]): string {
@@ -16,7 +17,7 @@ export function attemptTable(attempts: HostAttempt[]): string {
       shortPeer(attempt.client),
       attempt.jobName === '' ? attempt.job : attempt.jobName,
       attempt.task,
-      attempt.image,
+      imageText(attempt),
     ]),
   )
 }

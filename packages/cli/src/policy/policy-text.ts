@@ -27,7 +27,13 @@ export function policyText(document: HostPolicy, offer?: Offer): string {
   const lines: [string, string][] = [
     ['share', offer === undefined ? shareText(document.share) : offeredText(offer)],
     ['clients', list(policy.clients?.map(shortPeer)) ?? 'anyone who can connect'],
-    ['images', list(policy.images) ?? 'any that is here'],
+    ['images', list(policy.images) ?? 'any that is here or that a client brings'],
+    [
+      'image cache',
+      policy.imageCache === undefined
+        ? 'two fifths of the disk'
+        : `at most ${sizeText(policy.imageCache)}`,
+    ],
     ['network', list(policy.networkProfiles) ?? 'none'],
     ['longest run', durationText(policy.maxRuntime ?? '24h')],
     ['attempts', `at most ${policy.maxAttempts ?? 1024} at once`],

@@ -4,6 +4,7 @@ import { cut } from '../../fitted-table.ts'
 import type { Output } from '../../output.ts'
 import { clean } from '../../table.ts'
 import { phaseText } from '../attempt-table.ts'
+import { imageText } from '../image-text.ts'
 import { chart } from './text-graphics.ts'
 
 /** One attempt: what it is, what it uses, and how that went. */
@@ -19,7 +20,7 @@ export function attemptText(
     ['phase', phaseText(attempt)],
     ['client', attempt.client],
     ['job', `${attempt.jobName === '' ? attempt.job : attempt.jobName}, task ${attempt.task}`],
-    ['image', `${attempt.image} (${attempt.runtime})`],
+    ['image', `${imageText(attempt)} (${attempt.runtime})`],
     ['runs since', `${attempt.since}, ${formatDuration(usage.elapsedMs)} in its sandbox`],
     [
       'cpu',
