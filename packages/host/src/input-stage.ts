@@ -132,13 +132,23 @@ export class InputStage {
     try {
       await bring()
     } catch (cause) {
-      // What is kept for later makes room for what is wanted now.
-      const full = cause instanceof ManyhandsError && cause.code === 'DISK_FULL'
-      if (!full || (await this.#store.makeRoom(Number.POSITIVE_INFINITY)).bytes === 0) throw cause
+      if (!(await this.#canDoBetter(cause, inputs))) throw cause
       source.signal.throwIfAborted()
       await rm(`${dir}.building`, { recursive: true, force: true })
       await bring()
     }
+  }
+
+  /** Whether what failed is worth another try, at once and here. */
+  async #canDoBetter(cause: unknown, inputs: WireInput[]): Promise<boolean> {
+    const code = cause instanceof ManyhandsError ? cause.code : undefined
+    // What is kept for later makes room for what is wanted now; what came of that is used last.
+    if (code === 'DISK_FULL') {
+      const wanted = inputs.reduce((sum, { bytes }) => sum + (bytes ?? Number.POSITIVE_INFINITY), 0)
+      return (await this.#store.makeRoom(wanted)).bytes > 0
+    }
+    // It was here and went bad: the store has let go of it, and what is missing can be fetched.
+    return code === 'ARTIFACT_CORRUPT' && inputs.some(({ root }) => !this.#store.has(root))
   }
 
   async #fetch(

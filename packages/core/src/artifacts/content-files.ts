@@ -1,6 +1,8 @@
 import { constants, copyFile, lstat, open, opendir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { FileChunks } from './chunk-layout.ts'
 import { type DurableDirectory, seal } from './durable-directory.ts'
+import { verifyFile } from './hash-file.ts'
 
 /** One content on the disk, with its executable twin. */
 export interface ContentOnDisk {
@@ -38,6 +40,16 @@ export class ContentFiles {
   async has(id: string): Promise<boolean> {
     try {
       return (await lstat(this.path(id))).isFile()
+    } catch {
+      return false
+    }
+  }
+
+  /** Whether it is there with its own bytes, which are read. */
+  async isWhole(id: string, file: FileChunks): Promise<boolean> {
+    try {
+      await using handle = await open(this.path(id), 'r')
+      return (await handle.stat()).size === file.size && (await verifyFile(handle, file))
     } catch {
       return false
     }
@@ -95,6 +107,13 @@ export class ContentFiles {
     })
   }
 
+  /** Removes files that are not what they should be, whoever needs them. */
+  removeDamaged(ids: Iterable<string>): Promise<void> {
+    return this.#remove(async () => {
+      for (const id of ids) await this.#removeFile(id)
+    })
+  }
+
   /** Whether anybody counts on this file, on the disk or on its way. */
   isNeeded(id: string): boolean {
     return this.#references.has(id)
@@ -138,7 +157,10 @@ export class ContentFiles {
   }
 
   async #removeUnneeded(id: string): Promise<void> {
-    if (this.#references.has(id)) return
+    if (!this.#references.has(id)) await this.#removeFile(id)
+  }
+
+  async #removeFile(id: string): Promise<void> {
     this.#removed(id)
     const path = this.path(id)
     await Promise.all([rm(path, { force: true }), rm(`${path}.x`, { force: true })])

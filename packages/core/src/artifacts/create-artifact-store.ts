@@ -22,6 +22,7 @@ import type { Artifact, ArtifactStore, Manifest, TransferSource } from './artifa
 import { ChunkIndex } from './chunk-index.ts'
 import { collectOutputs } from './collect-outputs.ts'
 import { ContentFiles } from './content-files.ts'
+import { DamagedArtifacts } from './damaged-artifacts.ts'
 import { DurableDirectory } from './durable-directory.ts'
 import { FileClaims } from './file-claims.ts'
 import { createHashCache, type HashCache } from './hash-cache.ts'
@@ -89,6 +90,13 @@ export async function createArtifactStore(options: ArtifactStoreOptions): Promis
   return new LocalArtifactStore({ ...options, dir }, durable, contents, manifests, chunks, kept)
 }
 
+/** What an artifact of this store is read with when its bytes are not what they were. */
+const SUSPICIOUS: ReadonlySet<string> = new Set([
+  'ARTIFACT_CORRUPT',
+  'ARTIFACT_MISSING',
+  'INPUT_CHANGED',
+])
+
 class LocalArtifactStore implements ArtifactStore {
   readonly #options: ArtifactStoreOptions
   readonly #part: string
@@ -98,6 +106,7 @@ class LocalArtifactStore implements ArtifactStore {
   readonly #local: LocalChunks
   readonly #kept: KeptArtifacts
   readonly #water: StoreWater
+  readonly #damaged: DamagedArtifacts
   readonly #sources = new Map<string, LocalSource>()
   readonly #hasher = createFileHasher()
   /** Made when the first path is added: most stores of hosts never need it. */
@@ -139,6 +148,10 @@ class LocalArtifactStore implements ArtifactStore {
       keepBytes: options.keepBytes,
       logger: options.logger,
     })
+    const hasher = this.#hasher
+    const holds = this.#holds
+    const { logger } = options
+    this.#damaged = new DamagedArtifacts({ contents, manifests, kept, holds, hasher, logger })
   }
 
   async addPath(
@@ -227,13 +240,15 @@ class LocalArtifactStore implements ArtifactStore {
       kept = isNew
       return artifact
     } finally {
+      await this.#damaged.mend()
       this.#contents.forget(needed)
       if (!kept) this.#contents.forget(ids)
     }
   }
 
   has(root: string): boolean {
-    return this.#manifests.has(root) || this.#sources.has(root)
+    const stored = this.#manifests.has(root) && !this.#damaged.isIncomplete(root)
+    return stored || this.#sources.has(root)
   }
 
   async get(root: string): Promise<Artifact | undefined> {
@@ -243,8 +258,10 @@ class LocalArtifactStore implements ArtifactStore {
   async #content(root: string): Promise<ArtifactContent | undefined> {
     if (!isRoot(root)) return undefined
     const artifact = await this.#manifests.get(root)
-    if (artifact !== undefined) return storedContent(artifact, this.#contents, this.#manifests)
     const source = this.#sources.get(root)
+    if (artifact !== undefined && (source === undefined || !this.#damaged.isIncomplete(root))) {
+      return storedContent(artifact, this.#contents, this.#manifests)
+    }
     return source === undefined ? undefined : referredContent(source)
   }
 
@@ -270,7 +287,7 @@ class LocalArtifactStore implements ArtifactStore {
     for (;;) {
       this.#assertOpen()
       signal?.throwIfAborted()
-      const present = await this.get(root)
+      const present = this.#damaged.isIncomplete(root) ? undefined : await this.get(root)
       if (present !== undefined) {
         if (maxBytes !== undefined && present.size > maxBytes)
           throw tooLarge(present.size, maxBytes)
@@ -278,7 +295,7 @@ class LocalArtifactStore implements ArtifactStore {
       }
       const other = this.#fetches.peerOf(root)
       try {
-        return await this.#fetches.join(root, from.peer, options, (events) =>
+        const artifact = await this.#fetches.join(root, from.peer, options, (events) =>
           fetchArtifact(root, {
             ...from,
             ...events,
@@ -301,6 +318,8 @@ class LocalArtifactStore implements ArtifactStore {
             logger: this.#options.logger,
           }),
         )
+        await this.#damaged.mend()
+        return artifact
       } catch (error) {
         this.#water.stir()
         // Another peer's transfer failed; that says nothing about ours.
@@ -312,17 +331,13 @@ class LocalArtifactStore implements ArtifactStore {
   }
 
   async place(root: string, target: string, mode: 'link' | 'copy'): Promise<void> {
-    await this.#holds.during(root, async () => {
-      try {
-        await placeArtifact(await this.#contentOrThrow(root), resolve(target), mode, this.#hasher)
-      } catch (error) {
-        throw toManyhandsError(error)
-      }
+    await this.#reading(root, async () => {
+      await placeArtifact(await this.#contentOrThrow(root), resolve(target), mode, this.#hasher)
     })
   }
 
   async read(root: string, path: string): Promise<Uint8Array> {
-    return this.#holds.during(root, async () => {
+    return this.#reading(root, async () => {
       const content = await this.#contentOrThrow(root)
       const index = content.artifact.manifest.files.findIndex((file) => file.path === path)
       const file = content.artifact.manifest.files[index]
@@ -346,6 +361,21 @@ class LocalArtifactStore implements ArtifactStore {
     })
   }
 
+  /** Keeps the files while `work` reads them. When they turn out to be bad they are let go of. */
+  async #reading<Value>(root: string, work: () => Promise<Value>): Promise<Value> {
+    try {
+      return await this.#holds.during(root, work)
+    } catch (thrown) {
+      const error = toManyhandsError(thrown)
+      const suspect = SUSPICIOUS.has(error.code) && this.#manifests.has(root)
+      if (!suspect || !(await this.#damaged.examine(root))) throw error
+      throw new ManyhandsError('ARTIFACT_CORRUPT', `${root} went bad on this disk`, {
+        cause: error,
+        hint: 'Fetch it again; what is damaged was let go of.',
+      })
+    }
+  }
+
   async serve(
     network: Network,
     allow: (peer: string, root: string) => boolean,
@@ -358,6 +388,7 @@ class LocalArtifactStore implements ArtifactStore {
       governor: this.#options.governor,
       expect: () => this.#sockets.expect(),
       sent,
+      suspect: (root) => void this.#suspect(root),
       stallMs: this.#options.stallMs ?? TRANSFER.stallMs,
       logger: this.#options.logger,
     })
@@ -374,6 +405,11 @@ class LocalArtifactStore implements ArtifactStore {
     )
   }
 
+  /** Reading it for a peer failed: behind its back it is looked at whether the bytes are what they were. */
+  async #suspect(root: string): Promise<void> {
+    if (!this.#closed && this.#manifests.has(root)) await this.#damaged.examine(root)
+  }
+
   /** What a peer may have: what it is allowed, or what others of its kind have and it has the ticket of. */
   async #find(
     peer: string,
@@ -385,7 +421,7 @@ class LocalArtifactStore implements ArtifactStore {
     const owned = allow(peer, root)
     const shared = this.#swarms.admits(root, ticket) && (this.#options.shares?.() ?? true)
     if (!owned && !shared) return undefined
-    const content = await this.#content(root)
+    const content = this.has(root) ? await this.#content(root) : undefined
     if (content !== undefined) return { content, owned }
     const running = this.#running.get(root)
     if (running === undefined) return undefined

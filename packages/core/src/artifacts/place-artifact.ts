@@ -65,8 +65,7 @@ async function placeFile(
 ): Promise<void> {
   const temporary = join(dirname(path), `.${randomBytes(9).toString('hex')}.part`)
   try {
-    const shared = mode === 'link' ? await content.linkable(index) : undefined
-    if (shared === undefined || !(await tryLink(shared, temporary))) {
+    if (mode !== 'link' || !(await linkOut(content, index, temporary))) {
       await copyOut(content, index, temporary, mode, hasher)
     }
     await rename(temporary, path)
@@ -82,6 +81,27 @@ async function placeFile(
     // Renaming a name onto another name of the same file leaves both.
     await rm(temporary, { force: true })
   }
+}
+
+/** Shares the bytes with the store, where it has them. They are not read, but for their number. */
+async function linkOut(
+  content: ArtifactContent,
+  index: number,
+  temporary: string,
+): Promise<boolean> {
+  const { root, manifest } = content.artifact
+  const { path, size } = manifest.files[index]!
+  try {
+    const shared = await content.linkable(index)
+    if (shared === undefined || !(await tryLink(shared, temporary))) return false
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
+    throw new ManyhandsError('ARTIFACT_MISSING', `${root}: its bytes are gone from this store`, {
+      cause,
+    })
+  }
+  if ((await lstat(temporary)).size === size) return true
+  throw new ManyhandsError('ARTIFACT_CORRUPT', `${root}: ${path || 'the file'} has another size`)
 }
 
 /** False where the file system cannot: another one, too many names, or none supported at all. */

@@ -15,7 +15,7 @@ export async function storeBytes(
   contents.acquire([id])
   try {
     await contents.settled()
-    if (!(await contents.has(id))) {
+    if (!(await contents.isWhole(id, file))) {
       await contents.adopt(await durable.writeTemporary(bytes, 0o444), id)
     }
     return file

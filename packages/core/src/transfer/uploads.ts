@@ -40,6 +40,8 @@ export interface UploadsOptions {
   expect(): void
   /** Hears of content as it leaves. */
   sent(root: string, bytes: number, peer: string): void
+  /** A file of it is not what it was when it was taken. */
+  suspect(root: string): void
   stallMs: number
   logger: Logger | undefined
 }
@@ -195,6 +197,9 @@ class LaneAnswers {
         this.#options.sent(this.#root, report.bytes, this.#peer)
       } else if (report.kind === 'failed') {
         const { error } = report
+        const { code } = error
+        if (code === 'ARTIFACT_MISSING' || code === 'INPUT_CHANGED')
+          this.#options.suspect(this.#root)
         this.#options.logger?.debug('giving an artifact ended early', { peer: this.#peer, error })
         this.#port.post({ kind: 'farewell', frame: farewell(ManyhandsError.fromJSON(error)) })
       }
