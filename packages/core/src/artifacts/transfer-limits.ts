@@ -57,6 +57,11 @@ export const TRANSFER = {
   lotRanges: 256,
   /** Others that fetch the same artifact and are asked for it. */
   swarmPeers: 32,
+  /** Others that one transfer meets in all, and how often one that cannot be reached is asked. */
+  peersMet: 128,
+  askTries: 3,
+  /** News in a row that tell nothing new, after which a peer is not listened to any more. */
+  idleNews: 1000,
   /** Artifacts of which it is known who fetches them, and peers of one. */
   swarms: 10_000,
   swarmMembers: 1024,

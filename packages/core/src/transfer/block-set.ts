@@ -43,17 +43,21 @@ export class BlockSet {
 
   /** Takes what was told; calls back for each block that is new. @throws PROTOCOL */
   take({ first, bits }: Have, added: (block: number) => void): void {
+    // Zeros count too: to look at them costs as much, and there may be millions.
+    if (first + bits.length * 8 > this.size + 7) throw noBlock()
     for (let index = 0; index < bits.length; index++) {
       for (let bit = 0; bit < 8; bit++) {
         if (((bits[index]! >> bit) & 1) === 0) continue
         const block = first + index * 8 + bit
-        if (block >= this.size) {
-          throw new ManyhandsError('PROTOCOL', 'the peer told of a block that there is not')
-        }
+        if (block >= this.size) throw noBlock()
         if (this.add(block)) added(block)
       }
     }
   }
+}
+
+function noBlock(): ManyhandsError {
+  return new ManyhandsError('PROTOCOL', 'the peer told of a block that there is not')
 }
 
 /** News of some blocks: as few bytes as hold them. */

@@ -5,7 +5,7 @@ import { concurrently } from '../artifacts/concurrently.ts'
 import type { ReceivingFile } from '../artifacts/receiving-file.ts'
 import type { TransferGovernor } from '../artifacts/transfer-governor.ts'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
-import { type ManyhandsError, toManyhandsError } from '../errors.ts'
+import { type ErrorCode, ManyhandsError, toManyhandsError } from '../errors.ts'
 import type { Logger } from '../network/network.ts'
 import { holders, isOurs, rarest, startOf } from './block-choice.ts'
 import { BlockSet } from './block-set.ts'
@@ -26,11 +26,24 @@ export interface DownloadOptions {
   /** Whether others may fetch the same: then each begins elsewhere. */
   shared: boolean
   governor: TransferGovernor | undefined
+  /** How long a peer may let a transfer stall, ms. */
+  stallMs: number
   signal: AbortSignal
   logger: Logger | undefined
   /** Bytes verified and written since the last call. */
   onWritten(bytes: number): void
   onSource(source: TransferSource): void
+}
+
+/** Times of a stall that all may wait for somebody who has something: it may be coming there slowly. */
+const WAITS = 4
+
+/** Why peers are named to the owner, and not only left. */
+const MISDEEDS: Partial<Record<ErrorCode, string>> = {
+  ARTIFACT_CORRUPT: 'a peer sent wrong bytes',
+  FRAME_TOO_LARGE: 'a peer broke the protocol',
+  PROTOCOL: 'a peer broke the protocol',
+  TIMEOUT: 'a peer let a transfer stall',
 }
 
 /** Of a block; `none`: nothing of it is to come. */
@@ -334,19 +347,22 @@ export class Download {
   #lost(provider: Provider, error: ManyhandsError): void {
     const { logger } = this.#options
     const { peer } = provider
-    if (error.code === 'ARTIFACT_CORRUPT') logger?.warn('a peer sent wrong bytes', { peer, error })
+    const misdeed = MISDEEDS[error.code]
+    if (misdeed !== undefined) logger?.warn(misdeed, { peer, error })
     else logger?.debug('a peer gives nothing any more', { peer, error })
     this.#report(provider.summary(error))
     this.#members.delete(peer)
     this.#providers.delete(peer)
     const leaving = provider.close(error).finally(() => this.#leaving.delete(leaving))
     this.#leaving.add(leaving)
-    if (this.#providers.size === 0 || (provider.origin && !this.#coverable())) this.#fail(error)
+    // Those that are left may all wait for each other.
+    if (error.code === 'DISK_FULL' || !this.#coverable()) this.#fail(error)
     else this.#fill()
   }
 
-  /** Whether those that are left have, or will get, what is missing. */
+  /** Whether those that are left have, or will get, what is missing: as long as there is an origin, it may. */
   #coverable(): boolean {
+    if (this.#providers.values().some(({ origin }) => origin)) return true
     for (const [block, state] of this.#state.entries()) {
       if (state === STATE.none) continue
       const someone = [...this.#providers.values()].some(
@@ -359,6 +375,12 @@ export class Download {
 
   #look(): void {
     if (this.#stands()) this.#fill()
+    // What is asked for is watched by its lane; here all wait for others to tell what they have.
+    const standsMs = performance.now() - this.#movedAt
+    if (this.#flying === 0 && standsMs > WAITS * this.#options.stallMs) {
+      const seconds = Math.round(standsMs / 1000)
+      this.#fail(new ManyhandsError('TIMEOUT', `nobody had anything to give for ${seconds} s`))
+    }
     for (const provider of this.#providers.values()) this.#report(provider.news())
   }
 

@@ -244,12 +244,12 @@ class ReceivingRoom {
   }
 
   #begin(): Download {
-    const { network, governor, signal, logger, onWritten, onSource } = this.#context
+    const { network, governor, stallMs, signal, logger, onWritten, onSource } = this.#context
     const { swarms, shares, running } = this.#context
     const { root, manifest, size } = this.#artifact
     const shared = this.#found.ticket !== undefined && size > TRANSFER.bulkBytes
     const self = network.peerId
-    const told = { signal, logger, onWritten, onSource }
+    const told = { stallMs, signal, logger, onWritten, onSource }
     const download = new Download({ manifest, self, shared, governor, ...told })
     this.#download = download
     if (shared && shares) {

@@ -16,7 +16,7 @@ export interface LaneDisk {
   open(file: LocatedFile): Promise<unknown>
   /** Fills `into`. @throws INPUT_CHANGED, ARTIFACT_MISSING */
   read(file: LocatedFile, position: number, into: Uint8Array): void | Promise<void>
-  /** Writes into a file that exists. */
+  /** Writes into a file that exists; one that has got its name, because it is whole, is left as it is. */
   write(path: string, position: number, bytes: Uint8Array): void | Promise<void>
   /** Makes a whole file, read-only and durable. */
   create(path: string, bytes: Uint8Array): Promise<void>
@@ -54,11 +54,11 @@ class OpenFiles implements LaneDisk {
 
   async write(path: string, position: number, bytes: Uint8Array): Promise<void> {
     if (this.blocking) return this.#writeNow(path, position, bytes)
-    const handle = await open(path, 'r+')
+    const handle = await open(path, 'r+').catch(unlessNamed)
     try {
-      await writeFully(handle, bytes, position)
+      if (handle !== undefined) await writeFully(handle, bytes, position)
     } finally {
-      await handle.close()
+      await handle?.close()
     }
   }
 
@@ -107,7 +107,8 @@ class OpenFiles implements LaneDisk {
   }
 
   #writeNow(path: string, position: number, bytes: Uint8Array): void {
-    const file = this.#writing.get(path) ?? { fd: openSync(path, 'r+'), unsynced: 0 }
+    const file = this.#writing.get(path) ?? openExisting(path)
+    if (file === undefined) return
     this.#writing.delete(path)
     this.#writing.set(path, file)
     for (const [oldest, { fd }] of this.#writing) {
@@ -121,6 +122,20 @@ class OpenFiles implements LaneDisk {
       done += writeSync(file.fd, bytes, done, length, position + done)
     }
   }
+}
+
+function openExisting(path: string): { fd: number; unsynced: number } | undefined {
+  try {
+    return { fd: openSync(path, 'r+'), unsynced: 0 }
+  } catch (error) {
+    return unlessNamed(error)
+  }
+}
+
+/** What another lane brought earlier may have made a file whole: then it is not there any more. */
+function unlessNamed(error: unknown): undefined {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  return undefined
 }
 
 async function openLocated({ path, seen }: LocatedFile): Promise<FileHandle> {

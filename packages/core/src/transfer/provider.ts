@@ -158,9 +158,12 @@ export class Provider {
   async close(error?: ManyhandsError): Promise<void> {
     this.#gone = true
     await Promise.all(
-      [...this.#lanes].map(({ receiving }) =>
-        error === undefined ? receiving.end() : receiving.fail(error),
-      ),
+      [...this.#lanes].map(({ receiving, bytes }) => {
+        if (error !== undefined) return receiving.fail(error)
+        if (bytes === 0) return receiving.end()
+        // It was late, and is not waited for.
+        return receiving.fail(new ManyhandsError('CANCELED', 'others have sent what was wanted'))
+      }),
     )
   }
 

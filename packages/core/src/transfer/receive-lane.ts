@@ -61,6 +61,7 @@ class ReceiveLane {
   /** Wants in the order in which they came: frames are written one after the other. */
   #asking: Promise<void> = Promise.resolve()
   #ending = false
+  #strays = 0
   #wake: (() => void) | undefined
 
   constructor(
@@ -142,12 +143,22 @@ class ReceiveLane {
       }
       const frame = await this.#guarded.expect()
       // News that were on their way when the stream became one for content.
-      if (frame[0] === FRAME.have || frame[0] === FRAME.peers) continue
+      if (frame[0] === FRAME.have || frame[0] === FRAME.peers) {
+        this.#stray()
+        continue
+      }
       if (frame[0] === FRAME.failed) throw new Refusal(frame)
       await this.#consume(plainBody(frame, FRAME.data))
       this.#guarded.recycle(frame)
       this.#tell()
     }
+  }
+
+  /** Each is progress to who watches for a stall: so many, and not without end. */
+  #stray(): void {
+    this.#strays += 1
+    if (this.#strays <= TRANSFER.idleNews) return
+    throw new ManyhandsError('PROTOCOL', `peer ${this.#stream.peer} sends news instead of content`)
   }
 
   async #consume(bytes: Uint8Array): Promise<void> {

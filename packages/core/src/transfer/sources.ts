@@ -1,5 +1,6 @@
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
 import { ManyhandsError, toManyhandsError } from '../errors.ts'
+import { REACH, reachOf } from '../network/host-reach.ts'
 import type { FrameStream, Logger, Network } from '../network/network.ts'
 import { PROTOCOLS } from '../wire/protocols.ts'
 import { BlockSet } from './block-set.ts'
@@ -9,9 +10,9 @@ import { type LaneEvents, type ReceivingLane, streamLane, threadLane } from './r
 import type { SideSockets } from './side-sockets.ts'
 import { FRAME } from './transfer-frames.ts'
 import {
-  body,
   type Found,
   openFrame,
+  readFailed,
   readFound,
   readHave,
   readPeers,
@@ -38,6 +39,8 @@ export class Sources {
   readonly #options: SourcesOptions
   readonly #streams = new Set<FrameStream>()
   readonly #known = new Set<string>()
+  /** How often each of the others was asked; who cannot be reached is asked again when it is told of again. */
+  readonly #asked = new Map<string, number>()
   #closed = false
 
   constructor(options: SourcesOptions) {
@@ -75,16 +78,19 @@ export class Sources {
     const { download } = this.#options
     const { peer } = stream
     this.#streams.add(stream)
+    let idle = 0
     try {
       for (;;) {
         const frame = await stream.next()
         if (frame === undefined) throw new ManyhandsError('PEER_GONE', `${peer} has gone`)
-        if (frame[0] === FRAME.have && has !== undefined) {
-          has.take(readHave(frame), () => {})
-          download.poke(peer)
+        if (frame[0] === FRAME.have && idle++ < TRANSFER.idleNews) {
+          has?.take(readHave(frame), () => {
+            idle = 0
+          })
+          if (idle === 0) download.poke(peer)
         } else if (frame[0] === FRAME.peers && download.provider(peer)?.origin === true) {
           for (const other of readPeers(frame)) this.#meet(other, stream)
-        } else body(frame, FRAME.have)
+        } else throw unasked(frame, peer)
       }
     } catch (error) {
       if (!this.#closed) download.provider(peer)?.drop(toManyhandsError(error))
@@ -99,6 +105,10 @@ export class Sources {
     const { found, shares, logger } = this.#options
     if (this.#known.has(peer) || this.#known.size > TRANSFER.swarmPeers) return
     if (found.ticket === undefined || !shares) return
+    const asked = this.#asked.get(peer) ?? 0
+    // Nobody makes us knock at doors without end.
+    if (asked >= TRANSFER.askTries || this.#asked.size >= TRANSFER.peersMet) return
+    this.#asked.set(peer, asked + 1)
     this.#known.add(peer)
     this.#ask(peer, addresses, teller, found.ticket).catch((error) => {
       this.#known.delete(peer)
@@ -136,14 +146,18 @@ export class Sources {
     }
   }
 
-  /** Dials where the teller says; never this computer on the word of another one. */
+  /**
+   * Dials where the teller says: the world, and networks like ours, where the others of an office are;
+   * but this computer, and what is on the link alone, only for a teller that is as near.
+   */
   async #reach(peer: string, addresses: string[], teller: FrameStream): Promise<void> {
     const { network, signal } = this.#options
-    const near = isLoopback(teller.route?.remoteHost ?? '')
+    const near = reachOf(teller.route?.remoteHost ?? '')
+    const least = near === REACH.nowhere ? REACH.site : Math.min(near, REACH.site)
     let failure: unknown = new ManyhandsError('CONNECT_FAILED', `no address of ${peer} is known`)
     for (const address of addresses) {
-      const host = address.split('/')[2] ?? ''
-      if (!address.endsWith(`/p2p/${peer}`) || (isLoopback(host) && !near)) continue
+      const [, host, named] = PLAIN_ADDRESS.exec(address) ?? []
+      if (host === undefined || named !== peer || reachOf(host) < least) continue
       try {
         await network.connect(address, { signal })
         return
@@ -174,6 +188,11 @@ export class Sources {
   }
 }
 
-function isLoopback(host: string): boolean {
-  return host === '::1' || host === 'localhost' || host.startsWith('127.')
+/** Addresses and no names, of which nobody knows what they stand for. */
+const PLAIN_ADDRESS = /^\/ip[46]\/([^/]+)\/tcp\/\d+(?:\/ws)?\/p2p\/([^/]+)$/
+
+/** @throws what a `failed` frame carries; PROTOCOL */
+function unasked(frame: Uint8Array, peer: string): ManyhandsError {
+  if (frame[0] === FRAME.failed) return readFailed(frame)
+  return new ManyhandsError('PROTOCOL', `peer ${peer} sent news that nobody wants`)
 }

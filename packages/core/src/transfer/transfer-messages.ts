@@ -111,10 +111,20 @@ export function body(frame: Uint8Array, kind: FrameKind): Uint8Array {
   return plainBody(frame, kind)
 }
 
+/** What a peer may say of why it gives nothing; anything else would be about us, or about the caller. */
+const REASONS: ReadonlySet<string> = new Set([
+  'ARTIFACT_MISSING',
+  'INPUT_CHANGED',
+  'LIMIT',
+  'PROTOCOL',
+  'TRANSFER_QUOTA',
+])
+
 export function readFailed(frame: Uint8Array): ManyhandsError {
-  return ManyhandsError.fromJSON(
-    decodeDocument(errorDocumentSchema, plainBody(frame, FRAME.failed), 'artifact error'),
-  )
+  const bytes = plainBody(frame, FRAME.failed)
+  const { code, message } = decodeDocument(errorDocumentSchema, bytes, 'artifact error')
+  if (REASONS.has(code)) return new ManyhandsError(code, message)
+  return new ManyhandsError('PEER_GONE', `the peer could not go on (${code}: ${message})`)
 }
 
 function documentFrame(kind: FrameKind, document: unknown): Uint8Array {

@@ -21,6 +21,8 @@ export interface TestPeer {
   /** Bytes of content that it has given, by receiver. */
   given: Map<string, number>
   warnings: string[]
+  /** The same, with what was said besides. */
+  warned: { message: string; context: unknown }[]
 }
 
 export interface TestPeerOptions extends Partial<ArtifactStoreOptions> {
@@ -37,7 +39,14 @@ export async function testPeer(options: TestPeerOptions = {}): Promise<TestPeer>
     ...networkOptions,
   })
   const warnings: string[] = []
-  const logger: Logger = { debug: () => {}, warn: (message) => warnings.push(message) }
+  const warned: TestPeer['warned'] = []
+  const logger: Logger = {
+    debug: () => {},
+    warn: (message, context) => {
+      warnings.push(message)
+      warned.push({ message, context })
+    },
+  }
   const store = await createArtifactStore({ logger, ...storeOptions, dir })
   const given = new Map<string, number>()
   await store.serve(network, allow, (_root, bytes, peer) => {
@@ -47,7 +56,7 @@ export async function testPeer(options: TestPeerOptions = {}): Promise<TestPeer>
     await store.close()
     await network.close()
   })
-  return { network, store, dir, given, warnings }
+  return { network, store, dir, given, warnings, warned }
 }
 
 /** A peer that has an artifact of random bytes and gives it to everybody. */

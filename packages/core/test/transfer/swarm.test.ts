@@ -2,22 +2,9 @@ import type { TransferSource } from '@manyhands/core'
 import { describe, expect, it } from 'vitest'
 import { MIB } from '../artifacts/scratch.ts'
 import { connectTo, owner, sum, type TestPeer, testPeer } from './peers.ts'
+import { slowly } from './slow-governor.ts'
 
 const SIZE = 48 * MIB
-
-/** Lets bytes out so slowly that receivers have time to help each other. */
-function slowly(bytesPerMs: number) {
-  let free = 0
-  return {
-    take: (direction: 'up' | 'down', _peer: string, bytes: number) => {
-      if (direction === 'down') return undefined
-      const now = performance.now()
-      free = Math.max(free, now) + bytes / bytesPerMs
-      const waitMs = free - now
-      return new Promise<void>((resolve) => setTimeout(resolve, waitMs))
-    },
-  }
-}
 
 async function fetchAll(receivers: TestPeer[], from: TestPeer & { root: string }) {
   return Promise.all(
