@@ -4,11 +4,11 @@ import { identify } from '@libp2p/identify'
 import type { ConnectionGater, Libp2p, ServiceMap } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
 import { type Ping, ping } from '@libp2p/ping'
-import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { LIMITS } from '../limits.ts'
+import { tcpTransport } from './tcp-transport.ts'
 import { socketTls } from './tls-encrypter.ts'
 
 export interface NodeServices extends ServiceMap {
@@ -44,8 +44,7 @@ export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
     addresses: { listen: options.listen },
     nodeInfo: { name: 'manyhands', version: '1', userAgent: 'manyhands/1' },
     transports: [
-      // Idle clients stay connected; dead peers are found by the connection monitor.
-      tcp({ inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 }),
+      tcpTransport(),
       webSockets(),
     ],
     connectionEncrypters: [socketTls(), noise()],
