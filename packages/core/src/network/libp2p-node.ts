@@ -43,10 +43,7 @@ export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     addresses: { listen: options.listen },
     nodeInfo: { name: 'manyhands', version: '1', userAgent: 'manyhands/1' },
-    transports: [
-      tcpTransport(),
-      webSockets(),
-    ],
+    transports: [tcpTransport(), webSockets()],
     connectionEncrypters: [socketTls(), noise()],
     streamMuxers: [
       yamux({
