@@ -7,7 +7,7 @@ import type { TransferGovernor } from '../artifacts/transfer-governor.ts'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
 import { type ErrorCode, ManyhandsError, toManyhandsError } from '../errors.ts'
 import type { Logger } from '../network/network.ts'
-import { holders, isOurs, rarest, startOf } from './block-choice.ts'
+import { holders, isOurs, rarest, type SwarmView, startOf } from './block-choice.ts'
 import { BlockSet } from './block-set.ts'
 import { type Block, blocksOf } from './blocks.ts'
 import type { ReceiveOrder, ReceivePiece } from './lane-messages.ts'
@@ -259,9 +259,9 @@ export class Download {
   /** What this provider is asked for next. */
   #pick(provider: Provider): number | undefined {
     if (this.#missing === 0) return undefined
-    const view = { self: this.#options.self, members: this.#members }
+    const view = this.#view()
     if (!provider.origin) return rarest(view, this.#open(provider))
-    if (this.#members.size === 0) return first(this.#open(provider))
+    if (view.members.size === 0) return first(this.#open(provider))
     for (const block of this.#open(provider)) {
       if (holders(view, block) === 0 && isOurs(view, block)) return block
     }
@@ -270,26 +270,44 @@ export class Download {
     return rarest(view, this.#open(provider))
   }
 
+  /** Who fetches too, and gives: what others only say that they have is asked for elsewhere. */
+  #view(): SwarmView {
+    const members = new Map<string, BlockSet>()
+    for (const [peer, has] of this.#members) {
+      if (this.#providers.get(peer)?.late !== true) members.set(peer, has)
+    }
+    return { self: this.#options.self, members }
+  }
+
   #stands(): boolean {
     return performance.now() - this.#movedAt > TRANSFER.rescueMs
   }
 
-  /** Blocks that this provider has and that nobody is asked for; when it stands still, late ones too. */
+  /** Blocks that this provider has and that nobody is asked for; then those that others are late with. */
   *#open(provider: Provider): Generator<number> {
     const count = this.#blocks.length
     // What is here is not looked at again and again.
     for (let step = 0; step < count && this.#state[this.#start] === STATE.none; step++) {
       this.#start = (this.#start + 1) % count
     }
-    const late = this.#flying === this.#missing && this.#stands()
-    for (let step = 0; step < count; step++) {
+    const has = (block: number) => provider.has === undefined || provider.has.has(block)
+    for (let step = 0; step < count && this.#missing > this.#flying; step++) {
       const block = (this.#start + step) % count
-      const state = this.#state[block]
-      if (state === STATE.none) continue
-      if (state === STATE.flying && !(late && !asks(provider, block))) continue
-      if (provider.has !== undefined && !provider.has.has(block)) continue
-      yield block
+      if (this.#state[block] === STATE.missing && has(block)) yield block
     }
+    if (provider.late) return
+    for (const other of this.#providers.values()) {
+      if (other === provider || !other.late) continue
+      for (const { block } of other.flying) if (has(block) && this.#isLate(block)) yield block
+    }
+  }
+
+  /** Whether all that are asked for a block give nothing. */
+  #isLate(block: number): boolean {
+    return (
+      this.#state[block] === STATE.flying &&
+      this.#providers.values().every((provider) => provider.late || !asks(provider, block))
+    )
   }
 
   #done({ block }: Flying): void {
@@ -374,7 +392,7 @@ export class Download {
   }
 
   #look(): void {
-    if (this.#stands()) this.#fill()
+    if (this.#stands() || this.#providers.values().some(({ late }) => late)) this.#fill()
     // What is asked for is watched by its lane; here all wait for others to tell what they have.
     const standsMs = performance.now() - this.#movedAt
     if (this.#flying === 0 && standsMs > WAITS * this.#options.stallMs) {

@@ -60,6 +60,7 @@ export class Provider {
   #path: LanePath | undefined
   #bytes = 0
   readonly #since = performance.now()
+  #movedAt = performance.now()
   #told = { bytes: 0, at: performance.now() }
 
   constructor(options: ProviderOptions) {
@@ -81,6 +82,12 @@ export class Provider {
     return this.#flying.size === 0
   }
 
+  /** It was asked, and has given nothing for a while. */
+  get late(): boolean {
+    if (this.idle || this.#waiting) return false
+    return performance.now() - this.#movedAt > TRANSFER.rescueMs
+  }
+
   /** Asks for as much as its window has room for. */
   fill(): void {
     if (this.#gone || this.#waiting) return
@@ -89,7 +96,7 @@ export class Provider {
       if (this.#opening === 0 && this.#options.wants(this)) this.#open(this.#options.lanes)
       return
     }
-    const room = this.#options.windowBytes() / this.#options.lanes
+    const room = this.#windowBytes() / this.#options.lanes
     const orders = new Map<Lane, ReceiveOrder[]>()
     for (;;) {
       const lane = [...this.#lanes].reduce((a, b) => (b.bytes < a.bytes ? b : a))
@@ -108,12 +115,22 @@ export class Provider {
     for (const [lane, lot] of orders) lane.receiving.order(lot)
   }
 
+  /** Not more than it gives in a while: what a slow one was asked for, the others are not. */
+  #windowBytes(): number {
+    const most = this.#options.windowBytes()
+    if (this.origin) return most
+    if (this.#bytes === 0) return Math.min(most, TRANSFER.sharedWindowBytes)
+    const rate = this.#bytes / (performance.now() - this.#since)
+    return Math.min(most, Math.max(TRANSFER.leastWindowBytes, rate * 2 * TRANSFER.rescueMs))
+  }
+
   #next(lane: Lane): Flying | undefined {
     const chosen = this.#options.choose(this)
     if (chosen === undefined) return undefined
     this.#lastOrder += 1
     const order = { ...chosen.order, id: this.#lastOrder }
     const flying = { ...chosen, order, lane }
+    if (this.idle) this.#movedAt = performance.now()
     this.#flying.set(order.id, flying)
     lane.bytes += chosen.bytes
     return flying
@@ -124,6 +141,7 @@ export class Provider {
     allowed.then(
       () => {
         this.#waiting = false
+        this.#movedAt = performance.now()
         if (this.#lanes.has(flying.lane)) flying.lane.receiving.order([flying.order])
         this.fill()
       },
@@ -198,6 +216,7 @@ export class Provider {
         if (flying === undefined) return
         brought = true
         this.#idleEnds = 0
+        this.#movedAt = performance.now()
         this.#flying.delete(id)
         flying.lane.bytes -= flying.bytes
         this.#bytes += flying.bytes
