@@ -20,6 +20,10 @@ export function createTransferGovernor(
   return new RuledGovernor(options)
 }
 
+/** Lots that a cap lets through in a second, and their least size: what a side takes for a sign of life. */
+const LOTS_PER_SECOND = 16
+const LEAST_LOT = 64 * 1024
+
 /** Where less than this is left, it is as good as used up: most pieces are larger. */
 const SMALL = 1024 * 1024
 
@@ -66,6 +70,17 @@ class RuledGovernor implements LocalTransferGovernor {
     this.#tally.add(direction, peer, bytes)
     this.#changed = true
     return turn
+  }
+
+  lotBytes(direction: TransferDirection): number | undefined {
+    const word = WORDS[direction]
+    const { perPeer } = this.#rules
+    const least = Math.min(
+      ...[this.#rules[word], perPeer?.[word]].filter((rate) => rate !== undefined),
+    )
+    return Number.isFinite(least)
+      ? Math.max(LEAST_LOT, Math.round(least / LOTS_PER_SECOND))
+      : undefined
   }
 
   usedUp(direction: TransferDirection): string | undefined {

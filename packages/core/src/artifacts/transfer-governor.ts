@@ -19,6 +19,11 @@ export interface TransferGovernor {
     bytes: number,
     signal?: AbortSignal,
   ): Promise<void> | undefined
+  /**
+   * How much to ask for at once, so that under a low cap many who take turns all see something of it within
+   * the time that they wait; undefined: as much as you like.
+   */
+  lotBytes?(direction: TransferDirection): number | undefined
 }
 
 /** What may travel, in bytes and bytes per second. What is undefined is not limited. */

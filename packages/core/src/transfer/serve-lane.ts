@@ -49,7 +49,7 @@ export async function runServeLane(
       const frame = await guarded.next()
       if (frame === undefined) break
       guarded.allow(first.stallMs)
-      for (const ranges of lotsOf(readWant(frame))) {
+      for (const ranges of lotsOf(readWant(frame), first.lotBytes)) {
         const files = [...new Set(ranges.map(([file]) => file))]
         const bytes = ranges.reduce((sum, [, , length]) => sum + length, 0)
         let located = await ask({ kind: 'locate', files, bytes }, 'located')
@@ -88,16 +88,20 @@ async function openMoving(disk: LaneDisk, files: LocatedFile[]): Promise<boolean
 }
 
 /** Ranges whose bytes are counted before they are sent; a long want is looked at piece by piece. */
-function* lotsOf(ranges: WantedRange[]): Generator<WantedRange[]> {
+function* lotsOf(ranges: WantedRange[], lotBytes: number): Generator<WantedRange[]> {
   let lot: WantedRange[] = []
   let bytes = 0
-  for (const range of ranges) {
-    lot.push(range)
-    bytes += range[2]
-    if (bytes < TRANSFER.lotBytes && lot.length < TRANSFER.lotRanges) continue
-    yield lot
-    lot = []
-    bytes = 0
+  for (const [file, position, length] of ranges) {
+    for (let done = 0; done < length; ) {
+      const part = Math.min(length - done, lotBytes - bytes)
+      lot.push([file, position + done, part])
+      bytes += part
+      done += part
+      if (bytes < lotBytes && lot.length < TRANSFER.lotRanges) continue
+      yield lot
+      lot = []
+      bytes = 0
+    }
   }
   if (lot.length > 0) yield lot
 }

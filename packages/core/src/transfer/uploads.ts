@@ -169,7 +169,9 @@ class LaneAnswers {
   start(root?: string): void {
     if (root !== undefined) this.#root = root
     const opened = root !== undefined
-    this.#port.post({ kind: 'serve', peer: this.#peer, stallMs: this.#options.stallMs, opened })
+    const { stallMs, governor } = this.#options
+    const lotBytes = Math.min(TRANSFER.lotBytes, governor?.lotBytes?.('up') ?? TRANSFER.lotBytes)
+    this.#port.post({ kind: 'serve', peer: this.#peer, stallMs, opened, lotBytes })
     this.#port.listen(
       (report) => void this.#take(report),
       () => this.#closed.abort(new ManyhandsError('CANCELED', 'the lane was closed')),
