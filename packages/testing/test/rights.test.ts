@@ -7,10 +7,13 @@ import { createInterface } from 'node:readline'
 import type { Job, JobEvent } from '@manyhands/client'
 import { docker } from '@manyhands/docker-runtime'
 import type { Host, HostAttempt } from '@manyhands/host'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { engineForTests } from '../../docker-runtime/test/engine-for-tests.ts'
 import { createLocalNetwork, type LocalNetwork } from '../src/index.ts'
 import { containersOf, removeContainersOf, sh, until } from './docker-for-tests.ts'
+
+// Half a gigabyte is staged beside other tests on two cores.
+vi.setConfig({ testTimeout: 120_000 })
 
 const CLIENT = new URL('./programs/client-process.ts', import.meta.url).pathname
 const HANG = sh('while :; do sleep 1; done')

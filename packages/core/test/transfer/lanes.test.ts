@@ -1,8 +1,11 @@
 import { once } from 'node:events'
 import type { TransferSource } from '@manyhands/core'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { codeOf, MIB } from '../artifacts/scratch.ts'
 import { connectTo, leftovers, owner, sum, testPeer } from './peers.ts'
+
+// Threads start beside other tests on two cores.
+vi.setConfig({ testTimeout: 120_000 })
 
 const WEBSOCKETS = { listen: ['/ip4/127.0.0.1/tcp/0/ws'] }
 

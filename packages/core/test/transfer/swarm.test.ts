@@ -1,8 +1,11 @@
 import type { TransferSource } from '@manyhands/core'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { MIB } from '../artifacts/scratch.ts'
 import { connectTo, owner, sum, type TestPeer, testPeer } from './peers.ts'
 import { slowly } from './slow-governor.ts'
+
+// Several peers with threads of their own share two cores with other tests.
+vi.setConfig({ testTimeout: 120_000 })
 
 const SIZE = 48 * MIB
 
