@@ -44,7 +44,7 @@ describe.skipIf(!canStart('dockerd', 'ip'))('an owner and images that clients br
     const id = await idOf(name)
     const refused = await run(client, name)
     expect(refused.said[0]).toContain(
-      `image ${id} is not on the list of images; the client calls it ${name}, this host does not have it`,
+      `image ${id} (the client calls it ${name}) is not on the list of images`,
     )
     expect(refused.bytesUp).toBe(0)
 

@@ -95,9 +95,10 @@ function listedImage(
 }
 
 function unlisted({ image, offeredImage, imageNames = [] }: AdmissionRequest): string {
+  const [own] = imageNames
+  if (own !== undefined) return `image ${own} (${image}) is not on the list of images`
   if (offeredImage === undefined) return `image ${image} is not on the list of images`
-  const own = imageNames.length === 0 ? 'does not have' : `calls ${imageNames.join(', ')}`
-  return `image ${image} is not on the list of images; the client calls it ${offeredImage.name}, this host ${own} it`
+  return `image ${image} (the client calls it ${offeredImage.name}) is not on the list of images; a name counts only when this host's own engine gives it`
 }
 
 function matches(pattern: string, name: string): boolean {
