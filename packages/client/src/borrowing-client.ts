@@ -37,7 +37,7 @@ export interface BorrowingClientParts {
   scheduler: Scheduler
   logger: Logger
   /** What can be tidied up. */
-  rooms: GcRoom[]
+  rooms(): GcRoom[]
   /** What is kept for a job beside its results may go. */
   forgetJob(id: string): void
   images: ImageDesk
@@ -249,7 +249,7 @@ export class BorrowingClient implements Client {
   }
 
   gc(options: GcOptions = {}): Promise<GcReport> {
-    return collectGarbage(this.#parts.rooms, options)
+    return collectGarbage(this.#parts.rooms(), options)
   }
 
   close(): Promise<void> {

@@ -121,7 +121,10 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
     directory,
     scheduler,
     logger,
-    rooms: [{ room: 'artifacts', collectGarbage: (asked) => store.gc({ ...asked, reasonOf }) }],
+    rooms: () => [
+      { room: 'artifacts', collectGarbage: (asked) => store.gc({ ...asked, reasonOf }) },
+      ...(shelf.isEmpty ? [] : [shelf]),
+    ],
     forgetJob: (id) => settlement.forgetJob(id),
     images: new ImageDesk({
       sources: images === undefined ? defaultImages() : async () => images,

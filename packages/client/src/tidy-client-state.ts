@@ -11,6 +11,8 @@ import {
 } from '@manyhands/core'
 import { type ClientJournal, openClientJournal } from './client-journal.ts'
 import { reasonOf } from './held-artifacts.ts'
+import { tidyIdleShelf } from './images/layer-shelf.ts'
+import { hasShelf } from './images/shelf-index.ts'
 
 /**
  * Tidies up the state directory of a client that does not run, as {@link Client.gc} does in one that runs. A
@@ -41,7 +43,13 @@ export async function tidyClientState(
       collectGarbage: (asked) =>
         tidyIdleStore({ dir: join(dir, 'store'), holders, reasonOf }, asked),
     }
-    return await collectGarbage([artifacts, ...rooms], options)
+    const layers = join(dir, 'images')
+    const images: GcRoom = {
+      room: 'images',
+      collectGarbage: (asked) => tidyIdleShelf(layers, asked),
+    }
+    const own = (await hasShelf(layers)) ? [artifacts, images] : [artifacts]
+    return await collectGarbage([...own, ...rooms], options)
   }
   if (options.dryRun) return await readJournalCopy(path, (copy) => withJournal(copy, tidy))
   return await withJournal(path, tidy)

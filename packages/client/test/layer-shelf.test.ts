@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { LayerShelf } from '../src/images/layer-shelf.ts'
+import { LayerShelf, tidyIdleShelf } from '../src/images/layer-shelf.ts'
 
 const digest = (bytes: Uint8Array | string) =>
   `sha256:${createHash('sha256').update(bytes).digest('hex')}`
@@ -72,6 +72,32 @@ describe('LayerShelf', () => {
     await exported(['f'])
     await exported(['g'])
     expect(shelf.has(first.diffIds[0]!)).toBe(false)
+  })
+
+  it('says what would go before it goes, and tidies up one that is closed', async () => {
+    const release = shelf.hold([digest('a')])
+    await exported(['a'])
+    await exported(['b'])
+    const options = { keepBytes: 0, dryRun: true }
+    const amount = { artifacts: 1, files: 1, bytes: 40 * KIB }
+    const report = {
+      room: 'images',
+      removed: amount,
+      kept: [{ reason: 'layers that running jobs need', ...amount }],
+    }
+    expect(await shelf.collectGarbage(options)).toEqual(report)
+    expect(await files()).toBe(2)
+    expect(await shelf.collectGarbage({ keepBytes: 0 })).toEqual(report)
+    expect(await files()).toBe(1)
+    release()
+    expect(await tidyIdleShelf(dir, options)).toEqual({ room: 'images', removed: amount, kept: [] })
+    expect(await files()).toBe(1)
+    expect(await tidyIdleShelf(dir, {})).toMatchObject({
+      kept: [{ reason: 'layers for later jobs' }],
+    })
+    await tidyIdleShelf(dir, { keepBytes: 0 })
+    expect(await files()).toBe(0)
+    expect(await tidyIdleShelf(join(dir, 'missing'), { dryRun: true })).toMatchObject({ kept: [] })
   })
 
   it('may be too small for what jobs need, until they are over', async () => {

@@ -72,7 +72,12 @@ export {
   readImageConfig,
 } from './images/image-document.ts'
 export type { ExportedImage, ImageSource, SourceImage } from './images/image-source.ts'
-export type { KnownImage, RuntimeImages } from './images/runtime-images.ts'
+export type {
+  CollectedImages,
+  ImageAmount,
+  KnownImage,
+  RuntimeImages,
+} from './images/runtime-images.ts'
 export { type ItemRange, itemRange } from './item-range.ts'
 export {
   type ArtifactRef,

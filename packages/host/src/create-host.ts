@@ -327,6 +327,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     transfers: governor,
     rooms: () => [
       { room: 'artifacts', collectGarbage: (asked) => store.gc({ ...asked, reasonOf: heldFor }) },
+      ...(options.runtimes.some(({ images }) => images !== undefined) ? [imageRoom] : []),
       ...options.runtimes.flatMap(({ rooms = [] }) => rooms),
     ],
     settle: () => store.settle(),

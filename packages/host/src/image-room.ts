@@ -1,5 +1,9 @@
 import {
   formatByteSize,
+  type GcAmount,
+  type GcOptions,
+  type GcRoom,
+  type GcSection,
   type Logger,
   ManyhandsError,
   type Runtime,
@@ -19,7 +23,8 @@ export interface ImageRoomOptions {
  * The part of the disk that the owner gives to images of clients. Images of attempts that are not over
  * together never exceed it; what is left keeps those that were used last.
  */
-export class ImageRoom {
+export class ImageRoom implements GcRoom {
+  readonly room = 'images'
   readonly #options: ImageRoomOptions
 
   constructor(options: ImageRoomOptions) {
@@ -71,10 +76,36 @@ export class ImageRoom {
     }
   }
 
+  async collectGarbage({ dryRun, keepBytes, signal }: GcOptions): Promise<GcSection> {
+    const { policy, runtimes } = this.#options
+    const sum = { removed: nothing(), used: nothing(), kept: nothing() }
+    for (const { runtime } of runtimes.values()) {
+      signal?.throwIfAborted()
+      if (runtime.images === undefined) continue
+      const found = await runtime.images.collect({
+        keepBytes: Math.min(keepBytes ?? Number.POSITIVE_INFINITY, policy.imageCacheBytes),
+        inUse: (image) => this.#isInUse(image),
+        dryRun,
+      })
+      for (const key of ['removed', 'used', 'kept'] as const) {
+        sum[key].artifacts += found[key].images
+        sum[key].bytes += found[key].bytes
+      }
+    }
+    const kept = [
+      { reason: 'images that attempts or containers have', ...sum.used },
+      { reason: 'images for later jobs', ...sum.kept },
+    ]
+    return { room: this.room, removed: sum.removed, kept: kept.filter((one) => one.artifacts > 0) }
+  }
+
   #isInUse(id: string): boolean {
     return this.#options.attempts.live().some(({ spec }) => spec.image === id)
   }
 }
+
+/** Images are files of an engine's own. */
+const nothing = (): GcAmount => ({ artifacts: 0, files: 0, bytes: 0 })
 
 /** Why an image does not fit beside those in use; undefined when it does. */
 export function imageRoomVerdict(

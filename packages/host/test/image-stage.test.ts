@@ -58,7 +58,10 @@ class Scene {
       this.present.add(id)
       return true
     },
-    collect: async () => 0,
+    collect: async () => {
+      const none = { images: 0, bytes: 0 }
+      return { removed: none, used: none, kept: none }
+    },
   }
 
   readonly stage = new ImageStage({

@@ -1,7 +1,16 @@
-import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type ExportedImage, type Logger, readImageConfig } from '@manyhands/core'
+import {
+  type ExportedImage,
+  type GcAmount,
+  type GcOptions,
+  type GcRoom,
+  type GcSection,
+  type Logger,
+  readImageConfig,
+} from '@manyhands/core'
+import { readIndex, SHELF_INDEX, writeDurably, writeIndex } from './shelf-index.ts'
 
 /** An image whose layers may be here. */
 export interface ShelvedImage {
@@ -12,13 +21,6 @@ export interface ShelvedImage {
   config: Uint8Array
 }
 
-interface ShelfDocument {
-  v: 1
-  /** Least recently used first. */
-  images: { key: string; id: string }[]
-  layers: { diffId: string; size: number }[]
-}
-
 /** Images that are remembered; a configuration has some kilobytes. */
 const IMAGES_REMEMBERED = 1024
 
@@ -27,7 +29,8 @@ const IMAGES_REMEMBERED = 1024
  * twice and what two have in common is there once. Nothing half-written has a final name. When all
  * together take more than the limit, what was used least recently goes, unless a job needs it.
  */
-export class LayerShelf {
+export class LayerShelf implements GcRoom {
+  readonly room = 'images'
   readonly dir: string
   readonly #maxBytes: number
   readonly #logger: Logger
@@ -43,23 +46,28 @@ export class LayerShelf {
     this.#logger = options.logger
   }
 
-  /** Reads what an earlier process left; files that nothing names go. */
-  async open(): Promise<void> {
-    await mkdir(this.dir, { recursive: true, mode: 0o700 })
-    const { images, layers } = await this.#read()
+  /** Reads what an earlier process left; files that nothing names go, unless it is only looked at. */
+  async open({ readOnly = false }: { readOnly?: boolean } = {}): Promise<void> {
+    if (!readOnly) await mkdir(this.dir, { recursive: true, mode: 0o700 })
+    const { images, layers } = await readIndex(this.dir)
     for (const { diffId, size } of layers) {
       const found = await stat(this.pathOf(diffId)).catch(() => undefined)
       if (found?.isFile() && found.size === size) this.#layers.set(diffId, size)
     }
     for (const { key, id } of images) this.#images.set(key, id)
+    if (readOnly) return
     const named = new Set([
-      'images.json',
+      SHELF_INDEX,
       ...[...this.#layers.keys()].map((diffId) => `${hexOf(diffId)}.tar`),
       ...[...this.#images.values()].map((id) => `${hexOf(id)}.json`),
     ])
     for (const name of await readdir(this.dir)) {
       if (!named.has(name)) await rm(join(this.dir, name), { force: true })
     }
+  }
+
+  get isEmpty(): boolean {
+    return this.#layers.size === 0
   }
 
   pathOf(diffId: string): string {
@@ -109,7 +117,7 @@ export class LayerShelf {
       await rename(path, this.pathOf(diffId))
       this.#layers.set(diffId, size)
     }
-    await this.#writeFile(this.#configPath(id), config)
+    await writeDurably(this.#configPath(id), config)
     await this.used(key, id, diffIds)
     return { key, id, config }
   }
@@ -129,69 +137,63 @@ export class LayerShelf {
     await this.#save()
   }
 
-  async #shrink(): Promise<void> {
+  async collectGarbage({ dryRun = false, keepBytes }: GcOptions): Promise<GcSection> {
+    const most = Math.min(keepBytes ?? Number.POSITIVE_INFINITY, this.#maxBytes)
+    const gone = dryRun ? this.#excess(most) : await this.#shrink(most)
+    const left = [...this.#layers].filter(([diffId]) => !gone.has(diffId))
+    const [held, kept] = [true, false].map((wanted) =>
+      amountOf(left.filter(([diffId]) => this.#holds.has(diffId) === wanted)),
+    ) as [GcAmount, GcAmount]
+    const reasons = [
+      { reason: 'layers that running jobs need', ...held },
+      { reason: 'layers for later jobs', ...kept },
+    ]
+    return {
+      room: this.room,
+      removed: amountOf([...gone]),
+      kept: reasons.filter(({ files }) => files > 0),
+    }
+  }
+
+  /** Layers that nobody needs, least recently used first, until the rest takes at most so much. */
+  #excess(maxBytes: number): Map<string, number> {
     let bytes = this.#layers.values().reduce((sum, size) => sum + size, 0)
-    const gone: string[] = []
+    const excess = new Map<string, number>()
     for (const [diffId, size] of this.#layers) {
-      if (bytes <= this.#maxBytes) break
+      if (bytes <= maxBytes) break
       if (this.#holds.has(diffId)) continue
-      this.#layers.delete(diffId)
-      gone.push(this.pathOf(diffId))
+      excess.set(diffId, size)
       bytes -= size
     }
-    const ids = new Set(this.#images.values())
+    return excess
+  }
+
+  /** Returns what went, with sizes. */
+  async #shrink(maxBytes = this.#maxBytes): Promise<Map<string, number>> {
+    const excess = this.#excess(maxBytes)
+    for (const diffId of excess.keys()) this.#layers.delete(diffId)
+    const gone = [...excess.keys()].map((diffId) => this.pathOf(diffId))
     for (const [key, id] of this.#images) {
       if (this.#images.size <= IMAGES_REMEMBERED) break
       this.#images.delete(key)
-      ids.delete(id)
       gone.push(this.#configPath(id))
     }
-    if (gone.length === 0) return
+    if (gone.length === 0) return excess
+    // First the index, then what it rests on: a crash in between leaves files that the next one removes.
     await this.#save()
     for (const path of gone) await rm(path, { force: true })
-  }
-
-  async #read(): Promise<Pick<ShelfDocument, 'images' | 'layers'>> {
-    try {
-      const text = await readFile(join(this.dir, 'images.json'), 'utf8')
-      const { v, images, layers } = JSON.parse(text) as ShelfDocument
-      if (
-        v === 1 &&
-        [...images.map(({ id }) => id), ...layers.map(({ diffId }) => diffId)].every(isDigest)
-      ) {
-        return { images, layers }
-      }
-    } catch {
-      // None yet, or one that was not ours: what was exported is exported again.
-    }
-    return { images: [], layers: [] }
+    return excess
   }
 
   #save(): Promise<void> {
-    const write = async () => {
-      const document: ShelfDocument = {
+    const write = () =>
+      writeIndex(this.dir, {
         v: 1,
         images: [...this.#images].map(([key, id]) => ({ key, id })),
         layers: [...this.#layers].map(([diffId, size]) => ({ diffId, size })),
-      }
-      await this.#writeFile(join(this.dir, 'images.json'), Buffer.from(JSON.stringify(document)))
-    }
+      })
     this.#writing = this.#writing.catch(() => {}).then(write)
     return this.#writing
-  }
-
-  async #writeFile(path: string, bytes: Uint8Array): Promise<void> {
-    const temporary = join(this.dir, `tmp-${randomBytes(9).toString('hex')}`)
-    const handle = await open(temporary, 'wx', 0o600)
-    try {
-      await handle.writeFile(bytes)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    await rename(temporary, path)
-    const directory = await open(this.dir, 'r')
-    await directory.sync().finally(() => directory.close())
   }
 
   #configPath(id: string): string {
@@ -199,14 +201,23 @@ export class LayerShelf {
   }
 }
 
+function amountOf(layers: [string, number][]): GcAmount {
+  const bytes = layers.reduce((sum, [, size]) => sum + size, 0)
+  return { artifacts: layers.length, files: layers.length, bytes }
+}
+
 function hexOf(digest: string): string {
   return digest.slice('sha256:'.length)
 }
 
-function isDigest(text: unknown): boolean {
-  return typeof text === 'string' && /^sha256:[0-9a-f]{64}$/.test(text)
-}
-
 function idOf(config: Uint8Array): string {
   return `sha256:${createHash('sha256').update(config).digest('hex')}`
+}
+
+/** Tidies up a shelf that no client has open. */
+export async function tidyIdleShelf(dir: string, options: GcOptions): Promise<GcSection> {
+  const logger: Logger = { debug: () => {}, warn: () => {} }
+  const shelf = new LayerShelf(dir, { maxBytes: Number.POSITIVE_INFINITY, logger })
+  await shelf.open({ readOnly: options.dryRun })
+  return shelf.collectGarbage(options)
 }

@@ -46,11 +46,30 @@ export interface RuntimeImages {
   /**
    * Removes images that were loaded here, least recently used first, until the rest takes at most
    * `keepBytes`. One that is in use, that a container has, or that the owner gave a name of his own
-   * stays. Resolves with what the rest takes.
+   * stays.
    *
    * @param options.inUse - asked right before a removal
+   * @param options.dryRun - only says what would go
    */
-  collect(options: { keepBytes: number; inUse: (id: string) => boolean }): Promise<number>
+  collect(options: {
+    keepBytes: number
+    inUse: (id: string) => boolean
+    dryRun?: boolean
+  }): Promise<CollectedImages>
+}
+
+/** What became of images that were loaded here. Layers that several have count once. */
+export interface CollectedImages {
+  removed: ImageAmount
+  /** Those that attempts or containers have. */
+  used: ImageAmount
+  /** Those that are kept for later. */
+  kept: ImageAmount
+}
+
+export interface ImageAmount {
+  images: number
+  bytes: number
 }
 
 /** An image that the host's engine has. */

@@ -1,4 +1,9 @@
-import { type ImageDocument, ManyhandsError, type RuntimeImages } from '@manyhands/core'
+import {
+  type CollectedImages,
+  type ImageDocument,
+  ManyhandsError,
+  type RuntimeImages,
+} from '@manyhands/core'
 import type { Engine } from '../engine.ts'
 import { engineKind, hasContainerdStore } from '../engine-info.ts'
 import type { EngineProfile } from '../engine-profile.ts'
@@ -125,27 +130,43 @@ export class EngineImages implements RuntimeImages {
     throw new ManyhandsError('IMAGE_INVALID', `${what}: the engine sees other layers in it`)
   }
 
-  collect({ keepBytes, inUse }: { keepBytes: number; inUse: (id: string) => boolean }) {
-    return this.#inTurn(async () => {
-      const engine = await this.#engine()
-      const { hostInstance } = this.#options
-      const ids = new Map(this.#ledger.ids.map((id) => [ownTag(id, hostInstance), id]))
-      const own = await listOwnImages(engine, hostInstance)
-      const kept = own.map((image) => ({ ...image, id: ids.get(image.tag) ?? image.id }))
-      // What nobody remembers was used before all that is remembered.
-      const order = this.#ledger.ids
-      kept.sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id))
-      let bytes = this.#bytesOf(kept)
-      for (const image of [...kept]) {
-        if (bytes <= keepBytes) break
-        if (inUse(image.id)) continue
-        if (!(await untagOwn(engine, image.tag))) continue
-        await this.#ledger.forget(image.id)
-        kept.splice(kept.indexOf(image), 1)
-        bytes = this.#bytesOf(kept)
+  collect(options: Parameters<RuntimeImages['collect']>[0]): Promise<CollectedImages> {
+    return this.#inTurn(async () => this.#collect(await this.#engine(), options))
+  }
+
+  async #collect(
+    engine: Engine,
+    { keepBytes, inUse, dryRun = false }: Parameters<RuntimeImages['collect']>[0],
+  ): Promise<CollectedImages> {
+    const { hostInstance } = this.#options
+    const order = this.#ledger.ids
+    const ids = new Map(order.map((id) => [ownTag(id, hostInstance), id]))
+    const own = await listOwnImages(engine, hostInstance)
+    const images = own.map((image) => ({ ...image, id: ids.get(image.tag) ?? image.id }))
+    // What nobody remembers was used before all that is remembered.
+    images.sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id))
+    const before = this.#bytesOf(images)
+    const left = new Set(images)
+    const used = new Set<OwnImage>()
+    for (const image of images) {
+      const wanted = inUse(image.id) || image.containers > 0
+      if (wanted) used.add(image)
+      if (wanted || this.#bytesOf(left) <= keepBytes) continue
+      // A container may have been made of it in this moment.
+      if (!dryRun && !(await untagOwn(engine, image.tag))) {
+        used.add(image)
+        continue
       }
-      return bytes
-    })
+      left.delete(image)
+      if (!dryRun) await this.#ledger.forget(image.id)
+    }
+    const bytes = this.#bytesOf(left)
+    const usedBytes = this.#bytesOf(used)
+    return {
+      removed: { images: images.length - left.size, bytes: before - bytes },
+      used: { images: used.size, bytes: usedBytes },
+      kept: { images: left.size - used.size, bytes: bytes - usedBytes },
+    }
   }
 
   async #find(engine: Engine, id: string) {

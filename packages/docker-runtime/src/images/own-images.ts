@@ -14,6 +14,8 @@ export interface OwnImage {
   chains: string[]
   /** All of it, shared layers too. */
   bytes: number
+  /** How many containers have it, whoever made them. */
+  containers: number
 }
 
 /**
@@ -63,6 +65,12 @@ export async function listOwnImages(engine: Engine, hostInstance: string): Promi
     .catch((error: unknown) => {
       throw engineError(error, `images of ${engine.where}`)
     })
+  if (listed.length === 0) return []
+  const containers = await engine.docker
+    .listContainers({ all: true, abortSignal: engine.deadline() } as object)
+    .catch((error: unknown) => {
+      throw engineError(error, `containers of ${engine.where}`)
+    })
   const own: OwnImage[] = []
   for (const { Id: id } of listed) {
     const found = await inspectById(engine, id)
@@ -70,7 +78,13 @@ export async function listOwnImages(engine: Engine, hostInstance: string): Promi
     const tag = tags.find((name) => isOwnTag(name, hostInstance))
     // What has another name as well is the owner's.
     if (found === undefined || tag === undefined || !tags.every(isHostTag)) continue
-    own.push({ tag, id, chains: chainIds(found.RootFS?.Layers ?? []), bytes: found.Size })
+    own.push({
+      tag,
+      id,
+      chains: chainIds(found.RootFS?.Layers ?? []),
+      bytes: found.Size,
+      containers: containers.filter(({ ImageID }) => ImageID === id).length,
+    })
   }
   return own
 }

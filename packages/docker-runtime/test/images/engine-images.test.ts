@@ -8,7 +8,7 @@ import { canStart, OwnDocker } from '../own-engines.ts'
 import { busyboxLayer, filesOf, imageOf, layerOf } from './image-for-tests.ts'
 import { configOf, digestOf } from './tar-for-tests.ts'
 
-const NOBODY = () => false
+const NOBODY = (_id: string) => false
 const HOST = '0123456789abcdef'
 
 describe.skipIf(!canStart('dockerd', 'ip'))('images in a host’s engine', () => {
@@ -55,6 +55,12 @@ describe.skipIf(!canStart('dockerd', 'ip'))('images in a host’s engine', () =>
     const lacking = await into.lacking(image)
     expect(await into.load(image, await filesOf(dir, layers, lacking))).toBe(true)
     return { image, lacking }
+  }
+
+  /** What images of ours take after what is too much went. */
+  async function collect(keepBytes: number, inUse = NOBODY, of = images): Promise<number> {
+    const { used, kept } = await of.collect({ keepBytes, inUse })
+    return used.bytes + kept.bytes
   }
 
   const tags = async () =>
@@ -190,9 +196,9 @@ describe.skipIf(!canStart('dockerd', 'ip'))('images in a host’s engine', () =>
       ImageDocument,
     ]
     expect(await images.use(first.id)).toBe(true)
-    const all = await images.collect({ keepBytes: 1024 ** 3, inUse: NOBODY })
+    const all = await collect(1024 ** 3)
     expect(all).toBeGreaterThan(3 * size)
-    const left = await images.collect({ keepBytes: 2.5 * size, inUse: NOBODY })
+    const left = await collect(2.5 * size)
     expect(left).toBeLessThan(2.5 * size)
     expect(await Promise.all([first, second, third].map(has))).toEqual([true, false, true])
     // The same after a restart; and what an attempt is about to use stays.
@@ -200,10 +206,27 @@ describe.skipIf(!canStart('dockerd', 'ip'))('images in a host’s engine', () =>
     runtime = await open()
     images = runtime.images!
     const inUse = (id: string) => id === third.id
-    await images.collect({ keepBytes: 0, inUse })
+    await collect(0, inUse)
     expect(await Promise.all([first, third].map(has))).toEqual([false, true])
-    expect(await images.collect({ keepBytes: 0, inUse: NOBODY })).toBe(0)
+    expect(await collect(0)).toBe(0)
     expect(await engine.docker.listImages({ all: true })).toEqual([])
+  })
+
+  it('are told before they go, and none goes by that', async () => {
+    await fresh()
+    const { image } = await load([layerOf('told')])
+    const { image: used } = await load([layerOf('used')])
+    const inUse = (id: string) => id === used.id
+    const [size] = image.layers.map(({ size }) => size)
+    const report = {
+      removed: { images: 1, bytes: size },
+      used: { images: 1, bytes: size },
+      kept: { images: 0, bytes: 0 },
+    }
+    expect(await images.collect({ keepBytes: 0, inUse, dryRun: true })).toEqual(report)
+    expect(await Promise.all([image, used].map(has))).toEqual([true, true])
+    expect(await images.collect({ keepBytes: 0, inUse })).toEqual(report)
+    expect(await Promise.all([image, used].map(has))).toEqual([false, true])
   })
 
   it('count what they have in common once', async () => {
@@ -211,7 +234,7 @@ describe.skipIf(!canStart('dockerd', 'ip'))('images in a host’s engine', () =>
     const base = layerOf('base', 500_000)
     await load([base, layerOf('one')])
     await load([base, layerOf('two')])
-    const bytes = await images.collect({ keepBytes: 1024 ** 3, inUse: NOBODY })
+    const bytes = await collect(1024 ** 3)
     expect(bytes).toBeGreaterThan(500_000)
     expect(bytes).toBeLessThan(520_000)
   })
@@ -233,7 +256,7 @@ describe.skipIf(!canStart('dockerd', 'ip'))('images in a host’s engine', () =>
     }
     await engine.docker.getImage('owner/t:1').tag({ repo: 'owner/u', tag: '1' })
 
-    expect(await images.collect({ keepBytes: 0, inUse: NOBODY })).toBe(0)
+    expect(await collect(0)).toBe(0)
     expect(await Promise.all([image, named, theirs, nameless.image].map(has))).toEqual([
       false,
       true,
@@ -248,10 +271,10 @@ describe.skipIf(!canStart('dockerd', 'ip'))('images in a host’s engine', () =>
     const other = await open('fedcba9876543210')
     const { image } = await load([layerOf('shared')])
     expect(await other.images!.use(image.id)).toBe(true)
-    expect(await images.collect({ keepBytes: 0, inUse: NOBODY })).toBe(0)
+    expect(await collect(0)).toBe(0)
     expect(await has(image)).toBe(true)
     expect(await tags()).toEqual([expect.stringContaining('fedcba9876543210')])
-    expect(await other.images!.collect({ keepBytes: 0, inUse: NOBODY })).toBe(0)
+    expect(await collect(0, NOBODY, other.images)).toBe(0)
     expect(await has(image)).toBe(false)
     await other.close()
   })
@@ -263,10 +286,10 @@ describe.skipIf(!canStart('dockerd', 'ip'))('images in a host’s engine', () =>
       Image: image.id,
       Cmd: ['/bin/sh', '-c', 'sleep 1000'],
     })
-    expect(await images.collect({ keepBytes: 0, inUse: NOBODY })).toBeGreaterThan(0)
+    expect(await collect(0)).toBeGreaterThan(0)
     expect(await has(image)).toBe(true)
     await container.remove({ force: true })
-    expect(await images.collect({ keepBytes: 0, inUse: NOBODY })).toBe(0)
+    expect(await collect(0)).toBe(0)
     expect(await has(image)).toBe(false)
   })
 
@@ -292,6 +315,6 @@ describe.skipIf(!canStart('dockerd', 'ip'))('images in a host’s engine', () =>
     const { image } = await load([layerOf('pruned')])
     await engine.docker.getImage(image.id).remove({ force: true })
     expect(await images.use(image.id)).toBe(false)
-    expect(await images.collect({ keepBytes: 0, inUse: NOBODY })).toBe(0)
+    expect(await collect(0)).toBe(0)
   })
 })
