@@ -173,10 +173,10 @@ export class ImageStage {
     source: Source,
     load: Load,
   ): Promise<boolean> {
-    const wanted = layers.map((index) => ({
-      path: `/in/${index}`,
-      root: image.layers[index]!.root,
-    }))
+    const wanted = layers.map((index) => {
+      const { root, size: bytes } = image.layers[index]!
+      return { path: `/in/${index}`, root, bytes }
+    })
     if (wanted.length === 0) return images.load(image, new Map(), source)
     const stage = this.#options.inputs.acquire(wanted, {
       ...source,

@@ -156,6 +156,12 @@ describe.skipIf(!canStart('dockerd', 'ip'))('an owner and images that clients br
     const again = await engines.openHost({ state })
     const before = await engines.tags()
     expect(before).toHaveLength(4)
+    const dryRun = await again.gc({ dryRun: true, keepBytes: 0 })
+    expect(dryRun.sections.find(({ room }) => room === 'images')).toMatchObject({
+      removed: { artifacts: 2 },
+      kept: [],
+    })
+    expect(await engines.tags()).toHaveLength(4)
     await again.setPolicy({ policy: { imageCache: 2_025_000 } })
     const left = await engines.tags()
     expect(left.some((tag) => tag.includes(ids[2]!.slice(7, 39)))).toBe(true)
