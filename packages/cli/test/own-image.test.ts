@@ -44,6 +44,10 @@ describe.skipIf(!canStart('dockerd', 'ip'))(
       const task = run.lines().find((line) => line['event'] === 'task')
       expect(task, stderr).toMatchObject({ ok: true, stdoutTail: 'mine\n' })
       expect(code).toBe(0)
+      expect(run.lines().filter((line) => line['event'] === 'image')).toMatchObject([
+        { image: 'my:1', phase: 'exporting', bytes: 0 },
+        { image: 'my:1', phase: 'ready' },
+      ])
       const [image] = await hostEngine.docker.listImages()
       expect(image?.RepoTags?.[0]).toMatch(/^manyhands\.local\//)
     })

@@ -1,5 +1,6 @@
 import { ManyhandsError, type Network } from '@manyhands/core'
 import { answerImage } from './images/image-answer.ts'
+import type { JobImage } from './images/image-desk.ts'
 import type { JobRun } from './job-run.ts'
 
 /**
@@ -20,14 +21,26 @@ export function answerAttempts(
   })
   network.handle('attempt.image', async ({ id }, { peer }) => {
     const job = jobOf(peer, id)
-    const { image, roots } = job?.prepared ?? {}
-    if (image === undefined) {
+    const image = job?.prepared.image
+    if (job === undefined || image === undefined) {
       throw new ManyhandsError('NOT_FOUND', `there is no image for attempt ${id} here`)
     }
+    if (!image.begun) tellOfImage(job, image)
     return answerImage(image, (ready) => {
-      for (const root of ready) roots!.add(root)
+      for (const root of ready) job.prepared.roots.add(root)
     })
   })
+}
+
+/** An export may take a minute in which nothing else is seen of the job. */
+function tellOfImage(job: JobRun, image: JobImage): void {
+  const about = { kind: 'image', image: image.name } as const
+  job.tell({ ...about, phase: 'exporting', bytes: 0 })
+  const ready = () => {
+    if (!job.over) job.tell({ ...about, phase: 'ready', bytes: image.exportedBytes })
+  }
+  // A failure is told by the attempts that need it.
+  image.roots().then(ready, () => {})
 }
 
 function secretsOf(job: JobRun): Record<string, Uint8Array<ArrayBuffer>> {

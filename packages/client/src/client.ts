@@ -254,6 +254,11 @@ export type JobEvent = { seq: number; time: string; job: string } & (
     }
   /** Over what outputs come from a host, and how fast: once a second while they do, and at the end. */
   | ({ kind: 'transfer'; task: string; attempt: string } & TransferSource)
+  /**
+   * A host lacks the job's image, which this computer's engine has: its layers are exported as far as they
+   * were not before. Told once; again when hosts may fetch it, with the bytes that were exported.
+   */
+  | { kind: 'image'; image: string; phase: 'exporting' | 'ready'; bytes: number }
   | { kind: 'progress'; progress: JobProgress }
   | { kind: 'gap'; missed: number }
 )

@@ -97,7 +97,8 @@ export async function prepareJob<Item>(
     spec,
     base,
     specHash: createHash('sha256')
-      .update(encodeDocument(base))
+      // What an image is called, and about what it takes, are no part of what it is.
+      .update(encodeDocument({ ...base, offeredImage: undefined }))
       .update(JSON.stringify(described))
       .digest('hex'),
     failures: Math.max(1, spec.retry?.attempts ?? DEFAULT_ATTEMPTS),

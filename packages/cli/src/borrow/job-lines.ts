@@ -6,6 +6,8 @@ import type { TaskResult } from '@manyhands/core'
 export type AttemptEvent = Extract<JobEvent, { kind: 'attempt' }>
 export type OutputEvent = Extract<JobEvent, { kind: 'output' }>
 
+export type ImageEvent = Extract<JobEvent, { kind: 'image' }>
+
 export function attemptLine(event: AttemptEvent) {
   const { job, task, attempt, host, phase, by, reason, error, usage, provisional } = event
   return {
@@ -35,6 +37,11 @@ export function outputLine(event: OutputEvent, saved: string | undefined) {
     executable,
     ...(saved === undefined ? {} : { saved }),
   }
+}
+
+/** An image of this computer's engine is exported for hosts that lack it, or ready. */
+export function imageLine({ job, image, phase, bytes }: ImageEvent) {
+  return { job, image, phase, bytes }
 }
 
 /** A task that is over; `saved` is the directory that its outputs were saved to. */

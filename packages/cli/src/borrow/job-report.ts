@@ -4,6 +4,8 @@ import type { Output } from '../output.ts'
 import {
   type AttemptEvent,
   attemptLine,
+  type ImageEvent,
+  imageLine,
   jobLine,
   type OutputEvent,
   outputLine,
@@ -50,6 +52,12 @@ export class JobReport {
   /** A file came while its task runs; `saved` is where it is. */
   output(event: OutputEvent, saved: string | undefined): void {
     this.#output.event('output', outputLine(event, saved))
+  }
+
+  image(event: ImageEvent): void {
+    this.#output.event('image', imageLine(event))
+    if (this.#output.format !== 'text' || event.phase !== 'exporting') return
+    this.#output.say(`exporting image ${event.image}, which a host lacks`)
   }
 
   gap(missed: number): void {

@@ -107,6 +107,7 @@ async function followEvents(
     for await (const event of job.events({ signal })) {
       if (event.kind === 'attempt') report.attempt(event)
       else if (event.kind === 'output') report.output(event, await saver?.saveEarly(event))
+      else if (event.kind === 'image') report.image(event)
       else if (event.kind === 'gap') report.gap(event.missed)
     }
   } catch (error) {

@@ -25,6 +25,8 @@ export interface JobImage {
   readonly bytes: number
   /** Bytes of layers that were exported for it so far. */
   readonly exportedBytes: number
+  /** Whether anybody has asked for it. */
+  readonly begun: boolean
   /**
    * Makes it ready to be fetched, once; goes on until the job is over. Resolves with the roots of its
    * artifacts, that of the image document first.
@@ -156,6 +158,10 @@ class OfferedImage implements JobImage {
     this.name = name
     this.bytes = bytes
     this.#makeReady = makeReady
+  }
+
+  get begun(): boolean {
+    return this.#roots !== undefined
   }
 
   roots(): Promise<string[]> {

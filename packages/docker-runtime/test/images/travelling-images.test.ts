@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Client } from '@manyhands/client'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { BUSYBOX_IMAGE } from '../../../../scripts/docker-images.ts'
 import { engineForTests } from '../engine-for-tests.ts'
@@ -20,6 +21,11 @@ describe.skipIf(!canStart('dockerd', 'ip'))('an image of the client’s own engi
 
   afterEach(() => engines.clear())
   afterAll(() => engines?.[Symbol.asyncDispose](), 60_000)
+
+  async function imageEvents(client: Client, id: string) {
+    const events = await Array.fromAsync((await client.job(id)).events())
+    return events.filter(({ kind }) => kind === 'image')
+  }
 
   it('runs at a host that lacks it, under its own id', async () => {
     const host = await engines.openHost()
@@ -85,8 +91,13 @@ describe.skipIf(!canStart('dockerd', 'ip'))('an image of the client’s own engi
       const { exported, source } = engines.counted()
       const host = await engines.openHost()
       const client = await engines.openClient(host, { state, images: [source] })
-      expect((await run(client, name)).said).toEqual(['exported'])
+      const { said, id } = await run(client, name)
+      expect(said).toEqual(['exported'])
       expect(exported).toEqual(layers)
+      expect(await imageEvents(client, id)).toMatchObject([
+        { phase: 'exporting', bytes: 0 },
+        { phase: 'ready', bytes: layers.length === 0 ? 0 : expect.any(Number) },
+      ])
       await client.close()
       await host.close()
       // The next host has neither the image nor its layers.
