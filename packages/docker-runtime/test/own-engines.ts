@@ -37,7 +37,7 @@ function isInstalled(program: string): boolean {
   return directories.some((directory) => existsSync(join(directory, program)))
 }
 
-abstract class OwnEngine implements AsyncDisposable {
+export abstract class OwnEngine implements AsyncDisposable {
   readonly root: string
   readonly socketPath: string
   readonly docker: Docker
@@ -123,7 +123,20 @@ abstract class OwnEngine implements AsyncDisposable {
   }
 }
 
+/** Whether the installed Docker engine can keep its images with containerd, as newer ones do. */
+export async function hasContainerdStore(): Promise<boolean> {
+  const said = await run('dockerd', ['--version']).catch(() => ({ stdout: '' }))
+  const major = Number(/version (\d+)\./.exec(said.stdout)?.[1] ?? 0)
+  if (major >= 23) return true
+  process.stderr.write(
+    `tests with containerd's image store skipped: Docker ${major || 'missing'} is older than 23\n`,
+  )
+  return false
+}
+
 export interface OwnDockerOptions {
+  /** Images are kept by containerd, and named by their manifests. */
+  containerdStore?: boolean
   liveRestore?: boolean
   runtimes?: Record<string, { path: string; runtimeArgs?: string[] }>
 }
@@ -138,6 +151,7 @@ export class OwnDocker extends OwnEngine {
       const config = {
         'live-restore': options.liveRestore ?? false,
         runtimes: options.runtimes ?? {},
+        ...(options.containerdStore ? { features: { 'containerd-snapshotter': true } } : {}),
       }
       await writeFile(join(engine.root, 'daemon.json'), JSON.stringify(config))
       await run('ip', ['link', 'add', engine.#bridge, 'type', 'bridge'])

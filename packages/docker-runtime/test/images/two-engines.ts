@@ -3,7 +3,7 @@ import type { ImageSource, JobSpec, SourceImage, TaskResult } from '@manyhands/c
 import { docker, dockerImages } from '@manyhands/docker-runtime'
 import { createHost, type Host, type HostOptions } from '@manyhands/host'
 import { BUSYBOX_IMAGE, buildImage } from '../../../../scripts/docker-images.ts'
-import { OwnDocker } from '../own-engines.ts'
+import { OwnDocker, type OwnEngine } from '../own-engines.ts'
 import { until } from '../sandbox-for-tests.ts'
 
 /** A task that says what is in the file that the image has. */
@@ -22,19 +22,27 @@ export interface Outcome extends JobSummary {
   said: string[]
 }
 
+export interface EngineMaker {
+  client?: () => Promise<OwnEngine>
+  host?: () => Promise<OwnEngine>
+}
+
 /** An engine for clients and another one for hosts, of which neither knows the other's images. */
 export class TwoEngines implements AsyncDisposable {
-  readonly client: OwnDocker
-  readonly host: OwnDocker
+  readonly client: OwnEngine
+  readonly host: OwnEngine
   #open = new AsyncDisposableStack()
 
-  private constructor(client: OwnDocker, host: OwnDocker) {
+  private constructor(client: OwnEngine, host: OwnEngine) {
     this.client = client
     this.host = host
   }
 
-  static async start(): Promise<TwoEngines> {
-    const [client, host] = await Promise.all([OwnDocker.start(), OwnDocker.start()])
+  static async start(make: EngineMaker = {}): Promise<TwoEngines> {
+    const [client, host] = await Promise.all([
+      (make.client ?? OwnDocker.start)(),
+      (make.host ?? OwnDocker.start)(),
+    ])
     const engines = new TwoEngines(client, host)
     await engines.clear()
     return engines
