@@ -160,7 +160,11 @@ export class ImageStage {
     })
     try {
       await stage.ready
-      return decodeImage(await store.read(root, ''), id)
+      const bytes = await store.read(root, '').catch((cause: unknown) => {
+        if (!(cause instanceof ManyhandsError) || cause.code !== 'NOT_FOUND') throw cause
+        throw new ManyhandsError('IMAGE_INVALID', `image ${id}: its document is no file`, { cause })
+      })
+      return decodeImage(bytes, id)
     } finally {
       await stage.release()
     }

@@ -74,7 +74,12 @@ class Scene {
         return { root: answer, exportedBytes: 0 }
       },
     } as unknown as Network,
-    store: { read: async () => this.document } as never,
+    store: {
+      read: async () => {
+        if (this.document.length > 0) return this.document
+        throw new ManyhandsError('NOT_FOUND', 'it is a directory')
+      },
+    } as never,
     inputs: {
       acquire: (
         inputs: { root: string }[],
@@ -201,6 +206,7 @@ describe('ImageStage', () => {
       encodeDocument({ ...IMAGE, layers: imageOf('low', 'evil').layers }),
       'layer 1 is',
     ],
+    ['that is a directory', new Uint8Array(), 'its document is no file'],
     ['that is none', new Uint8Array([1, 2, 3]), 'its document is none'],
   ])('refuses a document %s before a layer is asked for', async (_, document, why) => {
     scene.document = document

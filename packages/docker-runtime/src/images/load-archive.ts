@@ -57,6 +57,8 @@ async function* checkedLayer(
   const hash = createHash('sha256')
   const handle = await open(path, 'r')
   try {
+    // The client may have given a directory under a layer's name.
+    if (!(await handle.stat()).isFile()) throw refuse('is no file')
     let position = 0
     while (position < size) {
       const length = Math.min(READ_BYTES, size - position)

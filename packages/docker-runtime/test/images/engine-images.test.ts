@@ -256,6 +256,8 @@ describe.skipIf(!canStart('dockerd', 'ip'))('images in a host’s engine', () =>
     }
     await engine.docker.getImage('owner/t:1').tag({ repo: 'owner/u', tag: '1' })
 
+    // What is his counts no more.
+    expect(await collect(1024 ** 3)).toBe(image.layers[0]!.size)
     expect(await collect(0)).toBe(0)
     expect(await Promise.all([image, named, theirs, nameless.image].map(has))).toEqual([
       false,

@@ -110,6 +110,14 @@ describe('loadArchive', () => {
     await refused(HIGH, 'is sha256:', { size: HIGH.length - 512 })
   })
 
+  it('refuses a directory in the place of a layer', async () => {
+    const image = imageOf([HIGH])
+    await expect(read(image, new Map([[0, dir]]))).rejects.toMatchObject({
+      code: 'IMAGE_INVALID',
+      message: `image ${image.id}: layer ${digestOf(HIGH)} is no file`,
+    })
+  })
+
   it.each<[string, Uint8Array]>([
     ['gzip', gzipSync(HIGH)],
     ['bzip2', Buffer.from('BZh91AY&SY')],
