@@ -36,6 +36,8 @@ export const TRANSFER = {
   /** Lanes to one peer, when there is as much as this to come. */
   lanesPerPeer: 2,
   secondLaneBytes: 64 * 1024 * 1024,
+  /** Lanes over streams of one peer that keep the memory of their frames for the next ones. */
+  lanesWithMemory: 8,
   /** Lanes of one peer that may end in a row without having brought anything. */
   laneTries: 2,
   /** Bytes asked of the owner of what others fetch too: each asks for its own part, in small steps. */

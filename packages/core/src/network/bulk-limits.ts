@@ -10,6 +10,8 @@ export const BULK = {
   /** Tickets that nobody has come with yet, of all peers and of one. */
   tickets: 64,
   ticketsPerPeer: 16,
+  /** Sockets beside the connections of one peer, each of which costs a descriptor or two and a frame. */
+  lanesPerPeer: 128,
   /** Connections that have not shown a ticket yet; a flood of strangers ends here. */
   handshakes: 32,
   /** How long the listening socket outlives its last ticket, ms. */

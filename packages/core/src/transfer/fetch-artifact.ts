@@ -105,17 +105,24 @@ async function receiveManifest(
   guarded: GuardedStream,
 ): Promise<{ found: Found; encoded: Uint8Array }> {
   const found = readFound(await guarded.expect())
-  const pieces: Uint8Array[] = []
+  // Grows with what comes, not with what is announced, nor with the number of pieces.
+  let encoded = Buffer.allocUnsafeSlow(Math.min(found.bytes, TRANSFER.frameBytes))
   let received = 0
   while (received < found.bytes) {
     const piece = body(await guarded.expect(), FRAME.manifest)
-    received += piece.length
-    if (piece.length === 0 || received > found.bytes) {
+    const end = received + piece.length
+    if (piece.length === 0 || end > found.bytes) {
       throw new ManyhandsError('PROTOCOL', 'the peer sent another manifest than it announced')
     }
-    pieces.push(piece)
+    if (end > encoded.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.min(found.bytes, Math.max(end, 2 * received)))
+      encoded.copy(grown, 0, 0, received)
+      encoded = grown
+    }
+    encoded.set(piece, received)
+    received = end
   }
-  return { found, encoded: pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, received) }
+  return { found, encoded }
 }
 
 /**

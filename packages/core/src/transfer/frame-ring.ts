@@ -7,11 +7,14 @@ import { bytesFrame, FRAME } from './transfer-frames.ts'
  */
 export class FrameRing {
   readonly #sent: { frame: Uint8Array; at: number }[] = []
-  readonly #heldBytes: number
+  readonly #heldBytes: number | undefined
   #total = 0
 
-  /** @param heldBytes - what may be sent after a frame while somebody still looks at it */
-  constructor(heldBytes: number) {
+  /**
+   * @param heldBytes - what may be sent after a frame while somebody still looks at it; undefined: no frame is
+   *   kept
+   */
+  constructor(heldBytes: number | undefined) {
     this.#heldBytes = heldBytes
   }
 
@@ -20,7 +23,7 @@ export class FrameRing {
     // Small ones are cheaper made than kept.
     if (length < TRANSFER.frameBytes / 4) return bytesFrame(FRAME.data, length)
     const oldest = this.#sent[0]
-    const free = oldest !== undefined && this.#total - oldest.at > this.#heldBytes
+    const free = oldest !== undefined && this.#total - oldest.at > (this.#heldBytes ?? 0)
     const whole = free ? oldest.frame : bytesFrame(FRAME.data, TRANSFER.frameBytes)
     if (free) this.#sent.shift()
     return whole.subarray(0, 1 + length)
@@ -29,6 +32,7 @@ export class FrameRing {
   /** A frame was sent: its `send` has resolved. */
   give(frame: Uint8Array): void {
     this.#total += frame.length
+    if (this.#heldBytes === undefined) return
     if (frame.buffer.byteLength !== 1 + TRANSFER.frameBytes) return
     this.#sent.push({ frame: new Uint8Array(frame.buffer), at: this.#total })
   }

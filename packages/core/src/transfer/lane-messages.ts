@@ -67,7 +67,7 @@ export type ServeReport =
   /** The peer wants an artifact: answered by `admitted` or `fail`. */
   | { kind: 'opened'; frame: Uint8Array }
   /** Before anything of these is sent: answered by `located` or `fail`. */
-  | { kind: 'locate'; files: number[]; bytes: number }
+  | { kind: 'locate'; files: number[]; ends: number[]; bytes: number }
   | { kind: 'sent'; bytes: number }
   /** It ends; answered by `farewell`. */
   | { kind: 'failed'; error: ErrorDocument }

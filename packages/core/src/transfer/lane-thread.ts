@@ -2,12 +2,14 @@ import { readlinkSync } from 'node:fs'
 import { getPriority, setPriority } from 'node:os'
 import type { TLSSocket } from 'node:tls'
 import { type MessagePort, parentPort } from 'node:worker_threads'
+import { TRANSFER } from '../artifacts/transfer-limits.ts'
 import { toManyhandsError } from '../errors.ts'
 import { acceptBulk, dialBulk } from '../network/bulk-dial.ts'
 import { BulkDoor } from '../network/bulk-door.ts'
 import { BULK } from '../network/bulk-limits.ts'
 import type { FrameStream } from '../network/network.ts'
 import type { SocketFrameStream } from '../network/socket-frame-stream.ts'
+import { FrameRing } from './frame-ring.ts'
 import { createLaneDisk } from './lane-disk.ts'
 import { lanePort } from './lane-port.ts'
 import type { ThreadCommand, ThreadReport } from './lane-threads.ts'
@@ -73,7 +75,8 @@ async function runLane(
 ): Promise<void> {
   const disk = createLaneDisk({ blocking: true })
   if (program === 'receive') await runReceiveLane(stream, lanePort(port), disk)
-  else await runServeLane(stream, lanePort(port), disk)
+  // A socket has taken a frame when it asks for the next.
+  else await runServeLane(stream, lanePort(port), disk, new FrameRing(TRANSFER.frameBytes))
 }
 
 /** The last connection to a peer is closed: so is what lies beside it. */

@@ -45,6 +45,7 @@ interface Thread {
 }
 
 interface Call {
+  peer: string
   thread: Thread
   issued: PromiseWithResolvers<BulkTicket>
   open: PromiseWithResolvers<void>
@@ -115,6 +116,11 @@ export class LaneThreads {
 
   #begin(wish: LaneWish, command: (call: number) => ThreadCommand): number {
     if (this.#closed) throw new ManyhandsError('CLOSED', 'the artifact store was closed')
+    const { peer } = wish
+    const lanes = this.#calls.values().reduce((sum, call) => sum + Number(call.peer === peer), 0)
+    if (lanes >= BULK.lanesPerPeer) {
+      throw new ManyhandsError('LIMIT', `${lanes} lanes of peer ${peer} are open`)
+    }
     clearTimeout(this.#idle)
     this.#lastCall += 1
     const call = this.#lastCall
@@ -123,7 +129,7 @@ export class LaneThreads {
     const open = Promise.withResolvers<void>()
     // Each is waited for by at most one, and not by everybody.
     for (const { promise } of [issued, open]) promise.catch(() => {})
-    this.#calls.set(call, { thread, issued, open })
+    this.#calls.set(call, { peer, thread, issued, open })
     thread.lanes += 1
     thread.worker.postMessage(command(call), [wish.port])
     return call

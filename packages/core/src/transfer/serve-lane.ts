@@ -1,15 +1,14 @@
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
 import { ManyhandsError, toManyhandsError } from '../errors.ts'
-import { LIMITS } from '../limits.ts'
 import type { FrameStream } from '../network/network.ts'
-import { FrameRing } from './frame-ring.ts'
+import type { FrameRing } from './frame-ring.ts'
 import { GuardedStream } from './guarded-stream.ts'
 import type { LaneDisk } from './lane-disk.ts'
 import type { LocatedFile, ServeCommand, ServeReport, WantedRange } from './lane-messages.ts'
 import type { LanePort } from './lane-port.ts'
 import { readWant } from './transfer-frames.ts'
 
-/** A byte range of a file that is known to lie in it. */
+/** A byte range of a file, which whoever located it knows to lie in it. */
 interface Piece {
   file: LocatedFile
   position: number
@@ -25,6 +24,7 @@ export async function runServeLane(
   stream: FrameStream,
   port: LanePort<ServeCommand, ServeReport>,
   disk: LaneDisk,
+  ring: FrameRing,
 ): Promise<void> {
   const first = await port.next()
   if (first?.kind !== 'serve') {
@@ -32,8 +32,6 @@ export async function runServeLane(
     return
   }
   const guarded = new GuardedStream(stream, TRANSFER.openMs)
-  // A socket has taken a frame when it asks for the next; a stream may hold as much as its credit.
-  const ring = new FrameRing(disk.blocking ? TRANSFER.frameBytes : 2 * LIMITS.streamCreditBytes)
   const ask = async <Kind extends ServeCommand['kind']>(report: ServeReport, kind: Kind) => {
     port.post(report)
     const answer = await port.next()
@@ -50,11 +48,11 @@ export async function runServeLane(
       if (frame === undefined) break
       guarded.allow(first.stallMs)
       for (const ranges of lotsOf(readWant(frame), first.lotBytes)) {
-        const files = [...new Set(ranges.map(([file]) => file))]
+        const [files, ends] = reachesOf(ranges)
         const bytes = ranges.reduce((sum, [, , length]) => sum + length, 0)
-        let located = await ask({ kind: 'locate', files, bytes }, 'located')
+        let located = await ask({ kind: 'locate', files, ends, bytes }, 'located')
         if (!(await openMoving(disk, located.files))) {
-          located = await ask({ kind: 'locate', files, bytes: 0 }, 'located')
+          located = await ask({ kind: 'locate', files, ends, bytes: 0 }, 'located')
         }
         const byIndex = new Map(files.map((file, index) => [file, located.files[index]!]))
         const sent = await sendRanges(guarded, disk, ring, piecesOf(ranges, byIndex))
@@ -106,13 +104,18 @@ function* lotsOf(ranges: WantedRange[], lotBytes: number): Generator<WantedRange
   if (lot.length > 0) yield lot
 }
 
+/** The files of some ranges, and how far into each of them they go. */
+function reachesOf(ranges: WantedRange[]): [files: number[], ends: number[]] {
+  const ends = new Map<number, number>()
+  for (const [file, position, length] of ranges) {
+    ends.set(file, Math.max(ends.get(file) ?? 0, position + length))
+  }
+  return [[...ends.keys()], [...ends.values()]]
+}
+
 function piecesOf(ranges: WantedRange[], files: ReadonlyMap<number, LocatedFile>): Piece[] {
   return ranges.map(([index, position, length]) => {
-    const file = files.get(index)!
-    if (position + length > file.size) {
-      throw new ManyhandsError('PROTOCOL', 'a range was wanted that the artifact does not have')
-    }
-    return { file, position, length }
+    return { file: files.get(index)!, position, length }
   })
 }
 

@@ -1,10 +1,13 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import type { ArtifactContent } from '../artifacts/artifact-content.ts'
+import type { ManifestFile } from '../artifacts/artifact-store.ts'
 import type { TransferGovernor } from '../artifacts/transfer-governor.ts'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
 import { ManyhandsError, toManyhandsError } from '../errors.ts'
+import { LIMITS } from '../limits.ts'
 import type { FrameStream, Logger } from '../network/network.ts'
 import type { Download } from './download.ts'
+import { FrameRing } from './frame-ring.ts'
 import { GuardedStream } from './guarded-stream.ts'
 import { createLaneDisk } from './lane-disk.ts'
 import type { ServeCommand, ServeReport } from './lane-messages.ts'
@@ -49,6 +52,8 @@ export interface UploadsOptions {
 /** Gives artifacts to peers that open streams for them, and to lanes that run on other threads. */
 export class Uploads {
   readonly #options: UploadsOptions
+  /** Lanes over streams of this thread, by peer. */
+  readonly #inline = new Map<string, number>()
 
   constructor(options: UploadsOptions) {
     this.#options = options
@@ -92,8 +97,20 @@ export class Uploads {
 
   async #serveInline(stream: FrameStream, root?: string): Promise<void> {
     const { port1, port2 } = new MessageChannel()
-    this.lane(stream.peer, port1, root)
-    await runServeLane(stream, lanePort(port2), createLaneDisk({ blocking: false }))
+    const { peer } = stream
+    this.lane(peer, port1, root)
+    const others = this.#inline.get(peer) ?? 0
+    this.#inline.set(peer, others + 1)
+    // A stream may hold as much as its credit: with hundreds that nobody reads, that is gigabytes.
+    const held = others < TRANSFER.lanesWithMemory ? 2 * LIMITS.streamCreditBytes : undefined
+    const disk = createLaneDisk({ blocking: false })
+    try {
+      await runServeLane(stream, lanePort(port2), disk, new FrameRing(held))
+    } finally {
+      const left = this.#inline.get(peer)! - 1
+      if (left > 0) this.#inline.set(peer, left)
+      else this.#inline.delete(peer)
+    }
   }
 
   /** The manifest, then news for as long as the receiver wants. */
@@ -153,6 +170,7 @@ class LaneAnswers {
   readonly #closed = new AbortController()
   #root = ''
   #ticket: string | undefined
+  #refused = false
 
   constructor(
     options: UploadsOptions,
@@ -190,6 +208,8 @@ class LaneAnswers {
         // Looked at again for each want: what was allowed once may have been taken back.
         const { content } = await this.#find(this.#root, this.#ticket)
         const { signal } = this.#closed
+        // Before it is counted: what no file has would use up what others may have.
+        assertWithin(content.artifact.manifest.files, report)
         if (report.bytes > 0) {
           await this.#options.governor?.take('up', this.#peer, report.bytes, signal)
         }
@@ -200,14 +220,27 @@ class LaneAnswers {
       } else if (report.kind === 'failed') {
         const { error } = report
         const { code } = error
-        if (code === 'ARTIFACT_MISSING' || code === 'INPUT_CHANGED')
-          this.#options.suspect(this.#root)
+        // What we refused says nothing about our disk, and is no reason to read all of it.
+        const read = code === 'ARTIFACT_MISSING' || code === 'INPUT_CHANGED'
+        if (read && !this.#refused) this.#options.suspect(this.#root)
         this.#options.logger?.debug('giving an artifact ended early', { peer: this.#peer, error })
         this.#port.post({ kind: 'farewell', frame: farewell(ManyhandsError.fromJSON(error)) })
       }
     } catch (error) {
+      this.#refused = true
       this.#port.post({ kind: 'fail', error: toManyhandsError(error).toJSON() })
     }
+  }
+}
+
+/** @throws PROTOCOL when more of a file is wanted than there is */
+function assertWithin(
+  files: readonly ManifestFile[],
+  wanted: { files: number[]; ends: number[] },
+): void {
+  for (const [at, index] of wanted.files.entries()) {
+    if (wanted.ends[at]! <= (files[index]?.size ?? 0)) continue
+    throw new ManyhandsError('PROTOCOL', 'a range was wanted that the artifact does not have')
   }
 }
 

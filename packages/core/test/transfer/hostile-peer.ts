@@ -4,7 +4,7 @@ import { hashBytes } from '../../src/artifacts/hash-file.ts'
 import { decodeManifest, encodeManifest } from '../../src/artifacts/manifest.ts'
 import { TRANSFER } from '../../src/artifacts/transfer-limits.ts'
 import { type Block, blocksOf } from '../../src/transfer/blocks.ts'
-import { FRAME, readWant } from '../../src/transfer/transfer-frames.ts'
+import { FRAME, readWant, wantFrame } from '../../src/transfer/transfer-frames.ts'
 import {
   body,
   type Found,
@@ -12,6 +12,7 @@ import {
   haveFrame,
   type OpenRequest,
   openFrame,
+  readFailed,
   readFound,
   readOpen,
 } from '../../src/transfer/transfer-messages.ts'
@@ -32,6 +33,10 @@ export interface HostilePeer {
   readonly asked: OpenRequest[]
   /** Makes itself known as one that fetches the artifact; stays for as long as the test. */
   join(owner: Network, root: string): Promise<void>
+  /** Asks as others do. @throws what it is refused with */
+  open(from: Network, request: Omit<OpenRequest, 'v'>): Promise<Found>
+  /** Asks for something, a byte of content too; what comes of it. */
+  asks(from: Network, request: Omit<OpenRequest, 'v'>): Promise<string>
 }
 
 /** A member of a swarm that speaks the protocol, and lies. */
@@ -50,14 +55,26 @@ export async function hostilePeer(behave: Misbehaviour): Promise<HostilePeer> {
     }
     await untilEnd(stream)
   })
+  const begin = async (from: Network, request: Omit<OpenRequest, 'v'>) => {
+    const peer = await network.connect(from.addresses[0]!)
+    const stream = await network.openStream(peer, PROTOCOLS.artifacts)
+    await stream.send(openFrame({ v: 2, ...request }))
+    return stream
+  }
   return {
     network,
     asked,
+    open: async (from, request) => readFound((await (await begin(from, request)).next())!),
+    asks: async (from, request) => {
+      const stream = await begin(from, request)
+      if (request.kind === 'lane') await stream.send(wantFrame([[0, 0, 1]]))
+      const frame = (await stream.next())!
+      stream.abort()
+      return frame[0] === FRAME.failed ? readFailed(frame).code : 'given'
+    },
     join: async (owner, root) => {
-      const peer = await network.connect(owner.addresses[0]!)
-      const stream = await network.openStream(peer, PROTOCOLS.artifacts)
       const { addresses = network.addresses } = behave
-      await stream.send(openFrame({ v: 2, kind: 'artifact', root, addresses }))
+      const stream = await begin(owner, { kind: 'artifact', root, addresses })
       const { bytes } = readFound((await stream.next())!)
       const pieces: Uint8Array[] = []
       for (let got = 0; got < bytes; got += pieces.at(-1)!.length) {

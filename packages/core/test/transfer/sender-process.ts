@@ -12,6 +12,7 @@ const PROGRAM = fileURLToPath(new URL('./sender-program.ts', import.meta.url))
 export interface SenderProcess {
   address: string
   root: string
+  pid: number
   /** SIGKILL: it has no time to say anything. */
   kill(): Promise<void>
 }
@@ -28,5 +29,5 @@ export async function senderProcess(dir: string, tree: string): Promise<SenderPr
   }
   onTestFinished(kill)
   const [line] = await once(createInterface(child.stdout), 'line')
-  return { ...JSON.parse(line as string), kill }
+  return { ...JSON.parse(line as string), pid: child.pid!, kill }
 }
