@@ -407,7 +407,11 @@ class LocalArtifactStore implements ArtifactStore {
 
   /** Reading it for a peer failed: behind its back it is looked at whether the bytes are what they were. */
   async #suspect(root: string): Promise<void> {
-    if (!this.#closed && this.#manifests.has(root)) await this.#damaged.examine(root)
+    try {
+      if (!this.#closed && this.#manifests.has(root)) await this.#damaged.examine(root)
+    } catch (error) {
+      this.#options.logger?.warn('an artifact cannot be examined', { root, error: String(error) })
+    }
   }
 
   /** What a peer may have: what it is allowed, or what others of its kind have and it has the ticket of. */
