@@ -19,9 +19,9 @@ export const TRANSFER = {
   /** Batches received and not yet written; small files wait for the disk together. */
   unwrittenBatches: 64,
   /** One write: from 1 MiB on it can cost five times the processor time, see writeFully. */
-  writeBytes: 128 * 1024,
+  writeBytes: 512 * 1024,
   /** Written bytes after which the disk is asked to begin: the sync at the end is short then. */
-  syncBytes: 64 * 1024 * 1024,
+  syncBytes: 256 * 1024 * 1024,
   /** Without `progressBytes` in this time while it waits, a side gives up, ms. */
   stallMs: 30_000,
   progressBytes: 64 * 1024,

@@ -153,7 +153,7 @@ export class LaneThreads {
       stdin: true,
       stdout: true,
       stderr: true,
-      resourceLimits: { maxOldGenerationSizeMb: BULK.threadHeapMiB, maxYoungGenerationSizeMb: 8 },
+      resourceLimits: { maxOldGenerationSizeMb: BULK.threadHeapMiB, maxYoungGenerationSizeMb: 24 },
     })
     const thread: Thread = { worker, lanes: 0 }
     this.#threads.add(thread)
