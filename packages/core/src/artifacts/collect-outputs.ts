@@ -12,6 +12,7 @@ import { checkManifest, contentId } from './manifest.ts'
 import { openRegular } from './open-regular.ts'
 import { comparePaths } from './safe-path.ts'
 import { TRANSFER } from './transfer-limits.ts'
+import { inTurns } from './turns.ts'
 import { type WalkedEntry, walkTree } from './walk-tree.ts'
 
 export interface CollectContext {
@@ -56,7 +57,7 @@ export async function collectOutputs(
   files.sort((a, b) => comparePaths(a.path, b.path))
   directories.sort(comparePaths)
   const manifest: Manifest = { v: 2, kind: 'tree', files, directories }
-  checkManifest(manifest, REFUSAL)
+  await inTurns(checkManifest(manifest, REFUSAL), context.signal)
   return { manifest, unmatched: matcher.unmatched() }
 }
 

@@ -30,8 +30,9 @@ import { readFully } from './hash-file.ts'
 import { KeptArtifacts } from './kept-artifacts.ts'
 import { createLocalChunks, type LocalChunks } from './local-chunks.ts'
 import { type LocalSource, referToPath } from './local-source.ts'
-import { encodeManifest, fileId } from './manifest.ts'
+import { fileId, fileIdsOf, rootOf } from './manifest.ts'
 import { isRoot, ManifestFiles } from './manifest-files.ts'
+import { writeManifest } from './manifest-format.ts'
 import { placeArtifact } from './place-artifact.ts'
 import { SharedFetches, tooLarge } from './shared-fetches.ts'
 import { storeBytes } from './store-bytes.ts'
@@ -39,6 +40,7 @@ import { StoreWater } from './store-water.ts'
 import { takeFile } from './take-file.ts'
 import type { TransferGovernor } from './transfer-governor.ts'
 import { TRANSFER } from './transfer-limits.ts'
+import { inTurns } from './turns.ts'
 
 export interface ArtifactStoreOptions {
   /** The store's own directory; made when it is missing. One process at a time. */
@@ -84,7 +86,9 @@ export async function createArtifactStore(options: ArtifactStoreOptions): Promis
       for (const file of files) chunks.add(file)
     },
   )
-  for await (const manifest of manifests.open()) contents.acquire(idsOf(manifest))
+  for await (const manifest of manifests.open()) {
+    contents.acquire(await inTurns(fileIdsOf(manifest)))
+  }
   const kept = await KeptArtifacts.open(join(dir, 'kept'), options.logger)
   for (const root of kept.roots()) if (!manifests.has(root)) kept.forget(root)
   return new LocalArtifactStore({ ...options, dir }, durable, contents, manifests, chunks, kept)
@@ -227,11 +231,12 @@ class LocalArtifactStore implements ArtifactStore {
 
   /** Saves a manifest of which every file is here; the needs counted for it become the manifest's. */
   async #complete(manifest: Manifest, needed: string[], holder?: string): Promise<Artifact> {
-    const ids = idsOf(manifest)
+    const ids = await inTurns(fileIdsOf(manifest))
     this.#contents.acquire(ids)
     let kept = false
     try {
-      const { root, bytes } = encodeManifest(manifest)
+      const bytes = await inTurns(writeManifest(manifest))
+      const root = rootOf(bytes)
       if (holder !== undefined) this.#holds.retain(root, holder)
       await this.#durable.flush()
       const known = await this.#manifests.get(root)
@@ -470,7 +475,7 @@ class LocalArtifactStore implements ArtifactStore {
     if (artifact === undefined || !this.#manifests.has(root)) return
     // First the promise, then what it rests on: a crash in between leaves files, not a lie.
     await this.#manifests.remove(root)
-    await this.#contents.drop(idsOf(artifact.manifest))
+    await this.#contents.drop(await inTurns(fileIdsOf(artifact.manifest)))
   }
 
   async usage(): Promise<{ bytes: number; files: number; artifacts: number }> {
@@ -511,8 +516,4 @@ class LocalArtifactStore implements ArtifactStore {
   #assertOpen(): void {
     if (this.#closed) throw new ManyhandsError('CLOSED', 'the artifact store was closed')
   }
-}
-
-function idsOf(manifest: Manifest): Set<string> {
-  return new Set(manifest.files.map(fileId))
 }

@@ -7,10 +7,12 @@ import type { Artifact, Manifest, ManifestFile } from './artifact-store.ts'
 import type { FileChunks } from './chunk-layout.ts'
 import { concurrently } from './concurrently.ts'
 import type { HashCache } from './hash-cache.ts'
-import { checkManifest, encodeManifest, manifestSize } from './manifest.ts'
+import { checkManifest, manifestSize, rootOf } from './manifest.ts'
+import { writeManifest } from './manifest-format.ts'
 import { openRegular } from './open-regular.ts'
 import { comparePaths } from './safe-path.ts'
 import { TRANSFER } from './transfer-limits.ts'
+import { inTurns } from './turns.ts'
 import { type WalkedEntry, walkTree } from './walk-tree.ts'
 
 /** Where one file of a by-reference artifact lies, and how it looked when it was hashed. */
@@ -82,11 +84,11 @@ export async function referToPath(
     files: taken.map(({ file }) => file),
     directories: directories.sort(comparePaths),
   }
-  checkManifest(manifest, 'PATH_UNSAFE')
-  const { root, bytes } = encodeManifest(manifest)
+  await inTurns(checkManifest(manifest, 'PATH_UNSAFE'), signal)
+  const encoded = await inTurns(writeManifest(manifest), signal)
   return {
-    artifact: { root, manifest, size: manifestSize(manifest) },
-    encoded: bytes,
+    artifact: { root: rootOf(encoded), manifest, size: manifestSize(manifest) },
+    encoded,
     files: taken.map(({ source }) => source),
   }
 }

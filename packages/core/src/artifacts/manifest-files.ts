@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import type { Logger } from '../network/network.ts'
 import type { Artifact, Manifest } from './artifact-store.ts'
 import type { DurableDirectory } from './durable-directory.ts'
-import { decodeManifest, manifestSize, rootOf } from './manifest.ts'
+import { manifestSize, readManifest, rootOf } from './manifest.ts'
 import { TRANSFER } from './transfer-limits.ts'
+import { inTurns } from './turns.ts'
 
 const ROOT = /^sha256:[0-9a-f]{64}$/
 
@@ -117,7 +118,10 @@ export class ManifestFiles {
       return undefined
     }
     try {
-      if (rootOf(bytes) === root) return this.#remember(root, decodeManifest(bytes))
+      if (rootOf(bytes) === root) {
+        const manifest = await inTurns(readManifest(bytes))
+        return this.#known.has(root) ? this.#remember(root, manifest) : undefined
+      }
     } catch {}
     this.#logger?.warn('a manifest on the disk is damaged and is ignored', { root })
     this.#known.delete(root)

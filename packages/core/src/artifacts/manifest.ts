@@ -1,35 +1,19 @@
-import { z } from 'zod'
 import { type ErrorCode, ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
-import { decodeDocument, encodeDocument } from '../wire/codec.ts'
+import { encodeDocument } from '../wire/codec.ts'
 import type { Manifest, ManifestFile } from './artifact-store.ts'
 import { chunksRefusal, type FileChunks } from './chunk-layout.ts'
+import { parseManifest, writeManifest } from './manifest-format.ts'
 import { comparePaths, foldCase, unsafePathReason } from './safe-path.ts'
 import { sha256Hex } from './sha256.ts'
+import { atOnce, type Work } from './turns.ts'
 
-const manifestSchema: z.ZodType<Manifest> = z.strictObject({
-  v: z.literal(2),
-  kind: z.enum(['file', 'tree']),
-  files: z
-    .array(
-      z.strictObject({
-        path: z.string(),
-        size: z.number().int().nonnegative(),
-        executable: z.boolean(),
-        chunks: z.instanceof(Uint8Array),
-        lengths: z.instanceof(Uint8Array).optional(),
-      }),
-    )
-    .max(LIMITS.entriesPerArtifact),
-  directories: z.array(z.string()).max(LIMITS.entriesPerArtifact),
-})
+/** Entries between two places where the work may be interrupted. */
+const ENTRIES_PER_TURN = 256
 
-/** Encodes a manifest and names it. @throws LIMIT when it is too large */
+/** Encodes a small manifest and names it. @throws LIMIT when it is too large */
 export function encodeManifest(manifest: Manifest): { root: string; bytes: Uint8Array } {
-  const bytes = encodeDocument(manifest)
-  if (bytes.length > LIMITS.manifestBytes) {
-    throw new ManyhandsError('LIMIT', `a manifest of more than ${LIMITS.manifestBytes} bytes`)
-  }
+  const bytes = atOnce(writeManifest(manifest))
   return { root: rootOf(bytes), bytes }
 }
 
@@ -38,10 +22,10 @@ export function rootOf(bytes: Uint8Array): string {
   return `sha256:${sha256Hex(bytes)}`
 }
 
-/** Decodes a manifest of a peer or the disk. @throws PROTOCOL when it is not canonical and safe */
-export function decodeManifest(bytes: Uint8Array): Manifest {
-  const manifest = decodeDocument(manifestSchema, bytes, 'manifest')
-  checkManifest(manifest, 'PROTOCOL')
+/** Decodes a manifest of a peer or the disk. @throws PROTOCOL when it is not canonical and safe, LIMIT */
+export function* readManifest(bytes: Uint8Array): Work<Manifest> {
+  const manifest = yield* parseManifest(bytes)
+  yield* checkManifest(manifest, 'PROTOCOL')
   return manifest
 }
 
@@ -50,7 +34,7 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
  * system that ignores case, none of which is a file and a directory at once, and chunks
  * that can be those of a file of the size.
  */
-export function checkManifest(manifest: Manifest, code: ErrorCode): void {
+export function* checkManifest(manifest: Manifest, code: ErrorCode): Work<void> {
   const { kind, files, directories } = manifest
   const refuse = (message: string): never => {
     throw new ManyhandsError(code, `manifest: ${message}`)
@@ -59,10 +43,11 @@ export function checkManifest(manifest: Manifest, code: ErrorCode): void {
     throw new ManyhandsError('LIMIT', `more than ${LIMITS.entriesPerArtifact} files`)
   }
   let total = 0
-  for (const file of files) {
+  for (const [index, file] of files.entries()) {
     const reason = chunksRefusal(file)
     if (reason !== undefined) refuse(`${quote(file.path)}: ${reason}`)
     total += file.size
+    if (index % ENTRIES_PER_TURN === 0) yield
   }
   if (!Number.isSafeInteger(total)) refuse('the sizes are beyond what can be counted')
   if (kind === 'file') {
@@ -71,63 +56,72 @@ export function checkManifest(manifest: Manifest, code: ErrorCode): void {
     }
     return
   }
-  checkOrder(
-    files.map((file) => file.path),
+  const names = new TreeNames(refuse)
+  yield* checkPaths(
+    files.values().map(({ path }) => path),
+    names,
     refuse,
   )
-  checkOrder(directories, refuse)
-  checkNames(files, directories, refuse)
+  yield* checkPaths(directories.values(), names, refuse)
 }
 
-function checkOrder(paths: string[], refuse: (message: string) => never): void {
-  for (let index = 0; index < paths.length; index++) {
-    const path = paths[index]!
+function* checkPaths(
+  paths: Iterable<string>,
+  names: TreeNames,
+  refuse: (message: string) => never,
+): Work<void> {
+  let previous: string | undefined
+  let count = 0
+  for (const path of paths) {
     const reason = unsafePathReason(path)
     if (reason !== undefined) refuse(`the path ${quote(path)} is refused: ${reason}`)
-    if (index > 0 && comparePaths(paths[index - 1]!, path) >= 0) {
+    if (previous !== undefined && comparePaths(previous, path) >= 0) {
       refuse(`the path ${quote(path)} is repeated or out of order`)
     }
+    names.add(path)
+    previous = path
+    count += 1
+    if (count % ENTRIES_PER_TURN === 0) yield
   }
 }
 
 /** Every name on the way to an entry counts: `A/x` and `a/y` collide although the entries do not. */
-function checkNames(
-  files: ManifestFile[],
-  directories: string[],
-  refuse: (message: string) => never,
-): void {
-  const seen = new Map<string, { path: string; leaf: boolean }>()
-  const claim = (path: string, leaf: boolean) => {
+class TreeNames {
+  readonly #refuse: (message: string) => never
+  readonly #seen = new Map<string, { path: string; leaf: boolean }>()
+  #parent = ''
+
+  constructor(refuse: (message: string) => never) {
+    this.#refuse = refuse
+  }
+
+  /** Entries come in the order of their paths, files before empty directories. */
+  add(path: string): void {
+    const end = path.lastIndexOf('/')
+    const parent = end < 0 ? '' : path.slice(0, end)
+    // Sorted entries mostly share their directory with the one before.
+    if (parent !== this.#parent) {
+      this.#parent = parent
+      for (let at = path.indexOf('/'); at >= 0; at = path.indexOf('/', at + 1)) {
+        this.#claim(path.slice(0, at), false)
+      }
+    }
+    this.#claim(path, true)
+  }
+
+  #claim(path: string, leaf: boolean): void {
     const folded = foldCase(path)
-    const known = seen.get(folded)
+    const known = this.#seen.get(folded)
     if (known === undefined) {
-      seen.set(folded, { path, leaf })
+      this.#seen.set(folded, { path, leaf })
       return
     }
     if (known.path !== path) {
-      refuse(`the paths ${quote(known.path)} and ${quote(path)} differ only in case`)
+      this.#refuse(`the paths ${quote(known.path)} and ${quote(path)} differ only in case`)
     }
-    if (known.leaf || leaf)
-      refuse(`the path ${quote(path)} is listed twice, or is also a directory`)
-  }
-  let parent = ''
-  const claimParents = (path: string) => {
-    const end = path.lastIndexOf('/')
-    const own = end < 0 ? '' : path.slice(0, end)
-    // Sorted entries mostly share their directory with the one before.
-    if (own === parent) return
-    parent = own
-    for (let at = path.indexOf('/'); at >= 0; at = path.indexOf('/', at + 1)) {
-      claim(path.slice(0, at), false)
+    if (known.leaf || leaf) {
+      this.#refuse(`the path ${quote(path)} is listed twice, or is also a directory`)
     }
-  }
-  for (const file of files) {
-    claimParents(file.path)
-    claim(file.path, true)
-  }
-  for (const path of directories) {
-    claimParents(path)
-    claim(path, true)
   }
 }
 
@@ -141,6 +135,16 @@ export function fileId(file: ManifestFile): string {
     fileIds.set(file, id)
   }
   return id
+}
+
+/** The names of all contents of an artifact, each once. */
+export function* fileIdsOf({ files }: Manifest): Work<Set<string>> {
+  const ids = new Set<string>()
+  for (const [index, file] of files.entries()) {
+    ids.add(fileId(file))
+    if (index % ENTRIES_PER_TURN === 0) yield
+  }
+  return ids
 }
 
 export function contentId({ size, chunks, lengths }: FileChunks): string {

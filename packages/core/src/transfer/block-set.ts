@@ -62,8 +62,10 @@ function noBlock(): ManyhandsError {
 
 /** News of some blocks: as few bytes as hold them. */
 export function encodeBlocks(blocks: readonly number[]): Have {
-  const first = Math.min(...blocks)
-  const bits = new Uint8Array(((Math.max(...blocks) - first) >> 3) + 1)
+  // Not as arguments of one call: there may be more than a call can have.
+  const first = blocks.reduce((least, block) => Math.min(least, block))
+  const last = blocks.reduce((most, block) => Math.max(most, block))
+  const bits = new Uint8Array(((last - first) >> 3) + 1)
   for (const block of blocks) bits[(block - first) >> 3]! |= 1 << ((block - first) & 7)
   return { first, bits }
 }

@@ -2,6 +2,10 @@ import type { Manifest } from '../artifacts/artifact-store.ts'
 import { chunkCount, chunkLength } from '../artifacts/chunk-layout.ts'
 import { fileId } from '../artifacts/manifest.ts'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
+import type { Work } from '../artifacts/turns.ts'
+
+/** Files between two places where the work may be interrupted. */
+const FILES_PER_TURN = 256
 
 /** Chunks of one file side by side. */
 export interface BlockPiece {
@@ -19,7 +23,7 @@ export type Block = BlockPiece[]
  * the manifest's order, each content once, and a block ends with the chunk that fills it or with its
  * many-th piece.
  */
-export function blocksOf(manifest: Manifest): Block[] {
+export function* blocksOf(manifest: Manifest): Work<Block[]> {
   const blocks: Block[] = []
   const seen = new Set<string>()
   let block: Block = []
@@ -30,6 +34,7 @@ export function blocksOf(manifest: Manifest): Block[] {
     bytes = 0
   }
   for (const [index, file] of manifest.files.entries()) {
+    if (index % FILES_PER_TURN === 0) yield
     const id = fileId(file)
     if (seen.has(id)) continue
     seen.add(id)

@@ -5,11 +5,12 @@ import { concurrently } from '../artifacts/concurrently.ts'
 import type { ReceivingFile } from '../artifacts/receiving-file.ts'
 import type { TransferGovernor } from '../artifacts/transfer-governor.ts'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
+import { inTurns, type Work } from '../artifacts/turns.ts'
 import { type ErrorCode, ManyhandsError, toManyhandsError } from '../errors.ts'
 import type { Logger } from '../network/network.ts'
 import { holders, isOurs, rarest, type SwarmView, startOf } from './block-choice.ts'
 import { BlockSet } from './block-set.ts'
-import { type Block, blocksOf } from './blocks.ts'
+import type { Block } from './blocks.ts'
 import type { ReceiveOrder, ReceivePiece } from './lane-messages.ts'
 import { type Flying, Provider } from './provider.ts'
 import type { LaneEvents, ReceivingLane } from './receiving-lane.ts'
@@ -22,6 +23,8 @@ export interface DownloadTarget {
 
 export interface DownloadOptions {
   manifest: Manifest
+  /** Those of the manifest. */
+  blocks: Block[]
   self: string
   /** Whether others may fetch the same: then each begins elsewhere. */
   shared: boolean
@@ -84,7 +87,7 @@ export class Download {
 
   constructor(options: DownloadOptions) {
     this.#options = options
-    this.#blocks = blocksOf(options.manifest)
+    this.#blocks = options.blocks
     this.have = new BlockSet(this.#blocks.length)
     this.#state = new Uint8Array(this.#blocks.length)
     this.#start = options.shared ? startOf(options.self, this.#blocks.length) : 0
@@ -141,9 +144,9 @@ export class Download {
   }
 
   /** Takes files to receive. Returns how many bytes are missing of them. */
-  plan(targets: ReadonlyMap<number, DownloadTarget>): number {
+  async plan(targets: ReadonlyMap<number, DownloadTarget>): Promise<number> {
     this.#targets = targets
-    this.#plan()
+    await inTurns(this.#plan(), this.#options.signal)
     return this.#orders.values().reduce((sum, { bytes }) => sum + bytes, 0)
   }
 
@@ -188,9 +191,10 @@ export class Download {
     await concurrently(this.#twice, TRANSFER.filesAtOnce, (path) => rm(path, { force: true }))
   }
 
-  #plan(): void {
+  *#plan(): Work<void> {
     const told: number[] = []
     for (const [number, block] of this.#blocks.entries()) {
+      yield
       if (this.have.has(number)) continue
       const pieces: ReceivePiece[] = []
       let whole = true
@@ -412,7 +416,7 @@ export class Download {
   }
 
   #tell(blocks: number[]): void {
-    this.#news.push(...blocks)
+    for (const block of blocks) this.#news.push(block)
     if (this.#newsTimer !== undefined || this.#news.length === 0) return
     this.#newsTimer = setTimeout(() => this.#tellNow(), TRANSFER.newsMs).unref()
   }

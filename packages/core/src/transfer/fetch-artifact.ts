@@ -6,14 +6,16 @@ import type {
 } from '../artifacts/artifact-store.ts'
 import { concurrently } from '../artifacts/concurrently.ts'
 import type { FileClaims } from '../artifacts/file-claims.ts'
-import { decodeManifest, fileId, manifestSize, rootOf } from '../artifacts/manifest.ts'
+import { fileId, manifestSize, readManifest, rootOf } from '../artifacts/manifest.ts'
 import type { ManifestFiles } from '../artifacts/manifest-files.ts'
 import { type ReceivingContext, receiveFile } from '../artifacts/receiving-file.ts'
 import type { TransferGovernor } from '../artifacts/transfer-governor.ts'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
+import { inTurns, type Work } from '../artifacts/turns.ts'
 import { ManyhandsError, toManyhandsError } from '../errors.ts'
 import type { FrameStream, Logger, Network } from '../network/network.ts'
 import { PROTOCOLS } from '../wire/protocols.ts'
+import { blocksOf } from './blocks.ts'
 import { Download, type DownloadTarget } from './download.ts'
 import { GuardedStream } from './guarded-stream.ts'
 import { streamLane } from './receiving-lane.ts'
@@ -24,6 +26,8 @@ import { FRAME } from './transfer-frames.ts'
 import { body, type Found, openFrame, readFound } from './transfer-messages.ts'
 
 const LOOKED_FOR_AT_ONCE = 32
+/** Files between two places where the work may be interrupted. */
+const FILES_PER_TURN = 256
 
 export interface FetchContext extends ReceivingContext {
   network: Network
@@ -73,16 +77,17 @@ export async function fetchArtifact(root: string, context: FetchContext): Promis
     if (rootOf(encoded) !== root) {
       throw new ManyhandsError('ARTIFACT_CORRUPT', `the peer sent another manifest than ${root}`)
     }
-    const manifest = decodeManifest(encoded)
+    const manifest = await inTurns(readManifest(encoded), signal)
     if (manifestSize(manifest) > TRANSFER.bulkBytes) context.sockets.expect()
     const artifact = { root, manifest, size: manifestSize(manifest) }
     context.onManifest(artifact.size)
-    const ids = new Set(manifest.files.map(fileId))
+    const files = await inTurns(distinctFiles(manifest), signal)
+    const ids = new Set(files.keys())
     context.contents.acquire(ids)
     let kept = false
     try {
       await context.contents.settled()
-      await receiveContent(artifact, found, stream, guarded, context)
+      await receiveContent(files, artifact, found, stream, guarded, context)
       await context.durable.flush()
       const saved = await context.manifests.save(root, encoded, manifest)
       kept = saved.isNew
@@ -130,6 +135,7 @@ async function receiveManifest(
  * looks again, as their transfer may have failed.
  */
 async function receiveContent(
+  open: Files,
   artifact: Artifact,
   found: Found,
   stream: FrameStream,
@@ -137,7 +143,6 @@ async function receiveContent(
   context: FetchContext,
 ): Promise<void> {
   const { claims, signal } = context
-  const open = distinctFiles(artifact.manifest)
   const room = new ReceivingRoom(artifact, found, stream, guarded, context)
   let failure: ManyhandsError | undefined
   try {
@@ -162,9 +167,10 @@ async function receiveContent(
 
 type Files = Map<string, { index: number; file: ManifestFile }>
 
-function distinctFiles(manifest: Manifest): Files {
+function* distinctFiles(manifest: Manifest): Work<Files> {
   const files: Files = new Map()
   for (const [index, file] of manifest.files.entries()) {
+    if (index % FILES_PER_TURN === 0) yield
     const id = fileId(file)
     if (!files.has(id)) files.set(id, { index, file })
   }
@@ -223,8 +229,8 @@ class ReceivingRoom {
         const receiving = receiveFile(file, this.#context)
         targets.set(index, { file: receiving, present: await receiving.present() })
       })
-      const download = this.#download ?? this.#begin()
-      const missing = download.plan(targets)
+      const download = this.#download ?? (await this.#begin())
+      const missing = await download.plan(targets)
       this.#context.onMissing(missing)
       if (missing > 0) this.#connect(download, missing)
       await download.receive()
@@ -233,7 +239,7 @@ class ReceivingRoom {
       await this.#download?.close(toManyhandsError(error))
       throw error
     } finally {
-      await Promise.all([...targets.values()].map(({ file }) => file.close()))
+      await concurrently(targets.values(), TRANSFER.filesAtOnce, ({ file }) => file.close())
     }
   }
 
@@ -250,14 +256,15 @@ class ReceivingRoom {
     }
   }
 
-  #begin(): Download {
+  async #begin(): Promise<Download> {
     const { network, governor, stallMs, signal, logger, onWritten, onSource } = this.#context
     const { swarms, shares, running } = this.#context
     const { root, manifest, size } = this.#artifact
     const shared = this.#found.ticket !== undefined && size > TRANSFER.bulkBytes
     const self = network.peerId
     const told = { stallMs, signal, logger, onWritten, onSource }
-    const download = new Download({ manifest, self, shared, governor, ...told })
+    const blocks = await inTurns(blocksOf(manifest), signal)
+    const download = new Download({ manifest, blocks, self, shared, governor, ...told })
     this.#download = download
     if (shared && shares) {
       swarms.learn(root, this.#found.ticket!)

@@ -16,7 +16,7 @@ export class NewsFeed {
   }
 
   blocks(blocks: readonly number[]): void {
-    this.#blocks.push(...blocks)
+    for (const block of blocks) this.#blocks.push(block)
     this.#pump()
   }
 

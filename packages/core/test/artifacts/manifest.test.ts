@@ -2,8 +2,9 @@ import type { Manifest } from '@manyhands/core'
 import { encodeDocument, LIMITS, ManyhandsError } from '@manyhands/core'
 import { expect, test } from 'vitest'
 import { chunkCount, chunkOffset } from '../../src/artifacts/chunk-layout.ts'
-import { decodeManifest, encodeManifest, fileId } from '../../src/artifacts/manifest.ts'
+import { encodeManifest, fileId, readManifest } from '../../src/artifacts/manifest.ts'
 import { comparePaths, unsafePathReason } from '../../src/artifacts/safe-path.ts'
+import { atOnce } from '../../src/artifacts/turns.ts'
 
 const file = (path: string, size = 0) => ({
   path,
@@ -20,7 +21,7 @@ const tree = (paths: string[], directories: string[] = []): Manifest => ({
 
 function refusal(manifest: unknown): string {
   try {
-    decodeManifest(encodeDocument(manifest))
+    atOnce(readManifest(encodeDocument(manifest)))
   } catch (error) {
     expect(error).toBeInstanceOf(ManyhandsError)
     expect((error as ManyhandsError).code).toBe('PROTOCOL')
@@ -32,7 +33,7 @@ function refusal(manifest: unknown): string {
 test('a canonical manifest survives and is named by its bytes', () => {
   const manifest = tree(['a', 'b/c', 'b/d'], ['empty', 'z/empty'])
   const { root, bytes } = encodeManifest(manifest)
-  expect(decodeManifest(bytes)).toEqual(manifest)
+  expect(atOnce(readManifest(bytes))).toEqual(manifest)
   expect(root).toBe('sha256:a3cd4dcb388c5eaffcfe14fc5c6665c106d3bfe1c2c5243900e29ebb99a027b5')
 })
 
@@ -137,7 +138,7 @@ test('a million chunks are checked once, and then each is found at once', () => 
   const count = 1_000_000
   const many = chunked(new Array<number>(count).fill(LEAST))
   const { bytes } = encodeManifest({ ...tree([]), files: [many] })
-  const [decoded] = decodeManifest(bytes).files
+  const [decoded] = atOnce(readManifest(bytes)).files
   let looked = 0
   const lengths = decoded!.lengths!
   // Every look at the lengths is counted: each is read a bounded number of times, however many ask.

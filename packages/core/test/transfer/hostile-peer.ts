@@ -1,8 +1,15 @@
-import { createNetwork, type FrameStream, type Network, PROTOCOLS } from '@manyhands/core'
+import {
+  createNetwork,
+  type FrameStream,
+  type Manifest,
+  type Network,
+  PROTOCOLS,
+} from '@manyhands/core'
 import { onTestFinished } from 'vitest'
 import { hashBytes } from '../../src/artifacts/hash-file.ts'
-import { decodeManifest, encodeManifest } from '../../src/artifacts/manifest.ts'
+import { encodeManifest, readManifest, rootOf } from '../../src/artifacts/manifest.ts'
 import { TRANSFER } from '../../src/artifacts/transfer-limits.ts'
+import { atOnce } from '../../src/artifacts/turns.ts'
 import { type Block, blocksOf } from '../../src/transfer/blocks.ts'
 import { FRAME, readWant, wantFrame } from '../../src/transfer/transfer-frames.ts'
 import {
@@ -80,7 +87,7 @@ export async function hostilePeer(behave: Misbehaviour): Promise<HostilePeer> {
       for (let got = 0; got < bytes; got += pieces.at(-1)!.length) {
         pieces.push(body((await stream.next())!, FRAME.manifest))
       }
-      blocks = blocksOf(decodeManifest(Buffer.concat(pieces)))
+      blocks = atOnce(blocksOf(atOnce(readManifest(Buffer.concat(pieces)))))
       void untilEnd(stream)
     },
   }
@@ -92,6 +99,8 @@ export async function hostileOrigin(
   behave: {
     /** What it says of the artifact. */
     found?: Partial<Found>
+    /** Sent as the manifest, and what the root is of. Default: that of the content. */
+    manifest?: Uint8Array
     /** Pieces in which the manifest is sent. */
     pieceBytes?: number
     /** After the manifest. */
@@ -103,7 +112,9 @@ export async function hostileOrigin(
   const network = await createNetwork({ listen: ['/ip4/127.0.0.1/tcp/0'], gossip: false })
   onTestFinished(() => network.close())
   const file = { path: '', executable: false, ...(await hashBytes(content)) }
-  const { root, bytes } = encodeManifest({ v: 2, kind: 'file', files: [file], directories: [] })
+  const single: Manifest = { v: 2, kind: 'file', files: [file], directories: [] }
+  const bytes = behave.manifest ?? encodeManifest(single).bytes
+  const root = rootOf(bytes)
   await network.handleStream(PROTOCOLS.artifacts, async (stream) => {
     const { kind } = readOpen((await stream.next())!)
     const give = () => giveContent(stream, content)
@@ -116,6 +127,8 @@ export async function hostileOrigin(
         await stream.send(framed(FRAME.manifest, bytes.subarray(at, at + pieceBytes)))
       }
       await behave.news?.(stream)
+      // Of a small artifact the content comes over the same stream.
+      if (behave.manifest !== undefined) await give()
     }
     await untilEnd(stream)
   })
