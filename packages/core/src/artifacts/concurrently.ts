@@ -7,21 +7,30 @@ export async function concurrently<Item>(
   limit: number,
   work: (item: Item) => Promise<void>,
 ): Promise<void> {
-  const running = new Set<Promise<void>>()
   const failures: unknown[] = []
+  let running = 0
+  let ended = () => {}
+  const end = () => {
+    running -= 1
+    ended()
+  }
+  // Not a race of all that run: each of them would cost as much as there are.
+  const oneEnded = () =>
+    new Promise<void>((resolve) => {
+      ended = resolve
+    })
   try {
     for await (const item of items) {
-      const run = work(item)
-        .catch((error) => {
-          failures.push(error)
-        })
-        .finally(() => running.delete(run))
-      running.add(run)
-      if (running.size >= limit) await Promise.race(running)
+      running += 1
+      work(item).then(end, (error) => {
+        failures.push(error)
+        end()
+      })
+      if (running >= limit) await oneEnded()
       if (failures.length > 0) break
     }
   } finally {
-    await Promise.all(running)
+    while (running > 0) await oneEnded()
   }
   if (failures.length > 0) throw failures[0]
 }

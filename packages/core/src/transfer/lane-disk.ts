@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, fchmodSync, fsync, openSync, readSync, renameSync, writeSync } from 'node:fs'
 import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { promisify } from 'node:util'
 import { seal } from '../artifacts/durable-directory.ts'
 import { readFully, writeFully } from '../artifacts/hash-file.ts'
 import { openRegular } from '../artifacts/open-regular.ts'
@@ -30,6 +31,8 @@ export interface LaneDisk {
 export function createLaneDisk({ blocking }: { blocking: boolean }): LaneDisk {
   return new OpenFiles(blocking)
 }
+
+const syncOf = promisify(fsync)
 
 class OpenFiles implements LaneDisk {
   readonly blocking: boolean
@@ -66,6 +69,7 @@ class OpenFiles implements LaneDisk {
     // Another lane may bring the same file: each writes its own, and the last name counts.
     const own = `${path}-${randomBytes(6).toString('hex')}`
     try {
+      if (this.blocking) return await createNow(own, path, bytes)
       const handle = await open(own, 'wx', 0o600)
       try {
         await writeFully(handle, bytes, 0)
@@ -122,6 +126,23 @@ class OpenFiles implements LaneDisk {
       done += writeSync(file.fd, bytes, done, length, position + done)
     }
   }
+}
+
+/**
+ * Threads that make files in one directory at once wait for its lock, and do it on the processor: so
+ * one thread makes them, and only the disk is waited for elsewhere.
+ */
+async function createNow(own: string, path: string, bytes: Uint8Array): Promise<void> {
+  const fd = openSync(own, 'wx', 0o600)
+  try {
+    let done = 0
+    while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, done)
+    fchmodSync(fd, 0o444)
+    await syncOf(fd)
+  } finally {
+    closeSync(fd)
+  }
+  renameSync(own, path)
 }
 
 function openExisting(path: string): { fd: number; unsynced: number } | undefined {
