@@ -38,6 +38,13 @@ export class DurableDirectory {
   }
 
   async adopt(temporary: string, path: string): Promise<void> {
+    await this.prepare(path)
+    await rename(temporary, path)
+    this.named(path)
+  }
+
+  /** Makes the directory of a name, for whoever gives it. */
+  async prepare(path: string): Promise<void> {
     const directory = dirname(path)
     let made = this.#made.get(directory)
     if (made === undefined) {
@@ -48,8 +55,11 @@ export class DurableDirectory {
       made.catch(() => this.#made.delete(directory))
     }
     await made
-    await rename(temporary, path)
-    this.#dirty.add(directory)
+  }
+
+  /** A name was given: that is durable after {@link flush}. */
+  named(path: string): void {
+    this.#dirty.add(dirname(path))
   }
 
   /** A name was taken away: that, too, is durable after {@link flush}. */

@@ -9,8 +9,8 @@ import { TRANSFER } from './transfer-limits.ts'
 
 /**
  * Puts an artifact at a path. Nothing inside `target` is followed: a directory on the way that is a
- * link is refused, and a file is made beside its place and renamed into it, which replaces a link
- * instead of writing through it.
+ * link is refused, and what is in the way of a file is replaced by renaming, which does not write
+ * through a link.
  */
 export async function placeArtifact(
   content: ArtifactContent,
@@ -63,9 +63,12 @@ async function placeFile(
   mode: 'link' | 'copy',
   hasher: FileHasher,
 ): Promise<void> {
+  const shared = mode === 'link' ? await linkable(content, index) : undefined
+  // A link is whole from the start: where nothing is in the way, it needs no other name before.
+  if (shared !== undefined && (await tryLink(shared, path)) === 'linked') return
   const temporary = join(dirname(path), `.${randomBytes(9).toString('hex')}.part`)
   try {
-    if (mode !== 'link' || !(await linkOut(content, index, temporary))) {
+    if (shared === undefined || (await tryLink(shared, temporary)) !== 'linked') {
       await copyOut(content, index, temporary, mode, hasher)
     }
     await rename(temporary, path)
@@ -83,36 +86,35 @@ async function placeFile(
   }
 }
 
-/** Shares the bytes with the store, where it has them. They are not read, but for their number. */
-async function linkOut(
-  content: ArtifactContent,
-  index: number,
-  temporary: string,
-): Promise<boolean> {
+/** The store's file, where it has one of its own. Its bytes are not read, but for their number. */
+async function linkable(content: ArtifactContent, index: number): Promise<string | undefined> {
   const { root, manifest } = content.artifact
   const { path, size } = manifest.files[index]!
   try {
     const shared = await content.linkable(index)
-    if (shared === undefined || !(await tryLink(shared, temporary))) return false
+    if (shared === undefined || (await lstat(shared)).size === size) return shared
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
     throw new ManyhandsError('ARTIFACT_MISSING', `${root}: its bytes are gone from this store`, {
       cause,
     })
   }
-  if ((await lstat(temporary)).size === size) return true
   throw new ManyhandsError('ARTIFACT_CORRUPT', `${root}: ${path || 'the file'} has another size`)
 }
 
-/** False where the file system cannot: another one, too many names, or none supported at all. */
-async function tryLink(from: string, to: string): Promise<boolean> {
+/**
+ * `unable` where the file system is: another one, too many names, or none supported at all. `taken` when
+ * something has the name, whatever it is.
+ */
+async function tryLink(from: string, to: string): Promise<'linked' | 'taken' | 'unable'> {
   try {
     await link(from, to)
-    return true
+    return 'linked'
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST') return 'taken'
     if (code === 'EXDEV' || code === 'EMLINK' || code === 'EPERM' || code === 'ENOTSUP')
-      return false
+      return 'unable'
     throw error
   }
 }

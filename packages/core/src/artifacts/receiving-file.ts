@@ -26,8 +26,11 @@ export interface ReceivingContext {
 export interface ReceivingFile {
   /** Chunks that are already here: from an earlier transfer that was cut, or in other files. Called first. */
   present(): Promise<ReadonlySet<number>>
-  /** Where chunks are written: at their position of a file that exists, or as a whole, durable file. */
-  place(): { path: string; whole: boolean }
+  /**
+   * Where chunks are written: at their position of a file that exists, or, when there is a temporary
+   * name, as a whole file that is made under one that begins so and gets its name when it is durable.
+   */
+  place(): { path: string; temporary?: string }
   /** Chunks that lie side by side were written; the last missing ones give the file its name. */
   written(first: number, count: number): Promise<void>
   /** Releases what is open; what was written stays for the next transfer. */
@@ -42,36 +45,33 @@ export function receiveFile(file: ManifestFile, context: ReceivingContext): Rece
 class WholeFile implements ReceivingFile {
   readonly #file: ManifestFile
   readonly #context: ReceivingContext
-  #temporary: string | undefined
+  readonly #path: string
 
   constructor(file: ManifestFile, context: ReceivingContext) {
     this.#file = file
     this.#context = context
+    this.#path = context.contents.path(fileId(file))
   }
 
   async present(): Promise<ReadonlySet<number>> {
+    const { durable } = this.#context
+    await durable.prepare(this.#path)
     // No chunk, nothing to ask for: an empty file is made here.
     if (this.#file.size === 0) {
-      const { contents, durable } = this.#context
-      const temporary = await durable.writeTemporary(new Uint8Array(0), 0o444)
-      await contents.adopt(temporary, fileId(this.#file))
+      await durable.adopt(await durable.writeTemporary(new Uint8Array(0), 0o444), this.#path)
     }
     return new Set()
   }
 
-  place(): { path: string; whole: boolean } {
-    this.#temporary ??= this.#context.durable.temporaryPath()
-    return { path: this.#temporary, whole: true }
+  place(): { path: string; temporary: string } {
+    return { path: this.#path, temporary: this.#context.durable.temporaryPath() }
   }
 
   async written(): Promise<void> {
-    await this.#context.contents.adopt(this.#temporary!, fileId(this.#file))
-    this.#temporary = undefined
+    this.#context.durable.named(this.#path)
   }
 
-  async close(): Promise<void> {
-    if (this.#temporary !== undefined) await rm(this.#temporary, { force: true })
-  }
+  async close(): Promise<void> {}
 }
 
 /**
@@ -142,8 +142,8 @@ class PartialFile implements ReceivingFile {
     }
   }
 
-  place(): { path: string; whole: boolean } {
-    return { path: this.#part, whole: false }
+  place(): { path: string } {
+    return { path: this.#part }
   }
 
   async written(first: number, count: number): Promise<void> {

@@ -1,7 +1,5 @@
-import { rm } from 'node:fs/promises'
 import type { Manifest, TransferSource } from '../artifacts/artifact-store.ts'
 import { chunkHash, chunkLength, chunkOffset } from '../artifacts/chunk-layout.ts'
-import { concurrently } from '../artifacts/concurrently.ts'
 import type { ReceivingFile } from '../artifacts/receiving-file.ts'
 import type { TransferGovernor } from '../artifacts/transfer-governor.ts'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
@@ -81,8 +79,6 @@ export class Download {
   #rescue: NodeJS.Timeout | undefined
   #round: PromiseWithResolvers<void> | undefined
   #failure: ManyhandsError | undefined
-  /** Names that more than one lane may have given to a file: one is left when the other was quicker. */
-  readonly #twice = new Set<string>()
   #closing: Promise<void> | undefined
 
   constructor(options: DownloadOptions) {
@@ -188,7 +184,6 @@ export class Download {
     await Promise.all([...this.#providers.values()].map((provider) => provider.close(error)))
     await Promise.all(this.#leaving)
     await Promise.allSettled(this.#writing)
-    await concurrently(this.#twice, TRANSFER.filesAtOnce, (path) => rm(path, { force: true }))
   }
 
   *#plan(): Work<void> {
@@ -249,7 +244,6 @@ export class Download {
     if (block === undefined) return undefined
     const planned = this.#orders.get(block)!
     if (this.#state[block] === STATE.missing) this.#flying += 1
-    else this.#asksAgain(planned.order)
     this.#state[block] = STATE.flying
     return { block, ...planned }
   }
@@ -351,12 +345,7 @@ export class Download {
     return this.#blocks[block]!.every(({ file }) => this.#targets.has(file))
   }
 
-  #asksAgain({ pieces }: ReceiveOrder): void {
-    for (const { whole, path } of pieces) if (whole) this.#twice.add(path)
-  }
-
-  #dropped({ block, order }: Flying): void {
-    this.#asksAgain(order)
+  #dropped({ block }: Flying): void {
     if (this.#state[block] !== STATE.flying || this.#isFlying(block)) return
     this.#state[block] = STATE.missing
     this.#flying -= 1

@@ -19,8 +19,8 @@ export interface LaneDisk {
   read(file: LocatedFile, position: number, into: Uint8Array): void | Promise<void>
   /** Writes into a file that exists; one that has got its name, because it is whole, is left as it is. */
   write(path: string, position: number, bytes: Uint8Array): void | Promise<void>
-  /** Makes a whole file, read-only and durable. */
-  create(path: string, bytes: Uint8Array): Promise<void>
+  /** Makes a whole file, read-only and durable, under a temporary name that begins so; then gives it its name. */
+  create(path: string, temporary: string, bytes: Uint8Array): Promise<void>
   close(): Promise<void>
 }
 
@@ -65,9 +65,9 @@ class OpenFiles implements LaneDisk {
     }
   }
 
-  async create(path: string, bytes: Uint8Array): Promise<void> {
+  async create(path: string, temporary: string, bytes: Uint8Array): Promise<void> {
     // Another lane may bring the same file: each writes its own, and the last name counts.
-    const own = `${path}-${randomBytes(6).toString('hex')}`
+    const own = `${temporary}-${randomBytes(6).toString('hex')}`
     try {
       if (this.blocking) return await createNow(own, path, bytes)
       const handle = await open(own, 'wx', 0o600)

@@ -22,9 +22,10 @@ export interface ReceivePiece {
   /** Length and sha256 (32 bytes each, concatenated) of each chunk. */
   lengths: number[]
   hashes: Uint8Array
-  /** Where the bytes go: at `position` of a file that exists, or as a whole, durable file with this name. */
+  /** Where the bytes go: at `position` of a file that exists, or, with a temporary name, as a whole file. */
   path: string
-  whole: boolean
+  /** What the file is called until it is durable begins so. */
+  temporary?: string
 }
 
 export type ReceiveCommand =

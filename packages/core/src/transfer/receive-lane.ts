@@ -229,14 +229,14 @@ class ReceiveLane {
     last: boolean,
   ): Promise<void> {
     const { id } = order
-    if (!piece.whole) {
+    if (piece.temporary === undefined) {
       await this.#disk.write(piece.path, piece.position, bytes)
       if (last) await this.#ordered(id)
       return
     }
     // Many small files wait for the disk together.
     const creating = this.#disk
-      .create(piece.path, bytes)
+      .create(piece.path, piece.temporary, bytes)
       .catch((error) => this.#fail(error))
       .finally(() => this.#creating.delete(creating))
     this.#creating.add(creating)
@@ -263,9 +263,9 @@ class ReceiveLane {
     if (this.#done.length > 0) this.#port.post({ kind: 'done', ids: this.#done.splice(0) })
   }
 
-  #memory({ whole, length }: ReceivePiece): Buffer {
+  #memory({ temporary, length }: ReceivePiece): Buffer {
     // Whole files are written behind the back of what comes next; everything else before it.
-    if (whole) return Buffer.allocUnsafeSlow(length)
+    if (temporary !== undefined) return Buffer.allocUnsafeSlow(length)
     if (this.#scratch.length < length) this.#scratch = Buffer.allocUnsafeSlow(length)
     return this.#scratch
   }

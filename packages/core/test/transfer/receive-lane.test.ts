@@ -24,7 +24,7 @@ function lane(disk: LaneDisk) {
     lengths: [CONTENT.length],
     hashes: new Uint8Array(sha256Now(CONTENT)),
     path: '/nowhere',
-    whole: true,
+    temporary: '/nowhere-yet',
   }
   port.post({ kind: 'order', orders: [{ id: 7, pieces: [piece] }] })
   return { far, port, ended }
