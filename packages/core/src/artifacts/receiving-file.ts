@@ -1,4 +1,4 @@
-import { appendFile, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { appendFile, open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ManifestFile } from './artifact-store.ts'
 import { chunkCount, chunkHash, chunkLength, chunkOffset } from './chunk-layout.ts'
@@ -30,7 +30,7 @@ export interface ReceivingFile {
    * Where chunks are written: at their position of a file that exists, or, when there is a temporary
    * name, as a whole file that is made under one that begins so and gets its name when it is durable.
    */
-  place(): { path: string; temporary?: string }
+  place(): { path: string; temporary?: string; direct?: boolean }
   /** Chunks that lie side by side were written; the last missing ones give the file its name. */
   written(first: number, count: number): Promise<void>
   /** Releases what is open; what was written stays for the next transfer. */
@@ -142,8 +142,8 @@ class PartialFile implements ReceivingFile {
     }
   }
 
-  place(): { path: string } {
-    return { path: this.#part }
+  place(): { path: string; direct: boolean } {
+    return { path: this.#part, direct: this.#file.size >= TRANSFER.directBytes }
   }
 
   async written(first: number, count: number): Promise<void> {
@@ -195,5 +195,6 @@ class PartialFile implements ReceivingFile {
   async #begin(): Promise<void> {
     await rm(this.#have, { force: true })
     await writeFile(this.#part, '', { mode: 0o600 })
+    await truncate(this.#part, this.#file.size)
   }
 }

@@ -20,6 +20,8 @@ export const TRANSFER = {
   unwrittenBatches: 64,
   /** One write: from 1 MiB on it can cost five times the processor time, see writeFully. */
   writeBytes: 512 * 1024,
+  /** A file of so many bytes is written past the page cache, where the disk can: all must get to the disk anyway. */
+  directBytes: 64 * 1024 * 1024,
   /** Written bytes after which the disk is asked to begin: the sync at the end is short then. */
   syncBytes: 256 * 1024 * 1024,
   /** Without `progressBytes` in this time while it waits, a side gives up, ms. */

@@ -7,7 +7,10 @@ import { readFully, writeFully } from '../artifacts/hash-file.ts'
 import { openRegular } from '../artifacts/open-regular.ts'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
 import { ManyhandsError } from '../errors.ts'
-import type { LocatedFile } from './lane-messages.ts'
+import { type FileWriter, fileWriter } from './direct-write.ts'
+import type { LocatedFile, ReceivePiece } from './lane-messages.ts'
+
+type WritePlace = Pick<ReceivePiece, 'path' | 'position' | 'direct'>
 
 /** The files that a lane reads and writes. A few that were used last stay open. */
 export interface LaneDisk {
@@ -18,7 +21,7 @@ export interface LaneDisk {
   /** Fills `into`. @throws INPUT_CHANGED, ARTIFACT_MISSING */
   read(file: LocatedFile, position: number, into: Uint8Array): void | Promise<void>
   /** Writes into a file that exists; one that has got its name, because it is whole, is left as it is. */
-  write(path: string, position: number, bytes: Uint8Array): void | Promise<void>
+  write(place: WritePlace, bytes: Uint8Array): void | Promise<void>
   /** Makes a whole file, read-only and durable, under a temporary name that begins so; then gives it its name. */
   create(path: string, temporary: string, bytes: Uint8Array): Promise<void>
   close(): Promise<void>
@@ -38,7 +41,7 @@ class OpenFiles implements LaneDisk {
   readonly blocking: boolean
   /** By path, least recently used first. */
   readonly #reading = new Map<string, Promise<FileHandle>>()
-  readonly #writing = new Map<string, { fd: number; unsynced: number }>()
+  readonly #writing = new Map<string, FileWriter>()
 
   constructor(blocking: boolean) {
     this.blocking = blocking
@@ -55,8 +58,8 @@ class OpenFiles implements LaneDisk {
     }
   }
 
-  async write(path: string, position: number, bytes: Uint8Array): Promise<void> {
-    if (this.blocking) return this.#writeNow(path, position, bytes)
+  async write({ path, position, direct }: WritePlace, bytes: Uint8Array): Promise<void> {
+    if (this.blocking) return this.#writerOf(path, direct)?.write(bytes, position)
     const handle = await open(path, 'r+').catch(unlessNamed)
     try {
       if (handle !== undefined) await writeFully(handle, bytes, position)
@@ -85,7 +88,7 @@ class OpenFiles implements LaneDisk {
   }
 
   async close(): Promise<void> {
-    for (const { fd } of this.#writing.values()) closeSync(fd)
+    for (const writer of this.#writing.values()) writer.close()
     this.#writing.clear()
     const reading = [...this.#reading.values()]
     this.#reading.clear()
@@ -110,21 +113,17 @@ class OpenFiles implements LaneDisk {
     return opening
   }
 
-  #writeNow(path: string, position: number, bytes: Uint8Array): void {
-    const file = this.#writing.get(path) ?? openExisting(path)
-    if (file === undefined) return
+  #writerOf(path: string, direct = false): FileWriter | undefined {
+    const writer = this.#writing.get(path) ?? openWriter(path, direct)
+    if (writer === undefined) return undefined
     this.#writing.delete(path)
-    this.#writing.set(path, file)
-    for (const [oldest, { fd }] of this.#writing) {
+    this.#writing.set(path, writer)
+    for (const [oldest, { close }] of this.#writing) {
       if (this.#writing.size <= TRANSFER.filesOpen) break
-      closeSync(fd)
+      close()
       this.#writing.delete(oldest)
     }
-    let done = 0
-    while (done < bytes.length) {
-      const length = Math.min(TRANSFER.writeBytes, bytes.length - done)
-      done += writeSync(file.fd, bytes, done, length, position + done)
-    }
+    return writer
   }
 }
 
@@ -145,9 +144,9 @@ async function createNow(own: string, path: string, bytes: Uint8Array): Promise<
   renameSync(own, path)
 }
 
-function openExisting(path: string): { fd: number; unsynced: number } | undefined {
+function openWriter(path: string, direct: boolean): FileWriter | undefined {
   try {
-    return { fd: openSync(path, 'r+'), unsynced: 0 }
+    return fileWriter(path, direct)
   } catch (error) {
     return unlessNamed(error)
   }

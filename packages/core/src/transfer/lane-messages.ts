@@ -26,6 +26,8 @@ export interface ReceivePiece {
   path: string
   /** What the file is called until it is durable begins so. */
   temporary?: string
+  /** Whether they go past the page cache, where that can be. */
+  direct?: boolean
 }
 
 export type ReceiveCommand =

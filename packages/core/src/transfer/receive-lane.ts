@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
 import { ManyhandsError, toManyhandsError } from '../errors.ts'
 import type { FrameStream } from '../network/network.ts'
+import { alignedMemory, DIRECT_ALIGNMENT } from './direct-write.ts'
 import { GuardedStream } from './guarded-stream.ts'
 import type { LaneDisk } from './lane-disk.ts'
 import type { ReceiveCommand, ReceiveOrder, ReceivePiece, ReceiveReport } from './lane-messages.ts'
@@ -16,7 +17,7 @@ interface Current {
   filled: number
   chunkStart: number
   chunkEnd: number
-  bytes: Buffer
+  bytes: Uint8Array
 }
 
 /**
@@ -57,7 +58,7 @@ class ReceiveLane {
   readonly #done: number[] = []
   readonly #creating = new Set<Promise<void>>()
   #current: Current | undefined
-  #scratch = Buffer.alloc(0)
+  #scratch: Uint8Array = new Uint8Array(0)
   /** Wants in the order in which they came: frames are written one after the other. */
   #asking: Promise<void> = Promise.resolve()
   #ending = false
@@ -230,7 +231,7 @@ class ReceiveLane {
   ): Promise<void> {
     const { id } = order
     if (piece.temporary === undefined) {
-      await this.#disk.write(piece.path, piece.position, bytes)
+      await this.#disk.write(piece, bytes)
       if (last) await this.#ordered(id)
       return
     }
@@ -263,10 +264,11 @@ class ReceiveLane {
     if (this.#done.length > 0) this.#port.post({ kind: 'done', ids: this.#done.splice(0) })
   }
 
-  #memory({ temporary, length }: ReceivePiece): Buffer {
+  #memory({ temporary, position, length }: ReceivePiece): Uint8Array {
     // Whole files are written behind the back of what comes next; everything else before it.
     if (temporary !== undefined) return Buffer.allocUnsafeSlow(length)
-    if (this.#scratch.length < length) this.#scratch = Buffer.allocUnsafeSlow(length)
-    return this.#scratch
+    const start = position % DIRECT_ALIGNMENT
+    if (this.#scratch.length < start + length) this.#scratch = alignedMemory(start + length)
+    return this.#scratch.subarray(start, start + length)
   }
 }
