@@ -5,10 +5,17 @@ import { TRANSFER } from '../artifacts/transfer-limits.ts'
 export const DIRECT_ALIGNMENT = 4096
 const PAGE_OF_WEB_ASSEMBLY = 64 * 1024
 
-/** Memory that begins at a multiple of {@link DIRECT_ALIGNMENT}: that of WebAssembly does. */
+/**
+ * Memory that begins at a multiple of {@link DIRECT_ALIGNMENT}: that of WebAssembly does. Where there is not
+ * enough address space for it, it is ordinary memory, and bytes of it are written in the ordinary way.
+ */
 export function alignedMemory(bytes: number): Uint8Array {
-  const initial = Math.ceil(bytes / PAGE_OF_WEB_ASSEMBLY)
-  return new Uint8Array(new WebAssembly.Memory({ initial, maximum: initial }).buffer)
+  const pages = Math.ceil(bytes / PAGE_OF_WEB_ASSEMBLY)
+  try {
+    return new Uint8Array(new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer)
+  } catch {
+    return new Uint8Array(bytes)
+  }
 }
 
 /** Writes into a file that exists, and waits for it on the thread. */

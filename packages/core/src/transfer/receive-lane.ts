@@ -59,6 +59,7 @@ class ReceiveLane {
   readonly #creating = new Set<Promise<void>>()
   #current: Current | undefined
   #scratch: Uint8Array = new Uint8Array(0)
+  #aligned = false
   /** Wants in the order in which they came: frames are written one after the other. */
   #asking: Promise<void> = Promise.resolve()
   #ending = false
@@ -264,11 +265,15 @@ class ReceiveLane {
     if (this.#done.length > 0) this.#port.post({ kind: 'done', ids: this.#done.splice(0) })
   }
 
-  #memory({ temporary, position, length }: ReceivePiece): Uint8Array {
+  #memory({ temporary, position, length, direct = false }: ReceivePiece): Uint8Array {
     // Whole files are written behind the back of what comes next; everything else before it.
     if (temporary !== undefined) return Buffer.allocUnsafeSlow(length)
-    const start = position % DIRECT_ALIGNMENT
-    if (this.#scratch.length < start + length) this.#scratch = alignedMemory(start + length)
-    return this.#scratch.subarray(start, start + length)
+    const start = direct ? position % DIRECT_ALIGNMENT : 0
+    const needed = start + length
+    if (this.#scratch.length < needed || (direct && !this.#aligned)) {
+      this.#scratch = direct ? alignedMemory(needed) : Buffer.allocUnsafeSlow(needed)
+      this.#aligned = direct
+    }
+    return this.#scratch.subarray(start, needed)
   }
 }
