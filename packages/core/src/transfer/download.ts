@@ -149,6 +149,7 @@ export class Download {
   /** Resolves when all that was planned is here. */
   async receive(): Promise<void> {
     if (this.#missing === 0) return
+    if (this.#failure !== undefined) throw this.#failure
     this.#round = Promise.withResolvers()
     const { signal } = this.#options
     const onAbort = () => this.#fail(toManyhandsError(signal.reason))
@@ -158,7 +159,7 @@ export class Download {
     try {
       if (signal.aborted) onAbort()
       this.#fill()
-      if (this.#failure !== undefined) throw this.#failure
+      // Whatever fails from here on, the round has it: it is waited for, or nobody would catch it.
       await this.#round.promise
     } finally {
       clearInterval(this.#rescue)
