@@ -2,10 +2,7 @@ import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { encodeDocument } from '../wire/codec.ts'
 import type { Manifest, ManifestFile } from './artifact-store.ts'
-import type { Work } from './turns.ts'
-
-/** Entries between two places where the work may be interrupted. */
-const ENTRIES_PER_TURN = 256
+import { ITEMS_PER_TURN, type Work } from './turns.ts'
 
 /** CBOR's major types, RFC 8949 section 3.1. */
 const MAJOR = { unsigned: 0, bytes: 2, text: 3, array: 4, map: 5 } as const
@@ -30,7 +27,7 @@ export function* writeManifest({ v, kind, files, directories }: Manifest): Work<
     push(encodeHead(MAJOR.array, entries.length))
     for (const [index, entry] of entries.entries()) {
       push(encodeDocument(entry))
-      if (index % ENTRIES_PER_TURN === 0) yield
+      if (index % ITEMS_PER_TURN === 0) yield
     }
   }
   return new Uint8Array(Buffer.concat(pieces))
@@ -55,14 +52,14 @@ export function* parseManifest(bytes: Uint8Array): Work<Manifest> {
   const fileCount = countOf(cursor, 'files', 0)
   while (files.length < fileCount) {
     files.push(parseFile(cursor))
-    if (files.length % ENTRIES_PER_TURN === 0) yield
+    if (files.length % ITEMS_PER_TURN === 0) yield
   }
   cursor.key('directories')
   const directories: string[] = []
   const directoryCount = countOf(cursor, 'directories', fileCount)
   while (directories.length < directoryCount) {
     directories.push(cursor.text('a path', LIMITS.pathBytes))
-    if (directories.length % ENTRIES_PER_TURN === 0) yield
+    if (directories.length % ITEMS_PER_TURN === 0) yield
   }
   cursor.end()
   return { v: 2, kind, files, directories }

@@ -6,10 +6,7 @@ import { chunksRefusal, type FileChunks } from './chunk-layout.ts'
 import { parseManifest, writeManifest } from './manifest-format.ts'
 import { comparePaths, foldCase, unsafePathReason } from './safe-path.ts'
 import { sha256Hex } from './sha256.ts'
-import { atOnce, type Work } from './turns.ts'
-
-/** Entries between two places where the work may be interrupted. */
-const ENTRIES_PER_TURN = 256
+import { atOnce, ITEMS_PER_TURN, type Work } from './turns.ts'
 
 /** Encodes a small manifest and names it. @throws LIMIT when it is too large */
 export function encodeManifest(manifest: Manifest): { root: string; bytes: Uint8Array } {
@@ -47,7 +44,7 @@ export function* checkManifest(manifest: Manifest, code: ErrorCode): Work<void> 
     const reason = chunksRefusal(file)
     if (reason !== undefined) refuse(`${quote(file.path)}: ${reason}`)
     total += file.size
-    if (index % ENTRIES_PER_TURN === 0) yield
+    if (index % ITEMS_PER_TURN === 0) yield
   }
   if (!Number.isSafeInteger(total)) refuse('the sizes are beyond what can be counted')
   if (kind === 'file') {
@@ -81,7 +78,7 @@ function* checkPaths(
     names.add(path)
     previous = path
     count += 1
-    if (count % ENTRIES_PER_TURN === 0) yield
+    if (count % ITEMS_PER_TURN === 0) yield
   }
 }
 
@@ -142,7 +139,7 @@ export function* fileIdsOf({ files }: Manifest): Work<Set<string>> {
   const ids = new Set<string>()
   for (const [index, file] of files.entries()) {
     ids.add(fileId(file))
-    if (index % ENTRIES_PER_TURN === 0) yield
+    if (index % ITEMS_PER_TURN === 0) yield
   }
   return ids
 }

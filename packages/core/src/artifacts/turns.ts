@@ -3,6 +3,9 @@ import { setImmediate } from 'node:timers/promises'
 /** How long a piece of long work may keep everything else waiting, ms. */
 const TURN_MS = 8
 
+/** Files or paths between two places where work yields: less than a millisecond. */
+export const ITEMS_PER_TURN = 256
+
 /** Long work that can be interrupted wherever it yields, which it does at least every millisecond. */
 export type Work<Result> = Generator<void, Result, void>
 

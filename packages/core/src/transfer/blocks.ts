@@ -2,10 +2,7 @@ import type { Manifest } from '../artifacts/artifact-store.ts'
 import { chunkCount, chunkLength } from '../artifacts/chunk-layout.ts'
 import { fileId } from '../artifacts/manifest.ts'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
-import type { Work } from '../artifacts/turns.ts'
-
-/** Files between two places where the work may be interrupted. */
-const FILES_PER_TURN = 256
+import { ITEMS_PER_TURN, type Work } from '../artifacts/turns.ts'
 
 /** Chunks of one file side by side. */
 export interface BlockPiece {
@@ -34,7 +31,7 @@ export function* blocksOf(manifest: Manifest): Work<Block[]> {
     bytes = 0
   }
   for (const [index, file] of manifest.files.entries()) {
-    if (index % FILES_PER_TURN === 0) yield
+    if (index % ITEMS_PER_TURN === 0) yield
     const id = fileId(file)
     if (seen.has(id)) continue
     seen.add(id)

@@ -11,7 +11,7 @@ import type { ManifestFiles } from '../artifacts/manifest-files.ts'
 import { type ReceivingContext, receiveFile } from '../artifacts/receiving-file.ts'
 import type { TransferGovernor } from '../artifacts/transfer-governor.ts'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
-import { inTurns, type Work } from '../artifacts/turns.ts'
+import { ITEMS_PER_TURN, inTurns, type Work } from '../artifacts/turns.ts'
 import { ManyhandsError, toManyhandsError } from '../errors.ts'
 import type { FrameStream, Logger, Network } from '../network/network.ts'
 import { PROTOCOLS } from '../wire/protocols.ts'
@@ -26,8 +26,6 @@ import { FRAME } from './transfer-frames.ts'
 import { body, type Found, openFrame, readFound } from './transfer-messages.ts'
 
 const LOOKED_FOR_AT_ONCE = 32
-/** Files between two places where the work may be interrupted. */
-const FILES_PER_TURN = 256
 
 export interface FetchContext extends ReceivingContext {
   network: Network
@@ -170,7 +168,7 @@ type Files = Map<string, { index: number; file: ManifestFile }>
 function* distinctFiles(manifest: Manifest): Work<Files> {
   const files: Files = new Map()
   for (const [index, file] of manifest.files.entries()) {
-    if (index % FILES_PER_TURN === 0) yield
+    if (index % ITEMS_PER_TURN === 0) yield
     const id = fileId(file)
     if (!files.has(id)) files.set(id, { index, file })
   }
