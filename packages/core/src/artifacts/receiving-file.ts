@@ -1,7 +1,8 @@
-import { appendFile, open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { open, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ManifestFile } from './artifact-store.ts'
 import { chunkCount, chunkHash, chunkLength, chunkOffset } from './chunk-layout.ts'
+import { ChunkRecord } from './chunk-record.ts'
 import { concurrently } from './concurrently.ts'
 import type { ContentFiles } from './content-files.ts'
 import { type DurableDirectory, seal } from './durable-directory.ts'
@@ -75,15 +76,15 @@ class WholeFile implements ReceivingFile {
 }
 
 /**
- * `part/<file id>.part` with the bytes and `.have` with the indexes of its verified chunks (uint32,
- * appended after the write). After a power cut `.have` may promise what the disk never got, so what
- * it names is hashed again before it counts.
+ * `part/<file id>.part` with the bytes and `.have` with the indexes of its verified chunks, added after
+ * the write. After a power cut `.have` may promise what the disk never got, so what it names is hashed
+ * again before it counts.
  */
 class PartialFile implements ReceivingFile {
   readonly #file: ManifestFile
   readonly #context: ReceivingContext
   readonly #part: string
-  readonly #have: string
+  readonly #record: ChunkRecord
   readonly #done = new Set<number>()
   #unsynced = 0
   #syncing: Promise<void> | undefined
@@ -92,7 +93,7 @@ class PartialFile implements ReceivingFile {
     this.#file = file
     this.#context = context
     this.#part = join(context.partDir, `${fileId(file)}.part`)
-    this.#have = join(context.partDir, `${fileId(file)}.have`)
+    this.#record = new ChunkRecord(join(context.partDir, `${fileId(file)}.have`))
   }
 
   async present(): Promise<ReadonlySet<number>> {
@@ -101,7 +102,7 @@ class PartialFile implements ReceivingFile {
     const { local, signal } = this.#context
     if (this.#done.size < count && local !== undefined) {
       await using part = await open(this.#part, 'r+')
-      await this.#record(await local.fill(this.#file, this.#done, async () => part, signal))
+      this.#add(await local.fill(this.#file, this.#done, async () => part, signal))
     }
     if (this.#done.size === count) await this.#finish()
     return this.#done
@@ -109,17 +110,10 @@ class PartialFile implements ReceivingFile {
 
   /** Counts what an earlier transfer has left. */
   async #resume(): Promise<void> {
-    const count = chunkCount(this.#file)
-    const recorded = await stat(this.#have).catch(() => undefined)
-    if (recorded === undefined || recorded.size > count * 4 * 4) {
+    const claimed = await this.#record.read(chunkCount(this.#file))
+    if (claimed === undefined) {
       await this.#begin()
       return
-    }
-    const record = await readFile(this.#have)
-    const claimed = new Set<number>()
-    for (let at = 0; at + 4 <= record.length; at += 4) {
-      const index = record.readUInt32LE(at)
-      if (index < count) claimed.add(index)
     }
     const handle = await open(this.#part, 'r').catch(() => undefined)
     if (handle === undefined) {
@@ -147,21 +141,20 @@ class PartialFile implements ReceivingFile {
   }
 
   async written(first: number, count: number): Promise<void> {
-    await this.#record(Array.from({ length: count }, (_, index) => first + index))
+    this.#add(Array.from({ length: count }, (_, index) => first + index))
     const end = chunkOffset(this.#file, first + count)
     this.#syncBehind(end - chunkOffset(this.#file, first))
     if (this.#done.size === chunkCount(this.#file)) await this.#finish()
   }
 
-  async #record(chunks: number[]): Promise<void> {
-    if (chunks.length === 0) return
-    const record = Buffer.alloc(chunks.length * 4)
-    for (const [at, chunk] of chunks.entries()) record.writeUInt32LE(chunk, at * 4)
-    await appendFile(this.#have, record, { mode: 0o600 })
+  #add(chunks: number[]): void {
     for (const chunk of chunks) this.#done.add(chunk)
+    // The last ones give the file its name: then there is nothing to record.
+    if (this.#done.size < chunkCount(this.#file)) this.#record.add(chunks)
   }
 
   async close(): Promise<void> {
+    await this.#record.flush()
     await this.#syncing
   }
 
@@ -188,12 +181,12 @@ class PartialFile implements ReceivingFile {
     const part = await open(this.#part, 'r+')
     await seal(part, 0o444).finally(() => part.close())
     await this.#context.contents.adopt(this.#part, fileId(this.#file))
-    await rm(this.#have, { force: true })
+    await this.#record.remove()
   }
 
   /** An empty file, for lanes to write into. */
   async #begin(): Promise<void> {
-    await rm(this.#have, { force: true })
+    await this.#record.remove()
     await writeFile(this.#part, '', { mode: 0o600 })
     await truncate(this.#part, this.#file.size)
   }

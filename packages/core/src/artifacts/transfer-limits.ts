@@ -22,6 +22,8 @@ export const TRANSFER = {
   writeBytes: 512 * 1024,
   /** A file of so many bytes is written past the page cache, where the disk can: all must get to the disk anyway. */
   directBytes: 64 * 1024 * 1024,
+  /** How far the record of what is here may be behind, ms: a crash costs as much. */
+  recordMs: 250,
   /** Written bytes after which the disk is asked to begin: the sync at the end is short then. */
   syncBytes: 256 * 1024 * 1024,
   /** Without `progressBytes` in this time while it waits, a side gives up, ms. */
