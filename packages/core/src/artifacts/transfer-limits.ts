@@ -6,8 +6,9 @@ export const TRANSFER = {
   bulkBytes: 8 * 1024 * 1024,
   /** Frames that a sender reads ahead, so that the disk works while the network does. */
   framesAhead: 4,
-  /** Bytes of chunks that a receiver writes at once when they lie side by side. */
+  /** Bytes that are asked for, and written, as one at most, and how long a peer needs for them at most, ms. */
   batchBytes: 4 * 1024 * 1024,
+  batchMs: 50,
   /** Bytes asked for and not yet here; more than one stream's credit, so that it never runs dry. */
   windowBytes: 16 * 1024 * 1024,
   /** Ranges asked for and not yet here: thousands of small files without a round trip each. */

@@ -1,23 +1,18 @@
 import type { Manifest, TransferSource } from '../artifacts/artifact-store.ts'
-import { chunkHash, chunkLength, chunkOffset } from '../artifacts/chunk-layout.ts'
-import type { ReceivingFile } from '../artifacts/receiving-file.ts'
+import { chunkOffset } from '../artifacts/chunk-layout.ts'
 import type { TransferGovernor } from '../artifacts/transfer-governor.ts'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
 import { inTurns, type Work } from '../artifacts/turns.ts'
 import { type ErrorCode, ManyhandsError, toManyhandsError } from '../errors.ts'
 import type { Logger } from '../network/network.ts'
 import { holders, isOurs, rarest, type SwarmView, startOf } from './block-choice.ts'
+import { BlockNews } from './block-news.ts'
+import { bytesOf, type DownloadTarget, joined, missingPieces } from './block-pieces.ts'
 import { BlockSet } from './block-set.ts'
 import type { Block } from './blocks.ts'
-import type { ReceiveOrder, ReceivePiece } from './lane-messages.ts'
-import { type Flying, Provider } from './provider.ts'
+import type { ReceivePiece } from './lane-messages.ts'
+import { type Chosen, type Flying, Provider } from './provider.ts'
 import type { LaneEvents, ReceivingLane } from './receiving-lane.ts'
-
-/** A file that this transfer receives, and which of its chunks are here. */
-export interface DownloadTarget {
-  file: ReceivingFile
-  present: ReadonlySet<number>
-}
 
 export interface DownloadOptions {
   manifest: Manifest
@@ -61,18 +56,16 @@ export class Download {
   readonly have: BlockSet
   readonly #state: Uint8Array
   /** Which chunks of which files are to come, by block. */
-  readonly #orders = new Map<number, { order: ReceiveOrder; bytes: number }>()
+  readonly #orders = new Map<number, ReceivePiece[]>()
   #targets: ReadonlyMap<number, DownloadTarget> = new Map()
   readonly #providers = new Map<string, Provider>()
   readonly #members = new Map<string, BlockSet>()
-  readonly #listeners = new Set<(blocks: number[]) => void>()
+  readonly #news = new BlockNews()
   #missing = 0
   #flying = 0
   readonly #writing = new Set<Promise<void>>()
   /** Providers whose lanes have not ended yet. */
   readonly #leaving = new Set<Promise<void>>()
-  #news: number[] = []
-  #newsTimer: NodeJS.Timeout | undefined
   #start: number
   #movedAt = performance.now()
   readonly #begun = performance.now()
@@ -99,8 +92,7 @@ export class Download {
 
   /** Hears of blocks as they are here. */
   listen(listener: (blocks: number[]) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    return this.#news.listen(listener)
   }
 
   /** Another peer that has blocks. */
@@ -118,7 +110,7 @@ export class Download {
       signal: this.#options.signal,
       windowBytes: () => (provider.origin ? this.#originWindow() : TRANSFER.windowBytes),
       wants: (from) => this.#pick(from) !== undefined,
-      choose: (from) => this.#choose(from),
+      choose: (from, bytes) => this.#choose(from, bytes),
       done: (flying) => this.#done(flying),
       dropped: (flying) => this.#dropped(flying),
       lost: (from, error) => this.#lost(from, error),
@@ -143,7 +135,7 @@ export class Download {
   async plan(targets: ReadonlyMap<number, DownloadTarget>): Promise<number> {
     this.#targets = targets
     await inTurns(this.#plan(), this.#options.signal)
-    return this.#orders.values().reduce((sum, { bytes }) => sum + bytes, 0)
+    return this.#orders.values().reduce((sum, pieces) => sum + bytesOf(pieces), 0)
   }
 
   /** Resolves when all that was planned is here. */
@@ -176,11 +168,12 @@ export class Download {
 
   async #close(error?: ManyhandsError): Promise<void> {
     if (error === undefined) {
+      const last: number[] = []
       for (let block = 0; block < this.have.size; block++)
-        if (this.have.add(block)) this.#news.push(block)
-      this.#tellNow()
+        if (this.have.add(block)) last.push(block)
+      this.#news.tell(last)
     }
-    clearTimeout(this.#newsTimer)
+    this.#news.end()
     for (const provider of this.#providers.values()) this.#report(provider.summary())
     await Promise.all([...this.#providers.values()].map((provider) => provider.close(error)))
     await Promise.all(this.#leaving)
@@ -188,6 +181,7 @@ export class Download {
   }
 
   *#plan(): Work<void> {
+    const { files } = this.#options.manifest
     const told: number[] = []
     for (const [number, block] of this.#blocks.entries()) {
       yield
@@ -198,55 +192,45 @@ export class Download {
         const target = this.#targets.get(file)
         // What another transfer receives, or what was here before, is told when all is here.
         if (target === undefined) whole = false
-        else pieces.push(...this.#missingOf(file, first, count, target))
+        else pieces.push(...missingPieces(files[file]!, { file, first, count }, target))
       }
       if (pieces.length === 0) {
         if (whole && this.have.add(number)) told.push(number)
         continue
       }
-      const bytes = pieces.reduce((sum, { length }) => sum + length, 0)
-      this.#orders.set(number, { order: { id: 0, pieces }, bytes })
+      this.#orders.set(number, pieces)
       this.#state[number] = STATE.missing
       this.#missing += 1
     }
-    this.#tell(told)
-  }
-
-  #missingOf(index: number, first: number, count: number, target: DownloadTarget): ReceivePiece[] {
-    const file = this.#options.manifest.files[index]!
-    const pieces: ReceivePiece[] = []
-    for (let chunk = first; chunk < first + count; ) {
-      if (target.present.has(chunk)) {
-        chunk += 1
-        continue
-      }
-      let end = chunk + 1
-      while (end < first + count && !target.present.has(end)) end += 1
-      const lengths: number[] = []
-      const hashes = new Uint8Array((end - chunk) * 32)
-      for (let at = chunk; at < end; at++) {
-        lengths.push(chunkLength(file, at))
-        hashes.set(chunkHash(file, at), (at - chunk) * 32)
-      }
-      const position = chunkOffset(file, chunk)
-      const length = chunkOffset(file, end) - position
-      pieces.push({ file: index, position, length, lengths, hashes, ...target.file.place() })
-      chunk = end
-    }
-    return pieces
+    this.#news.tell(told)
   }
 
   #fill(): void {
     for (const provider of this.#providers.values()) provider.fill()
   }
 
-  #choose(provider: Provider) {
-    const block = this.#pick(provider)
-    if (block === undefined) return undefined
-    const planned = this.#orders.get(block)!
-    if (this.#state[block] === STATE.missing) this.#flying += 1
-    this.#state[block] = STATE.flying
-    return { block, ...planned }
+  /** @param most - bytes that one that nobody else competes with is asked for as one */
+  #choose(provider: Provider, most: number): Chosen | undefined {
+    const first = this.#pick(provider)
+    if (first === undefined) return undefined
+    const blocks = [first]
+    const pieces = [...this.#orders.get(first)!]
+    let bytes = bytesOf(pieces)
+    // In the order in which they lie: they are one read there and one write here.
+    while (this.#state[first] === STATE.missing && provider.origin && this.#members.size === 0) {
+      const next = blocks.at(-1)! + 1
+      if (this.#state[next] !== STATE.missing || provider.has?.has(next) === false) break
+      const more = this.#orders.get(next)!
+      if (bytes + bytesOf(more) > most) break
+      blocks.push(next)
+      pieces.push(...more)
+      bytes += bytesOf(more)
+    }
+    for (const block of blocks) {
+      if (this.#state[block] === STATE.missing) this.#flying += 1
+      this.#state[block] = STATE.flying
+    }
+    return { blocks, pieces: joined(pieces), bytes }
   }
 
   /** Small as long as others may be asking for the same, of whom nothing is known yet. */
@@ -297,7 +281,9 @@ export class Download {
     if (provider.late) return
     for (const other of this.#providers.values()) {
       if (other === provider || !other.late) continue
-      for (const { block } of other.flying) if (has(block) && this.#isLate(block)) yield block
+      for (const { blocks } of other.flying) {
+        for (const block of blocks) if (has(block) && this.#isLate(block)) yield block
+      }
     }
   }
 
@@ -309,19 +295,18 @@ export class Download {
     )
   }
 
-  #done({ block }: Flying): void {
-    const planned = this.#orders.get(block)
-    // Asked for twice, and the other was quicker.
-    if (planned === undefined) return
+  #done({ blocks }: Flying): void {
+    // Others may have been asked for twice, and the other was quicker.
+    const done = blocks.filter((block) => this.#orders.has(block))
+    if (done.length === 0) return
     this.#movedAt = performance.now()
-    this.#orders.delete(block)
-    this.#state[block] = STATE.none
-    const writing = this.#take(block, planned.order)
-      .then(() => {
-        this.#options.onWritten(planned.bytes)
-        if (this.#isWhole(block) && this.have.add(block)) this.#tell([block])
-        this.#missing -= 1
-        this.#flying -= 1
+    const taking = done.map((block) => this.#take(block))
+    const writing = Promise.all(taking)
+      .then((bytes) => {
+        this.#options.onWritten(bytes.reduce((sum, each) => sum + each, 0))
+        this.#news.tell(done.filter((block) => this.#isWhole(block) && this.have.add(block)))
+        this.#missing -= done.length
+        this.#flying -= done.length
         if (this.#missing === 0) this.#round?.resolve()
         else this.#fill()
       })
@@ -331,7 +316,10 @@ export class Download {
   }
 
   /** The chunks are in their files: the files know it, and get their names when they are whole. */
-  async #take(block: number, { pieces }: ReceiveOrder): Promise<void> {
+  async #take(block: number): Promise<number> {
+    const pieces = this.#orders.get(block)!
+    this.#orders.delete(block)
+    this.#state[block] = STATE.none
     const parts = this.#blocks[block]!
     for (const { file, position, lengths } of pieces) {
       const entry = this.#options.manifest.files[file]!
@@ -340,16 +328,19 @@ export class Download {
       while (chunkOffset(entry, chunk) < position) chunk += 1
       await this.#targets.get(file)!.file.written(chunk, lengths.length)
     }
+    return bytesOf(pieces)
   }
 
   #isWhole(block: number): boolean {
     return this.#blocks[block]!.every(({ file }) => this.#targets.has(file))
   }
 
-  #dropped({ block }: Flying): void {
-    if (this.#state[block] !== STATE.flying || this.#isFlying(block)) return
-    this.#state[block] = STATE.missing
-    this.#flying -= 1
+  #dropped({ blocks }: Flying): void {
+    for (const block of blocks) {
+      if (this.#state[block] !== STATE.flying || this.#isFlying(block)) continue
+      this.#state[block] = STATE.missing
+      this.#flying -= 1
+    }
   }
 
   #isFlying(block: number): boolean {
@@ -404,23 +395,10 @@ export class Download {
     this.#failure ??= error
     this.#round?.reject(error)
   }
-
-  #tell(blocks: number[]): void {
-    for (const block of blocks) this.#news.push(block)
-    if (this.#newsTimer !== undefined || this.#news.length === 0) return
-    this.#newsTimer = setTimeout(() => this.#tellNow(), TRANSFER.newsMs).unref()
-  }
-
-  #tellNow(): void {
-    clearTimeout(this.#newsTimer)
-    this.#newsTimer = undefined
-    const news = this.#news.splice(0)
-    if (news.length > 0) for (const listener of this.#listeners) listener(news)
-  }
 }
 
 function asks(provider: Provider, block: number): boolean {
-  for (const flying of provider.flying) if (flying.block === block) return true
+  for (const { blocks } of provider.flying) if (blocks.includes(block)) return true
   return false
 }
 

@@ -3,14 +3,19 @@ import type { TransferGovernor } from '../artifacts/transfer-governor.ts'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
 import { ManyhandsError, toManyhandsError } from '../errors.ts'
 import type { BlockSet } from './block-set.ts'
-import type { ReceiveOrder } from './lane-messages.ts'
+import type { ReceiveOrder, ReceivePiece } from './lane-messages.ts'
 import type { LaneEvents, LanePath, ReceivingLane } from './receiving-lane.ts'
 
-/** A block that is on its way. */
-export interface Flying {
-  block: number
-  order: ReceiveOrder
+/** Blocks that are asked for as one. */
+export interface Chosen {
+  blocks: number[]
+  pieces: ReceivePiece[]
   bytes: number
+}
+
+/** They are on their way. */
+export interface Flying extends Chosen {
+  order: ReceiveOrder
   lane: Lane
 }
 
@@ -34,10 +39,10 @@ export interface ProviderOptions {
   windowBytes(): number
   /** Whether there is something to ask it for. */
   wants(provider: Provider): boolean
-  /** Takes what to ask it for next; undefined: nothing now. */
-  choose(provider: Provider): { block: number; order: ReceiveOrder; bytes: number } | undefined
+  /** Takes what to ask it for next, some blocks of not more bytes or one; undefined: nothing now. */
+  choose(provider: Provider, bytes: number): Chosen | undefined
   done(flying: Flying, provider: Provider): void
-  /** A block is not coming from there any more. */
+  /** They are not coming from there any more. */
   dropped(flying: Flying): void
   /** It gives nothing any more. */
   lost(provider: Provider, error: ManyhandsError): void
@@ -120,15 +125,24 @@ export class Provider {
     const most = this.#options.windowBytes()
     if (this.origin) return most
     if (this.#bytes === 0) return Math.min(most, TRANSFER.sharedWindowBytes)
-    const rate = this.#bytes / (performance.now() - this.#since)
-    return Math.min(most, Math.max(TRANSFER.leastWindowBytes, rate * 2 * TRANSFER.rescueMs))
+    return Math.min(most, Math.max(TRANSFER.leastWindowBytes, this.#rate * 2 * TRANSFER.rescueMs))
+  }
+
+  /** Bytes of one order: what it gives in a moment, as a cut costs an order, and each has its price. */
+  #orderBytes(): number {
+    return Math.min(TRANSFER.batchBytes, this.#rate * TRANSFER.batchMs)
+  }
+
+  /** Bytes per ms. */
+  get #rate(): number {
+    return this.#bytes / (performance.now() - this.#since)
   }
 
   #next(lane: Lane): Flying | undefined {
-    const chosen = this.#options.choose(this)
+    const chosen = this.#options.choose(this, this.#orderBytes())
     if (chosen === undefined) return undefined
     this.#lastOrder += 1
-    const order = { ...chosen.order, id: this.#lastOrder }
+    const order = { id: this.#lastOrder, pieces: chosen.pieces }
     const flying = { ...chosen, order, lane }
     if (this.idle) this.#movedAt = performance.now()
     this.#flying.set(order.id, flying)
@@ -163,7 +177,7 @@ export class Provider {
   /** What came in all; undefined when it was never asked. */
   summary(error?: ManyhandsError): TransferSource | undefined {
     if (this.#path === undefined) return undefined
-    const source = this.#source(this.#bytes / (performance.now() - this.#since))
+    const source = this.#source(this.#rate)
     return error === undefined ? source : { ...source, error: error.toJSON() }
   }
 
