@@ -11,6 +11,7 @@ import type {
   TransferTotals,
 } from './transfer-governor.ts'
 import { TransferLane } from './transfer-lane.ts'
+import { TRANSFER } from './transfer-limits.ts'
 import { TransferTally } from './transfer-tally.ts'
 
 /** Makes a governor that counts, and holds to rules. Keeps no process alive. */
@@ -74,13 +75,12 @@ class RuledGovernor implements LocalTransferGovernor {
 
   lotBytes(direction: TransferDirection): number | undefined {
     const word = WORDS[direction]
-    const { perPeer } = this.#rules
-    const least = Math.min(
-      ...[this.#rules[word], perPeer?.[word]].filter((rate) => rate !== undefined),
-    )
-    return Number.isFinite(least)
-      ? Math.max(LEAST_LOT, Math.round(least / LOTS_PER_SECOND))
-      : undefined
+    const { perPeer, daily } = this.#rules
+    const rates = [this.#rules[word], perPeer?.[word]].filter((rate) => rate !== undefined)
+    const lots = rates.map((rate) => Math.max(LEAST_LOT, Math.round(rate / LOTS_PER_SECOND)))
+    // What is counted against the day and does not go is lost to others.
+    if (daily?.[word] !== undefined) lots.push(TRANSFER.lotBytes)
+    return lots.length > 0 ? Math.min(...lots) : undefined
   }
 
   usedUp(direction: TransferDirection): string | undefined {

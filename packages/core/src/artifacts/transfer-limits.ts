@@ -61,8 +61,13 @@ export const TRANSFER = {
   goodbyeMs: 1000,
   /** How often others are told which blocks came, ms. */
   newsMs: 50,
-  /** What a sender looks at as one: it is counted against the owner's limits before it goes. */
+  /**
+   * What a sender looks at as one: it is counted against the owner's limits before it goes. More to a peer that
+   * takes it in less than `lotMs`.
+   */
   lotBytes: 512 * 1024,
+  mostLotBytes: 4 * 1024 * 1024,
+  lotMs: 40,
   lotRanges: 256,
   /** Others that fetch the same artifact and are asked for it. */
   swarmPeers: 32,

@@ -58,8 +58,8 @@ export interface LocatedFile {
 export type WantedRange = [file: number, position: number, length: number]
 
 export type ServeCommand =
-  /** `opened`: what the peer wants was read before. `lotBytes`: what is counted and sent as one. */
-  | { kind: 'serve'; peer: string; stallMs: number; opened: boolean; lotBytes: number }
+  /** `opened`: what the peer wants was read before. `mostBytes`: counted and sent as one. */
+  | { kind: 'serve'; peer: string; stallMs: number; opened: boolean; mostBytes: number }
   | { kind: 'admitted' }
   | { kind: 'located'; files: LocatedFile[] }
   /** What the peer is told of the failure. */

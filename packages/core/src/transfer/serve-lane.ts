@@ -39,6 +39,7 @@ export async function runServeLane(
     if (answer?.kind === kind) return answer as Extract<ServeCommand, { kind: Kind }>
     throw new ManyhandsError('CANCELED', 'the transfer was ended')
   }
+  const pace: Pace = { bytes: Math.min(first.mostBytes, TRANSFER.lotBytes), most: first.mostBytes }
   try {
     if (!first.opened) await ask({ kind: 'opened', frame: await guarded.expect() }, 'admitted')
     for (;;) {
@@ -47,7 +48,8 @@ export async function runServeLane(
       const frame = await guarded.next()
       if (frame === undefined) break
       guarded.allow(first.stallMs)
-      for (const ranges of lotsOf(readWant(frame), first.lotBytes)) {
+      for (const ranges of lotsOf(readWant(frame), pace)) {
+        const began = performance.now()
         const [files, ends] = reachesOf(ranges)
         const bytes = ranges.reduce((sum, [, , length]) => sum + length, 0)
         let located = await ask({ kind: 'locate', files, ends, bytes }, 'located')
@@ -57,6 +59,7 @@ export async function runServeLane(
         const byIndex = new Map(files.map((file, index) => [file, located.files[index]!]))
         const sent = await sendRanges(guarded, disk, ring, piecesOf(ranges, byIndex))
         port.post({ kind: 'sent', bytes: sent })
+        if (bytes >= pace.bytes) adapt(pace, performance.now() - began)
       }
     }
     await guarded.close()
@@ -85,17 +88,31 @@ async function openMoving(disk: LaneDisk, files: LocatedFile[]): Promise<boolean
   return true
 }
 
+/** Bytes of a lot now, and at most. */
+interface Pace {
+  bytes: number
+  readonly most: number
+}
+
+/** Each lot is a question to another thread: a fast peer has fewer and larger ones. */
+function adapt(pace: Pace, tookMs: number): void {
+  if (tookMs < TRANSFER.lotMs / 2) pace.bytes = Math.min(pace.most, pace.bytes * 2)
+  else if (tookMs > TRANSFER.lotMs) {
+    pace.bytes = Math.max(Math.min(pace.most, TRANSFER.lotBytes), pace.bytes / 2)
+  }
+}
+
 /** Ranges whose bytes are counted before they are sent; a long want is looked at piece by piece. */
-function* lotsOf(ranges: WantedRange[], lotBytes: number): Generator<WantedRange[]> {
+function* lotsOf(ranges: WantedRange[], pace: Pace): Generator<WantedRange[]> {
   let lot: WantedRange[] = []
   let bytes = 0
   for (const [file, position, length] of ranges) {
     for (let done = 0; done < length; ) {
-      const part = Math.min(length - done, lotBytes - bytes)
+      const part = Math.min(length - done, pace.bytes - bytes)
       lot.push([file, position + done, part])
       bytes += part
       done += part
-      if (bytes < lotBytes && lot.length < TRANSFER.lotRanges) continue
+      if (bytes < pace.bytes && lot.length < TRANSFER.lotRanges) continue
       yield lot
       lot = []
       bytes = 0

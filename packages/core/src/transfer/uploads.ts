@@ -188,8 +188,9 @@ class LaneAnswers {
     if (root !== undefined) this.#root = root
     const opened = root !== undefined
     const { stallMs, governor } = this.#options
-    const lotBytes = Math.min(TRANSFER.lotBytes, governor?.lotBytes?.('up') ?? TRANSFER.lotBytes)
-    this.#port.post({ kind: 'serve', peer: this.#peer, stallMs, opened, lotBytes })
+    const most = TRANSFER.mostLotBytes
+    const mostBytes = Math.min(most, governor?.lotBytes?.('up') ?? most)
+    this.#port.post({ kind: 'serve', peer: this.#peer, stallMs, opened, mostBytes })
     this.#port.listen(
       (report) => void this.#take(report),
       () => this.#closed.abort(new ManyhandsError('CANCELED', 'the lane was closed')),

@@ -23,11 +23,12 @@ it('under a cap that many share, each sees something of it before it gives up', 
   expect(performance.now() - begun).toBeGreaterThan(1000 * (PEERS - 1))
 })
 
-it('lots are small under a low cap alone', () => {
+it('lots are small under a low cap or a quota alone', () => {
   const lot = (rules: object) => createTransferGovernor({ rules }).lotBytes!('up')
   expect(lot({})).toBeUndefined()
   expect(lot({ download: MIB })).toBeUndefined()
   expect(lot({ upload: MIB })).toBe(64 * 1024)
   expect(lot({ upload: 160 * MIB })).toBe(10 * MIB)
   expect(lot({ upload: 160 * MIB, perPeer: { upload: 16 * MIB } })).toBe(MIB)
+  expect(lot({ daily: { upload: 160 * MIB } })).toBe(MIB / 2)
 })
