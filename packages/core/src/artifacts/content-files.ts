@@ -1,3 +1,4 @@
+import { lstatSync } from 'node:fs'
 import { constants, copyFile, lstat, open, opendir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FileChunks } from './chunk-layout.ts'
@@ -40,6 +41,15 @@ export class ContentFiles {
   async has(id: string): Promise<boolean> {
     try {
       return (await lstat(this.path(id))).isFile()
+    } catch {
+      return false
+    }
+  }
+
+  /** The same, at once: for thousands of names it is a tenth of the work of asking the thread pool. */
+  hasNow(id: string): boolean {
+    try {
+      return lstatSync(this.path(id), { throwIfNoEntry: false })?.isFile() === true
     } catch {
       return false
     }

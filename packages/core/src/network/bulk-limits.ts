@@ -25,7 +25,7 @@ export const BULK = {
   /** How long a thread outlives its last socket, ms. */
   threadIdleMs: 10_000,
   /** Niceness: what answers requests comes first. */
-  threadPriority: 5,
+  threadPriority: 10,
   /** Bytes of frames that came and were not taken, beyond which reading stops. */
   queueBytes: 2 * 1024 * 1024,
   /** One read of a socket. */

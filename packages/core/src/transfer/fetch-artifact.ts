@@ -5,6 +5,7 @@ import type {
   TransferSource,
 } from '../artifacts/artifact-store.ts'
 import { concurrently } from '../artifacts/concurrently.ts'
+import type { ContentFiles } from '../artifacts/content-files.ts'
 import type { FileClaims } from '../artifacts/file-claims.ts'
 import { fileId, manifestSize, readManifest, rootOf } from '../artifacts/manifest.ts'
 import type { ManifestFiles } from '../artifacts/manifest-files.ts'
@@ -25,8 +26,6 @@ import { Sources } from './sources.ts'
 import type { Swarms } from './swarms.ts'
 import { FRAME } from './transfer-frames.ts'
 import { body, type Found, openFrame, readFound } from './transfer-messages.ts'
-
-const LOOKED_FOR_AT_ONCE = 32
 
 export interface FetchContext extends ReceivingContext {
   network: Network
@@ -180,20 +179,29 @@ function* distinctFiles(manifest: Manifest): Work<Files> {
 async function claimMissing(open: Files, { claims, contents, signal }: FetchContext) {
   const mine: Files = new Map()
   try {
-    await concurrently(open, LOOKED_FOR_AT_ONCE, async ([id, wanted]) => {
-      signal.throwIfAborted()
-      // Claimed before the look, so that nobody begins it in between.
-      if (!claims.claim(id)) return
-      mine.set(id, wanted)
-      if (!(await contents.has(id))) return
-      mine.delete(id)
-      claims.release(id)
-      open.delete(id)
-    })
+    await inTurns(claiming(open, mine, claims, contents), signal)
     return mine
   } catch (error) {
     for (const id of mine.keys()) claims.release(id)
     throw error
+  }
+}
+
+function* claiming(
+  open: Files,
+  mine: Files,
+  claims: FileClaims,
+  contents: ContentFiles,
+): Work<void> {
+  for (const [id, wanted] of open) {
+    yield
+    // Claimed before the look, so that nobody begins it in between.
+    if (!claims.claim(id)) continue
+    if (!contents.hasNow(id)) mine.set(id, wanted)
+    else {
+      claims.release(id)
+      open.delete(id)
+    }
   }
 }
 
