@@ -38,7 +38,7 @@ export const TRANSFER = {
   swarmBlockBytes: 1024 * 1024,
   /** Small files of one block. */
   blockPieces: 256,
-  /** Lanes to one peer, when there is as much as this to come. */
+  /** Lanes to one peer, when there is as much as this to come of files that are written in parts. */
   lanesPerPeer: 2,
   secondLaneBytes: 64 * 1024 * 1024,
   /** Lanes over streams of one peer that keep the memory of their frames for the next ones. */

@@ -95,6 +95,15 @@ export class Download {
     return this.#news.listen(listener)
   }
 
+  /** Lanes worth having to one that gives all of it: those that make files stand in each other's way. */
+  get lanes(): number {
+    let bytes = 0
+    for (const pieces of this.#orders.values()) {
+      for (const { length, temporary } of pieces) if (temporary === undefined) bytes += length
+    }
+    return bytes > TRANSFER.secondLaneBytes ? TRANSFER.lanesPerPeer : 1
+  }
+
   /** Another peer that has blocks. */
   addProvider(given: {
     peer: string

@@ -301,7 +301,7 @@ class ReceivingRoom {
     }
     const { root } = this.#artifact
     this.#sources = new Sources({ ...this.#context, root, download, found: this.#found })
-    this.#sources.origin(this.#stream, missing)
+    this.#sources.origin(this.#stream)
   }
 }
 

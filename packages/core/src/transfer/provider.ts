@@ -135,7 +135,7 @@ export class Provider {
 
   /** Bytes per ms. */
   get #rate(): number {
-    return this.#bytes / (performance.now() - this.#since)
+    return this.#bytes / Math.max(1, performance.now() - this.#since)
   }
 
   #next(lane: Lane): Flying | undefined {

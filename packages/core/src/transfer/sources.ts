@@ -49,7 +49,7 @@ export class Sources {
   }
 
   /** Takes the stream over which the manifest came. */
-  origin(stream: FrameStream, missing: number): void {
+  origin(stream: FrameStream): void {
     const { download, found } = this.#options
     const { peer } = stream
     this.#known.add(peer)
@@ -58,7 +58,7 @@ export class Sources {
       peer,
       origin: true,
       has,
-      lanes: missing > TRANSFER.secondLaneBytes ? TRANSFER.lanesPerPeer : 1,
+      lanes: download.lanes,
       openLane: (events) => this.#openLane(stream, undefined, events),
     })
     void this.#hear(stream, has)

@@ -1,12 +1,37 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Manifest } from '@manyhands/core'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { atOnce } from '../../src/artifacts/turns.ts'
+import { bytesOf } from '../../src/transfer/block-pieces.ts'
 import { blocksOf } from '../../src/transfer/blocks.ts'
 import { Download } from '../../src/transfer/download.ts'
+import type { LaneEvents, ReceivingLane } from '../../src/transfer/receiving-lane.ts'
+import { MIB } from '../artifacts/scratch.ts'
 
 const file = { path: '', size: 5, executable: false, chunks: new Uint8Array(32) }
 const manifest: Manifest = { v: 2, kind: 'file', files: [file], directories: [] }
+
+const receiving = {
+  present: async () => new Set<number>(),
+  place: () => ({ path: '/nowhere' }),
+  written: async () => {},
+  close: async () => {},
+}
+
+function downloadOf(manifest: Manifest, signal = new AbortController().signal): Download {
+  return new Download({
+    manifest,
+    blocks: atOnce(blocksOf(manifest)),
+    self: 'self',
+    shared: false,
+    governor: undefined,
+    stallMs: 1000,
+    signal,
+    logger: undefined,
+    onWritten: () => {},
+    onSource: () => {},
+  })
+}
 
 it('that is cut before it begins tells who waits for it, and nobody else', async () => {
   const unhandled: unknown[] = []
@@ -14,24 +39,7 @@ it('that is cut before it begins tells who waits for it, and nobody else', async
   process.prependListener('unhandledRejection', listen)
   onTestFinished(() => void process.off('unhandledRejection', listen))
   const controller = new AbortController()
-  const download = new Download({
-    manifest,
-    blocks: atOnce(blocksOf(manifest)),
-    self: 'self',
-    shared: false,
-    governor: undefined,
-    stallMs: 1000,
-    signal: controller.signal,
-    logger: undefined,
-    onWritten: () => {},
-    onSource: () => {},
-  })
-  const receiving = {
-    present: async () => new Set<number>(),
-    place: () => ({ path: '/nowhere' }),
-    written: async () => {},
-    close: async () => {},
-  }
+  const download = downloadOf(manifest, controller.signal)
   expect(await download.plan(new Map([[0, { file: receiving, present: new Set() }]]))).toBe(5)
   controller.abort(new Error('cut'))
   await expect(download.receive()).rejects.toThrow('cut')
@@ -39,4 +47,43 @@ it('that is cut before it begins tells who waits for it, and nobody else', async
   await expect(download.receive()).rejects.toThrow('cut')
   await setImmediate()
   expect(unhandled).toEqual([])
+})
+
+/** A lane that brings what is asked for after so long, and what it was asked for as one each time, MiB. */
+function laneIn(ms: number) {
+  const asked: number[] = []
+  const openLane = async (events: LaneEvents): Promise<ReceivingLane> => ({
+    path: 'stream',
+    order: (orders) => {
+      for (const { id, pieces } of orders) {
+        asked.push(bytesOf(pieces) / MIB)
+        setTimeout(() => events.onDone(id), ms)
+      }
+    },
+    end: async () => {},
+    fail: async () => {},
+  })
+  return { asked, openLane }
+}
+
+it.each([
+  { name: 'a fast provider is asked for several blocks as one', ms: 1, most: 4 },
+  { name: 'a slow one for each alone, so that a cut costs little', ms: 2000, most: 1 },
+])('$name', async ({ ms, most }) => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'setInterval', 'performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const lengths = Buffer.alloc(64 * 4)
+  for (let chunk = 0; chunk < 64; chunk++) lengths.writeUInt32BE(MIB, chunk * 4)
+  const chunks = Buffer.alloc(64 * 32)
+  const big = { path: '', size: 64 * MIB, executable: false, chunks, lengths }
+  const download = downloadOf({ v: 2, kind: 'file', files: [big], directories: [] })
+  await download.plan(new Map([[0, { file: receiving, present: new Set() }]]))
+  const { asked, openLane } = laneIn(ms)
+  download.addProvider({ peer: 'peer', origin: true, lanes: 1, openLane })
+  const here = download.receive()
+  await vi.advanceTimersByTimeAsync(60_000)
+  await here
+  expect(asked.reduce((sum, each) => sum + each, 0)).toBe(64)
+  expect(asked[0]).toBe(1)
+  expect(Math.max(...asked)).toBe(most)
 })
