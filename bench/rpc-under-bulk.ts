@@ -4,17 +4,24 @@
  *
  *   node --conditions=@manyhands/source bench/rpc-under-bulk.ts [--mib 1024] [--calls 2000] [--every 2]
  *
- * `from: receiver` are the calls of the peer that receives the bulk.
+ * `from: receiver` are the calls of the peer that receives the bulk. `computing` is the p99 beside programs
+ * that only compute, one for each processor and less urgent than anything else: what the machine's
+ * scheduler makes of any processor that is busy, which no transfer can be below.
  */
+import { spawn } from 'node:child_process'
 import { rm } from 'node:fs/promises'
+import { availableParallelism, constants, setPriority } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { atExit } from './shared/at-exit.ts'
 import { writeRandomFile } from './shared/random-file.ts'
 import { median, percentile, printResult } from './shared/result.ts'
 import { makeScratch } from './shared/scratch.ts'
 import { startTransferPeer, type TransferPeer } from './shared/transfer-peers.ts'
 
 const LIMIT = 3
+/** Ends by itself, should nobody be left to end it. */
+const COMPUTES = 'const end = Date.now() + 120_000; while (Date.now() < end);'
 const { values } = parseArgs({
   options: {
     mib: { type: 'string', default: '1024' },
@@ -46,12 +53,16 @@ await calls()
 
 const quiet: Moment[] = []
 const busy: Moment[] = []
+const computing: Moment[] = []
 const rates: number[] = []
 for (let round = 0; round < Number(values.rounds); round += 1) {
   quiet.push(await calls())
   const stop = saturate()
   busy.push(await calls())
   rates.push(await stop())
+  const end = compute()
+  computing.push(await calls())
+  end()
 }
 for (const from of ['receiver', 'sender'] as const) report(from)
 
@@ -73,6 +84,23 @@ function saturate(): () => Promise<number> {
     stopped = true
     await running
     return (size * all.length) / all.reduce((sum, ms) => sum + ms, 0) / 1000
+  }
+}
+
+/** Every processor has something to do until it is told to stop. */
+function compute(): () => void {
+  const programs = Array.from({ length: availableParallelism() }, () => {
+    const program = spawn(process.execPath, ['-e', COMPUTES], { stdio: 'ignore' })
+    setPriority(program.pid!, constants.priority.PRIORITY_LOW)
+    return program
+  })
+  const kill = () => {
+    for (const program of programs) program.kill('SIGKILL')
+  }
+  const exit = atExit(kill)
+  return () => {
+    exit.cancel()
+    kill()
   }
 }
 
@@ -99,6 +127,8 @@ function report(from: 'sender' | 'receiver'): void {
     ratio: value / peer,
     kept: value / peer <= LIMIT,
     peerRounds: at(quiet, 0.99),
+    computing: median(at(computing, 0.99)),
+    computingRounds: at(computing, 0.99),
     p50: { idle: median(at(quiet, 0.5)), busy: median(at(busy, 0.5)) },
     lateP99: { idle: median(at(quiet, 0.99, 'lateMs')), busy: median(at(busy, 0.99, 'lateMs')) },
     bulkMBps: median(rates),
