@@ -3,22 +3,11 @@ import { join, resolve } from 'node:path'
 import { ManyhandsError, toManyhandsError } from '../errors.ts'
 import type { GcAmount, GcOptions, GcSection } from '../gc-report.ts'
 import { createFileHasher } from '../hashing/file-hasher.ts'
-import type { Logger, Network } from '../network/network.ts'
-import type { Download } from '../transfer/download.ts'
-import { fetchArtifact } from '../transfer/fetch-artifact.ts'
-import { LaneThreads } from '../transfer/lane-threads.ts'
-import { SideSockets } from '../transfer/side-sockets.ts'
-import { Swarms } from '../transfer/swarms.ts'
-import { type Served, Uploads } from '../transfer/uploads.ts'
-import { PROTOCOLS } from '../wire/protocols.ts'
-import {
-  type ArtifactContent,
-  partialContent,
-  referredContent,
-  storedContent,
-} from './artifact-content.ts'
+import type { Network } from '../network/network.ts'
+import { type ArtifactContent, referredContent, storedContent } from './artifact-content.ts'
+import { ArtifactExchange, type ExchangeOptions, type FetchOptions } from './artifact-exchange.ts'
 import { ArtifactHolds } from './artifact-holds.ts'
-import type { Artifact, ArtifactStore, Manifest, TransferSource } from './artifact-store.ts'
+import type { Artifact, ArtifactStore, Manifest } from './artifact-store.ts'
 import { ChunkIndex } from './chunk-index.ts'
 import { collectOutputs } from './collect-outputs.ts'
 import { ContentFiles } from './content-files.ts'
@@ -28,37 +17,26 @@ import { FileClaims } from './file-claims.ts'
 import { createHashCache, type HashCache } from './hash-cache.ts'
 import { readFully } from './hash-file.ts'
 import { KeptArtifacts } from './kept-artifacts.ts'
-import { createLocalChunks, type LocalChunks } from './local-chunks.ts'
+import { createLocalChunks } from './local-chunks.ts'
 import { type LocalSource, referToPath } from './local-source.ts'
 import { fileId, fileIdsOf, rootOf } from './manifest.ts'
 import { isRoot, ManifestFiles } from './manifest-files.ts'
 import { writeManifest } from './manifest-format.ts'
 import { placeArtifact } from './place-artifact.ts'
-import { SharedFetches, tooLarge } from './shared-fetches.ts'
 import { storeBytes } from './store-bytes.ts'
 import { StoreWater } from './store-water.ts'
 import { takeFile } from './take-file.ts'
-import type { TransferGovernor } from './transfer-governor.ts'
 import { TRANSFER } from './transfer-limits.ts'
 import { inTurns } from './turns.ts'
 
-export interface ArtifactStoreOptions {
+export interface ArtifactStoreOptions extends ExchangeOptions {
   /** The store's own directory; made when it is missing. One process at a time. */
   dir: string
-  logger?: Logger
-  /** Asked for all content that is sent or received; default: nothing is counted or held up. */
-  governor?: TransferGovernor
   /**
    * High water: most bytes of what is kept for later and held by nobody, see {@link ArtifactStore.keep}.
    * Asked at every look; above it the least recently used goes until four fifths are left. Default: no limit.
    */
   keepBytes?: () => number
-  /** How long a peer may let a transfer stall before it is given up, ms; default 30 s. */
-  stallMs?: number
-  /** Whether others that fetch the same artifact may have of us what we have of it; default yes. */
-  shares?: () => boolean
-  /** Hears over what the content of each transfer comes, as `onSource` of a fetch does. */
-  onSource?: (root: string, source: TransferSource) => void
 }
 
 /**
@@ -107,7 +85,6 @@ class LocalArtifactStore implements ArtifactStore {
   readonly #durable: DurableDirectory
   readonly #contents: ContentFiles
   readonly #manifests: ManifestFiles
-  readonly #local: LocalChunks
   readonly #kept: KeptArtifacts
   readonly #water: StoreWater
   readonly #damaged: DamagedArtifacts
@@ -115,14 +92,8 @@ class LocalArtifactStore implements ArtifactStore {
   readonly #hasher = createFileHasher()
   /** Made when the first path is added: most stores of hosts never need it. */
   #hashes: HashCache | undefined
-  readonly #claims = new FileClaims()
-  readonly #fetches = new SharedFetches()
-  readonly #running = new Map<string, { download: Download; artifact: Artifact }>()
-  readonly #swarms = new Swarms()
-  readonly #threads = new LaneThreads()
-  readonly #sockets: SideSockets
+  readonly #exchange: ArtifactExchange
   readonly #holds = new ArtifactHolds((root) => this.#unheld(root))
-  readonly #closing = new AbortController()
   #closed = false
 
   constructor(
@@ -138,16 +109,15 @@ class LocalArtifactStore implements ArtifactStore {
     this.#durable = durable
     this.#contents = contents
     this.#manifests = manifests
-    this.#local = createLocalChunks(chunks, contents, this.#hasher)
-    this.#sockets = new SideSockets(this.#threads, options.logger)
     this.#kept = kept
+    const claims = new FileClaims()
     this.#water = new StoreWater({
       contents,
       manifests,
       kept,
       durable,
       holds: this.#holds,
-      claims: this.#claims,
+      claims,
       partDir: this.#part,
       keepBytes: options.keepBytes,
       logger: options.logger,
@@ -156,6 +126,18 @@ class LocalArtifactStore implements ArtifactStore {
     const holds = this.#holds
     const { logger } = options
     this.#damaged = new DamagedArtifacts({ contents, manifests, kept, holds, hasher, logger })
+    this.#exchange = new ArtifactExchange({
+      ...options,
+      partDir: this.#part,
+      contents,
+      durable,
+      manifests,
+      claims,
+      local: createLocalChunks(chunks, contents, hasher),
+      damaged: this.#damaged,
+      water: this.#water,
+      content: async (root) => (this.has(root) ? this.#content(root) : undefined),
+    })
   }
 
   async addPath(
@@ -280,59 +262,11 @@ class LocalArtifactStore implements ArtifactStore {
   async fetch(
     root: string,
     from: { network: Network; peer: string },
-    options: {
-      signal?: AbortSignal
-      maxBytes?: number
-      onProgress?: (bytes: number, total?: number) => void
-      onSource?: (source: TransferSource) => void
-    } = {},
+    options: FetchOptions = {},
   ): Promise<Artifact> {
-    const { signal, maxBytes } = options
     if (!isRoot(root)) throw new ManyhandsError('ARTIFACT_MISSING', 'this is no artifact name')
-    for (;;) {
-      this.#assertOpen()
-      signal?.throwIfAborted()
-      const present = this.#damaged.isIncomplete(root) ? undefined : await this.get(root)
-      if (present !== undefined) {
-        if (maxBytes !== undefined && present.size > maxBytes)
-          throw tooLarge(present.size, maxBytes)
-        return present
-      }
-      const other = this.#fetches.peerOf(root)
-      try {
-        const artifact = await this.#fetches.join(root, from.peer, options, (events) =>
-          fetchArtifact(root, {
-            ...from,
-            ...events,
-            onSource: (source) => {
-              events.onSource(source)
-              this.#options.onSource?.(root, source)
-            },
-            partDir: this.#part,
-            contents: this.#contents,
-            durable: this.#durable,
-            manifests: this.#manifests,
-            claims: this.#claims,
-            local: this.#local,
-            sockets: this.#sockets,
-            swarms: this.#swarms,
-            governor: this.#options.governor,
-            shares: this.#options.shares?.() ?? true,
-            running: this.#running,
-            stallMs: this.#options.stallMs ?? TRANSFER.stallMs,
-            logger: this.#options.logger,
-          }),
-        )
-        await this.#damaged.mend()
-        return artifact
-      } catch (error) {
-        this.#water.stir()
-        // Another peer's transfer failed; that says nothing about ours.
-        const joined = other !== undefined && other !== from.peer
-        if (!joined || signal?.aborted || this.#closed) throw error
-        if (error instanceof ManyhandsError && error.code === 'LIMIT') throw error
-      }
-    }
+    this.#assertOpen()
+    return this.#exchange.fetch(root, from, options)
   }
 
   async place(root: string, target: string, mode: 'link' | 'copy'): Promise<void> {
@@ -387,56 +321,7 @@ class LocalArtifactStore implements ArtifactStore {
     sent: (root: string, bytes: number, peer: string) => void = () => {},
   ): Promise<void> {
     this.#assertOpen()
-    const uploads = new Uploads({
-      find: (peer, root, ticket) => this.#find(peer, root, ticket, allow),
-      swarms: this.#swarms,
-      governor: this.#options.governor,
-      expect: () => this.#sockets.expect(),
-      sent,
-      suspect: (root) => void this.#suspect(root),
-      stallMs: this.#options.stallMs ?? TRANSFER.stallMs,
-      logger: this.#options.logger,
-    })
-    const onDisconnect = (event: Event) => {
-      const peer = (event as CustomEvent<string>).detail
-      this.#swarms.forget(peer)
-      this.#sockets.cut(peer)
-    }
-    const { signal } = this.#closing
-    network.addEventListener?.('peer:disconnect', onDisconnect, { signal })
-    await network.handleStream(PROTOCOLS.artifacts, (stream) => uploads.serve(stream))
-    await network.handleStream(PROTOCOLS.bulk, (control) =>
-      this.#sockets.answer(control, (port) => uploads.lane(control.peer, port)),
-    )
-  }
-
-  /** Reading it for a peer failed: behind its back it is looked at whether the bytes are what they were. */
-  async #suspect(root: string): Promise<void> {
-    try {
-      if (!this.#closed && this.#manifests.has(root)) await this.#damaged.examine(root)
-    } catch (error) {
-      this.#options.logger?.warn('an artifact cannot be examined', { root, error: String(error) })
-    }
-  }
-
-  /** What a peer may have: what it is allowed, or what others of its kind have and it has the ticket of. */
-  async #find(
-    peer: string,
-    root: string,
-    ticket: string | undefined,
-    allow: (peer: string, root: string) => boolean,
-  ): Promise<Served | undefined> {
-    if (this.#closed) return undefined
-    const owned = allow(peer, root)
-    const shared = this.#swarms.admits(root, ticket) && (this.#options.shares?.() ?? true)
-    if (!owned && !shared) return undefined
-    const content = this.has(root) ? await this.#content(root) : undefined
-    if (content !== undefined) return { content, owned }
-    const running = this.#running.get(root)
-    if (running === undefined) return undefined
-    const { artifact, download } = running
-    const partPath = (id: string) => join(this.#part, `${id}.part`)
-    return { content: partialContent(artifact, this.#contents, partPath), download, owned: false }
+    await this.#exchange.serve(network, allow, sent)
   }
 
   retain(root: string, holder: string): void {
@@ -499,11 +384,9 @@ class LocalArtifactStore implements ArtifactStore {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    this.#closing.abort()
-    await this.#fetches.abort(new ManyhandsError('CLOSED', 'the artifact store was closed'))
+    await this.#exchange.close()
     await this.#hasher.close()
     this.#hashes?.close()
-    await this.#threads.close()
     await this.#water.settled()
     await this.#contents.settled()
     await this.#durable.flush()
