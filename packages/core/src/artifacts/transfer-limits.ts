@@ -41,6 +41,8 @@ export const TRANSFER = {
   /** Lanes to one peer, when there is as much as this to come of files that are written in parts. */
   lanesPerPeer: 2,
   secondLaneBytes: 64 * 1024 * 1024,
+  /** Bytes per second of a peer to which another lane is opened: one alone manages seven times as much. */
+  anotherLaneRate: 60_000_000,
   /** Lanes over streams of one peer that keep the memory of their frames for the next ones. */
   lanesWithMemory: 8,
   /** Lanes of one peer that may end in a row without having brought anything. */
@@ -60,7 +62,7 @@ export const TRANSFER = {
   /** How long a stream of news may take to end, ms. */
   goodbyeMs: 1000,
   /** How often others are told which blocks came, ms. */
-  newsMs: 50,
+  newsMs: 120,
   /**
    * What a sender looks at as one: it is counted against the owner's limits before it goes. More to a peer that
    * takes it in less than `lotMs`.

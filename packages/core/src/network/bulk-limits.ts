@@ -21,6 +21,8 @@ export const BULK = {
   hopelessPeers: 1024,
   /** Threads for bulk data; more than two buy nothing as long as the disk is one. */
   threads: 2,
+  /** Lanes of one thread before another is started for those of other peers. */
+  lanesPerThread: 16,
   threadHeapMiB: 128,
   /** How long a thread outlives its last socket, ms. */
   threadIdleMs: 10_000,

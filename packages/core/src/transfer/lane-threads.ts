@@ -124,7 +124,7 @@ export class LaneThreads {
     clearTimeout(this.#idle)
     this.#lastCall += 1
     const call = this.#lastCall
-    const thread = this.#least()
+    const thread = this.#threadFor(peer)
     const issued = Promise.withResolvers<BulkTicket>()
     const open = Promise.withResolvers<void>()
     // Each is waited for by at most one, and not by everybody.
@@ -135,12 +135,15 @@ export class LaneThreads {
     return call
   }
 
-  #least(): Thread {
-    const [least] = [...this.#threads].sort((a, b) => a.lanes - b.lanes)
-    if (least !== undefined && (least.lanes === 0 || this.#threads.size >= LaneThreads.most)) {
-      return least
-    }
-    return this.#start()
+  /** One that has no lane of this peer, as lanes beside each other are for its speed; a new one costs 50 ms. */
+  #threadFor(peer: string): Thread {
+    const busy = new Set<Thread>()
+    for (const call of this.#calls.values()) if (call.peer === peer) busy.add(call.thread)
+    const byLanes = [...this.#threads].sort((a, b) => a.lanes - b.lanes)
+    const free = byLanes.find((thread) => !busy.has(thread))
+    if (free !== undefined && free.lanes < BULK.lanesPerThread) return free
+    if (this.#threads.size < LaneThreads.most) return this.#start()
+    return free ?? byLanes[0]!
   }
 
   #start(): Thread {

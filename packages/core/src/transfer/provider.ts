@@ -33,7 +33,7 @@ export interface ProviderOptions {
   governor: TransferGovernor | undefined
   signal: AbortSignal
   openLane(events: LaneEvents): Promise<ReceivingLane>
-  /** Lanes that are worth having. */
+  /** Most lanes that are worth having. */
   lanes: number
   /** Bytes asked for and not yet here. */
   windowBytes(): number
@@ -57,6 +57,7 @@ export class Provider {
   readonly #lanes = new Set<Lane>()
   readonly #flying = new Map<number, Flying>()
   #opening = 0
+  #mostLanes: number
   #lastOrder = 0
   /** Lanes that ended without having brought anything. */
   #idleEnds = 0
@@ -73,6 +74,7 @@ export class Provider {
     this.origin = options.origin
     this.has = options.has
     this.#options = options
+    this.#mostLanes = options.lanes
   }
 
   get gone(): boolean {
@@ -98,10 +100,11 @@ export class Provider {
     if (this.#gone || this.#waiting) return
     if (this.#lanes.size === 0) {
       // Only opened when there is something to ask for.
-      if (this.#opening === 0 && this.#options.wants(this)) this.#open(this.#options.lanes)
+      if (this.#opening === 0 && this.#options.wants(this)) this.#open()
       return
     }
-    const room = this.#windowBytes() / this.#options.lanes
+    if (this.#isWorthAnother()) this.#open()
+    const room = this.#windowBytes() / this.#lanes.size
     const orders = new Map<Lane, ReceiveOrder[]>()
     for (;;) {
       const lane = [...this.#lanes].reduce((a, b) => (b.bytes < a.bytes ? b : a))
@@ -207,18 +210,24 @@ export class Provider {
     this.#options.lost(this, error)
   }
 
-  #open(lanes: number): void {
-    for (let number = 0; number < lanes; number++) {
-      this.#opening += 1
-      this.#openOne()
-        .catch((error) => {
-          if (this.#lanes.size === 0 && this.#opening === 1) this.drop(toManyhandsError(error))
-        })
-        .finally(() => {
-          this.#opening -= 1
-          this.fill()
-        })
-    }
+  /** Whether it gives more than one lane may be able to take. */
+  #isWorthAnother(): boolean {
+    if (this.#lanes.size + this.#opening >= this.#mostLanes) return false
+    return this.#rate > TRANSFER.anotherLaneRate / 1000 && this.#options.wants(this)
+  }
+
+  #open(): void {
+    this.#opening += 1
+    this.#openOne()
+      .catch((error) => {
+        if (this.#lanes.size === 0 && this.#opening === 1) this.drop(toManyhandsError(error))
+        // There are enough without it.
+        this.#mostLanes = this.#lanes.size
+      })
+      .finally(() => {
+        this.#opening -= 1
+        this.fill()
+      })
   }
 
   async #openOne(): Promise<void> {

@@ -66,10 +66,8 @@ function laneIn(ms: number) {
   return { asked, openLane }
 }
 
-it.each([
-  { name: 'a fast provider is asked for several blocks as one', ms: 1, most: 4 },
-  { name: 'a slow one for each alone, so that a cut costs little', ms: 2000, most: 1 },
-])('$name', async ({ ms, most }) => {
+/** A download of 64 MiB that plans by a clock of its own, and what resolves when it is here. */
+function receiving64() {
   vi.useFakeTimers({ toFake: ['setTimeout', 'setInterval', 'performance'] })
   onTestFinished(() => void vi.useRealTimers())
   const lengths = Buffer.alloc(64 * 4)
@@ -77,13 +75,56 @@ it.each([
   const chunks = Buffer.alloc(64 * 32)
   const big = { path: '', size: 64 * MIB, executable: false, chunks, lengths }
   const download = downloadOf({ v: 2, kind: 'file', files: [big], directories: [] })
-  await download.plan(new Map([[0, { file: receiving, present: new Set() }]]))
+  const planned = download.plan(new Map([[0, { file: receiving, present: new Set() }]]))
+  const here = async () => {
+    await planned
+    const received = download.receive()
+    await vi.advanceTimersByTimeAsync(60_000)
+    await received
+  }
+  return { download, here }
+}
+
+it.each([
+  { name: 'a fast provider is asked for several blocks as one', ms: 1, most: 4 },
+  { name: 'a slow one for each alone, so that a cut costs little', ms: 2000, most: 1 },
+])('$name', async ({ ms, most }) => {
+  const { download, here } = receiving64()
   const { asked, openLane } = laneIn(ms)
   download.addProvider({ peer: 'peer', origin: true, lanes: 1, openLane })
-  const here = download.receive()
-  await vi.advanceTimersByTimeAsync(60_000)
-  await here
+  await here()
   expect(asked.reduce((sum, each) => sum + each, 0)).toBe(64)
   expect(asked[0]).toBe(1)
   expect(Math.max(...asked)).toBe(most)
+})
+
+it.each([
+  { name: 'a provider that is fast gets another lane, one at a time', ms: 1, lanes: 2 },
+  { name: 'one that is slow has enough of one', ms: 2000, lanes: 1 },
+])('$name', async ({ ms, lanes }) => {
+  const { download, here } = receiving64()
+  const lane = laneIn(ms)
+  let opened = 0
+  const openLane = (events: LaneEvents) => {
+    opened += 1
+    return lane.openLane(events)
+  }
+  download.addProvider({ peer: 'peer', origin: true, lanes: 2, openLane })
+  expect(opened).toBe(1)
+  await here()
+  expect(opened).toBe(lanes)
+})
+
+it('another lane that cannot be opened is done without', async () => {
+  const { download, here } = receiving64()
+  const lane = laneIn(1)
+  let tries = 0
+  const openLane = async (events: LaneEvents) => {
+    tries += 1
+    if (tries > 1) throw new Error('no more')
+    return lane.openLane(events)
+  }
+  download.addProvider({ peer: 'peer', origin: true, lanes: 2, openLane })
+  await here()
+  expect(tries).toBe(2)
 })
