@@ -8,7 +8,7 @@ export function reportFailure(
   output: Output,
   options: { debug: boolean },
 ): number {
-  const error = toError(thrown)
+  const error = named(toError(thrown))
   output.say(`${output.style('red', 'error')} ${error.code}: ${error.message}`)
   output.say(`hint: ${error.hint}`)
   if (options.debug) {
@@ -22,6 +22,15 @@ export function reportFailure(
     output.document(JSON.parse(eventLine('error', { error: error.toJSON() })))
   }
   return error.exitCode
+}
+
+/** What is wrong with an option is corrected there, not in a job spec. */
+function named(error: ManyhandsError): ManyhandsError {
+  const [option] = /^--[a-z-]+/.exec(error.message) ?? []
+  if (error.code !== 'SPEC_INVALID' || option === undefined) return error
+  const { code, message, details } = error
+  const hint = `Correct ${option}; \`--help\` shows what it takes.`
+  return new ManyhandsError(code, message, { cause: error, hint, details })
 }
 
 /** Whatever was thrown, with a code of the table. */

@@ -162,3 +162,9 @@ it('ends with 6 when the runtime asked for cannot be used', async () => {
   expect(refused.code).toBe(6)
   expect(refused.stderr).toMatch(/^error RUNTIME_UNAVAILABLE: /m)
 })
+
+it('tells that what is wrong with an option is to be corrected there', async () => {
+  const { stderr } = await room.run('gc', '--keep', 'all')
+  expect(stderr).toMatch(/hint: Correct --keep/)
+  expect((await room.run('run', 'unknown.json')).stderr).toMatch(/hint: .*job spec/)
+})
