@@ -49,6 +49,8 @@ export const TRANSFER = {
   laneTries: 2,
   /** Bytes asked of the owner of what others fetch too: each asks for its own part, in small steps. */
   sharedWindowBytes: 2 * 1024 * 1024,
+  /** More of a fast one of which nobody else is known to fetch it: what it gives in this time, ms. */
+  sharedWindowMs: 100,
   /** Bytes asked of one that gives little; others are asked for what it gives in two `rescueMs`. */
   leastWindowBytes: 2 * 1024 * 1024,
   /** After so long without news, others' parts are asked for too, and what is late a second time, ms. */

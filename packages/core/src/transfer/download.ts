@@ -117,7 +117,7 @@ export class Download {
       has: given.has,
       governor: this.#options.governor,
       signal: this.#options.signal,
-      windowBytes: () => (provider.origin ? this.#originWindow() : TRANSFER.windowBytes),
+      windowBytes: () => (provider.origin ? this.#originWindow(provider) : TRANSFER.windowBytes),
       wants: (from) => this.#pick(from) !== undefined,
       choose: (from, bytes) => this.#choose(from, bytes),
       done: (flying) => this.#done(flying),
@@ -242,10 +242,13 @@ export class Download {
     return { blocks, pieces: joined(pieces), bytes }
   }
 
-  /** Small as long as others may be asking for the same, of whom nothing is known yet. */
-  #originWindow(): number {
+  /** Small as long as others ask for the same, or may, of whom nothing is known yet. */
+  #originWindow({ rate }: Provider): number {
+    const { sharedWindowBytes, sharedWindowMs, windowBytes } = TRANSFER
+    if (this.#members.size > 0) return sharedWindowBytes
     const early = this.#options.shared && performance.now() - this.#begun < TRANSFER.rescueMs
-    return early || this.#members.size > 0 ? TRANSFER.sharedWindowBytes : TRANSFER.windowBytes
+    if (!early) return windowBytes
+    return Math.min(windowBytes, Math.max(sharedWindowBytes, rate * sharedWindowMs))
   }
 
   /** What this provider is asked for next. */

@@ -128,16 +128,19 @@ export class Provider {
     const most = this.#options.windowBytes()
     if (this.origin) return most
     if (this.#bytes === 0) return Math.min(most, TRANSFER.sharedWindowBytes)
-    return Math.min(most, Math.max(TRANSFER.leastWindowBytes, this.#rate * 2 * TRANSFER.rescueMs))
+    return Math.min(most, Math.max(TRANSFER.leastWindowBytes, this.rate * 2 * TRANSFER.rescueMs))
   }
 
-  /** Bytes of one order: what it gives in a moment, as a cut costs an order, and each has its price. */
+  /**
+   * Bytes of one order: what it gives in a moment, as a cut costs an order, and each has its price. Where
+   * others ask for the same, the steps stay small.
+   */
   #orderBytes(): number {
-    return Math.min(TRANSFER.batchBytes, this.#rate * TRANSFER.batchMs)
+    return Math.min(TRANSFER.batchBytes, this.#windowBytes() / 4, this.rate * TRANSFER.batchMs)
   }
 
   /** Bytes per ms. */
-  get #rate(): number {
+  get rate(): number {
     return this.#bytes / Math.max(1, performance.now() - this.#since)
   }
 
@@ -180,7 +183,7 @@ export class Provider {
   /** What came in all; undefined when it was never asked. */
   summary(error?: ManyhandsError): TransferSource | undefined {
     if (this.#path === undefined) return undefined
-    const source = this.#source(this.#rate)
+    const source = this.#source(this.rate)
     return error === undefined ? source : { ...source, error: error.toJSON() }
   }
 
@@ -213,7 +216,7 @@ export class Provider {
   /** Whether it gives more than one lane may be able to take. */
   #isWorthAnother(): boolean {
     if (this.#lanes.size + this.#opening >= this.#mostLanes) return false
-    return this.#rate > TRANSFER.anotherLaneRate / 1000 && this.#options.wants(this)
+    return this.rate > TRANSFER.anotherLaneRate / 1000 && this.#options.wants(this)
   }
 
   #open(): void {
