@@ -308,39 +308,41 @@ export class Download {
   }
 
   #done({ blocks }: Flying): void {
-    // Others may have been asked for twice, and the other was quicker.
-    const done = blocks.filter((block) => this.#orders.has(block))
+    const done: [block: number, pieces: ReceivePiece[]][] = []
+    for (const block of blocks) {
+      const pieces = this.#orders.get(block)
+      // Asked for twice, and the other was quicker.
+      if (pieces === undefined) continue
+      this.#orders.delete(block)
+      this.#state[block] = STATE.none
+      done.push([block, pieces])
+    }
     if (done.length === 0) return
     this.#movedAt = performance.now()
-    const taking = done.map((block) => this.#take(block))
-    const writing = Promise.all(taking)
-      .then((bytes) => {
-        this.#options.onWritten(bytes.reduce((sum, each) => sum + each, 0))
-        this.#news.tell(done.filter((block) => this.#isWhole(block) && this.have.add(block)))
-        this.#missing -= done.length
-        this.#flying -= done.length
-        if (this.#missing === 0) this.#round?.resolve()
-        else this.#fill()
-      })
+    const writing = this.#take(done)
       .catch((error) => this.#fail(toManyhandsError(error)))
       .finally(() => this.#writing.delete(writing))
     this.#writing.add(writing)
   }
 
   /** The chunks are in their files: the files know it, and get their names when they are whole. */
-  async #take(block: number): Promise<number> {
-    const pieces = this.#orders.get(block)!
-    this.#orders.delete(block)
-    this.#state[block] = STATE.none
-    const parts = this.#blocks[block]!
-    for (const { file, position, lengths } of pieces) {
-      const entry = this.#options.manifest.files[file]!
-      const part = parts.find((each) => each.file === file)!
-      let chunk = part.first
-      while (chunkOffset(entry, chunk) < position) chunk += 1
-      await this.#targets.get(file)!.file.written(chunk, lengths.length)
+  async #take(done: [block: number, pieces: ReceivePiece[]][]): Promise<void> {
+    for (const [block, pieces] of done) {
+      const parts = this.#blocks[block]!
+      for (const { file, position, lengths } of pieces) {
+        const entry = this.#options.manifest.files[file]!
+        let chunk = parts.find((each) => each.file === file)!.first
+        while (chunkOffset(entry, chunk) < position) chunk += 1
+        await this.#targets.get(file)!.file.written(chunk, lengths.length)
+      }
     }
-    return bytesOf(pieces)
+    const blocks = done.map(([block]) => block)
+    this.#options.onWritten(done.reduce((sum, [, pieces]) => sum + bytesOf(pieces), 0))
+    this.#news.tell(blocks.filter((block) => this.#isWhole(block) && this.have.add(block)))
+    this.#missing -= done.length
+    this.#flying -= done.length
+    if (this.#missing === 0) this.#round?.resolve()
+    else this.#fill()
   }
 
   #isWhole(block: number): boolean {

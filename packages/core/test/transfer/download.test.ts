@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Manifest } from '@manyhands/core'
+import { type Manifest, ManyhandsError } from '@manyhands/core'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { atOnce } from '../../src/artifacts/turns.ts'
 import { bytesOf } from '../../src/transfer/block-pieces.ts'
@@ -78,7 +78,7 @@ function laneIn(ms: number) {
 }
 
 /** A download of 64 MiB that plans by a clock of its own, and what resolves when it is here. */
-function receiving64({ shared = false } = {}) {
+function receiving64({ shared = false, written = receiving.written } = {}) {
   vi.useFakeTimers({ toFake: ['setTimeout', 'setInterval', 'performance'] })
   onTestFinished(() => void vi.useRealTimers())
   const lengths = Buffer.alloc(64 * 4)
@@ -86,10 +86,14 @@ function receiving64({ shared = false } = {}) {
   const chunks = Buffer.alloc(64 * 32)
   const big = { path: '', size: 64 * MIB, executable: false, chunks, lengths }
   const download = downloadOf({ v: 2, kind: 'file', files: [big], directories: [] }, { shared })
-  const planned = download.plan(new Map([[0, { file: receiving, present: new Set() }]]))
+  const planned = download.plan(
+    new Map([[0, { file: { ...receiving, written }, present: new Set() }]]),
+  )
   const here = async () => {
     await planned
     const received = download.receive()
+    // It may fail while time goes on.
+    received.catch(() => {})
     await vi.advanceTimersByTimeAsync(60_000)
     await received
   }
@@ -150,4 +154,28 @@ it('another lane that cannot be opened is done without', async () => {
   download.addProvider({ peer: 'peer', origin: true, lanes: 2, openLane })
   await here()
   expect(tries).toBe(2)
+})
+
+it('writes nothing any more when it is closed, whatever of several blocks failed', async () => {
+  let begun = 0
+  let writing = 0
+  let closed: Promise<number> | undefined
+  const written = async () => {
+    begun += 1
+    // The last of those that were asked for as one.
+    if (begun === 64) {
+      const error = new ManyhandsError('INTERNAL', 'no room')
+      closed = download.close(error).then(() => writing)
+      throw error
+    }
+    writing += 1
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    writing -= 1
+  }
+  const { download, here } = receiving64({ written })
+  const { asked, openLane } = laneIn(1)
+  download.addProvider({ peer: 'peer', origin: true, lanes: 1, openLane })
+  await expect(here()).rejects.toThrow('no room')
+  expect(await closed).toBe(0)
+  expect(asked.at(-1)).toBeGreaterThan(1)
 })
