@@ -1,11 +1,10 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import { createArtifactStore, type TransferSource } from '@manyhands/core'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { codeOf, listFiles, MIB, scratch, seededBytes, writeTree } from '../artifacts/scratch.ts'
 import { smallDisk, smallDiskObstacle } from '../artifacts/small-disk.ts'
-import { connectTo, sum, testPeer } from './peers.ts'
+import { connectTo, settled, sum, testPeer } from './peers.ts'
 import { verifiedBytes } from './store-state.ts'
 
 /** Room of the receiver's disk, MiB: it ends in the midst of everything, and just before the end. */
@@ -18,15 +17,6 @@ function content(): Record<string, Buffer> {
     files[`small/${index}`] = seededBytes(1 + ((index * 7919) % 12_000), 2 + index)
   }
   return files
-}
-
-/** What a sender had under way when the other side gave up is counted a moment later. */
-async function settled(count: () => number): Promise<number> {
-  for (;;) {
-    const before = count()
-    await setTimeout(200)
-    if (count() === before) return before
-  }
 }
 
 describe.skipIf(smallDiskObstacle() !== undefined)('a disk without room', () => {

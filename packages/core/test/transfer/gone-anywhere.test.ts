@@ -5,7 +5,7 @@ import type { Artifact } from '@manyhands/core'
 import { expect, it, onTestFinished } from 'vitest'
 import { codeOf, MIB, seededBytes, writeTree } from '../artifacts/scratch.ts'
 import { byWay, type FaultyWay, faultyWay, networkByWay } from './faulty-way.ts'
-import { connectTo, sum, type TestPeer, testPeer } from './peers.ts'
+import { connectTo, settled, sum, type TestPeer, testPeer } from './peers.ts'
 import { seeded } from './seeded.ts'
 import { senderProcess } from './sender-process.ts'
 import { openHandles, verifiedBytes } from './store-state.ts'
@@ -92,7 +92,7 @@ it(`a peer that is gone at any of ${OFFSETS} bytes leaves what was verified, and
 
     // The same one again, or somebody else.
     const next = round % 4 === 1 ? sender : other
-    const given = sum(next.given)
+    const given = await settled(() => sum(next.given))
     await receiver.store.fetch(root, await connectTo(receiver, next))
     expect(await verified()).toBe(size)
     // What had been verified was not asked for again.

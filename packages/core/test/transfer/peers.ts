@@ -1,5 +1,6 @@
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import {
   type Artifact,
   type ArtifactStore,
@@ -82,4 +83,13 @@ export function sum(given: Map<string, number>): number {
 /** Names of temporary and partial files of a store. */
 export function leftovers(peer: TestPeer): Promise<string[]> {
   return readdir(join(peer.dir, 'part'))
+}
+
+/** What a sender had under way when the other side gave up is counted a moment later. */
+export async function settled(count: () => number): Promise<number> {
+  for (;;) {
+    const before = count()
+    await setTimeout(200)
+    if (count() === before) return before
+  }
 }
