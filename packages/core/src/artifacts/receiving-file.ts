@@ -76,7 +76,7 @@ class WholeFile implements ReceivingFile {
 }
 
 /**
- * `part/<file id>.part` with the bytes and `.have` with the indexes of its verified chunks, added after
+ * `part/<file id>.part` with the bytes and `.have` with the indexes of its verified chunks, written after
  * the write. After a power cut `.have` may promise what the disk never got, so what it names is hashed
  * again before it counts.
  */
@@ -186,7 +186,7 @@ class PartialFile implements ReceivingFile {
 
   /** An empty file, for lanes to write into. */
   async #begin(): Promise<void> {
-    await this.#record.remove()
+    await this.#record.begin(chunkCount(this.#file))
     await writeFile(this.#part, '', { mode: 0o600 })
     await truncate(this.#part, this.#file.size)
   }

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { ChunkRecord } from '../../src/artifacts/chunk-record.ts'
@@ -9,7 +9,7 @@ async function place() {
   return { dir, path: join(dir, 'file.have') }
 }
 
-it('names in the next process what was added, with one append for many', async () => {
+it('names in the next process what was added, with one write for many', async () => {
   const { path } = await place()
   const record = new ChunkRecord(path)
   expect(await record.read(10)).toBeUndefined()
@@ -34,6 +34,36 @@ it('takes more chunks at once than a call takes arguments', async () => {
   record.add(many)
   await record.flush()
   expect((await new ChunkRecord(path).read(many.length))?.size).toBe(many.length)
+})
+
+it('has its room before the chunks have theirs', async () => {
+  const { path } = await place()
+  const record = new ChunkRecord(path)
+  await record.begin(10)
+  expect((await readFile(path)).length).toBe(10 * 4)
+  expect(await new ChunkRecord(path).read(10)).toEqual(new Set())
+  for (const chunk of [9, 0, 2]) {
+    record.add([chunk])
+    await record.flush()
+  }
+  expect((await readFile(path)).length).toBe(10 * 4)
+  const next = new ChunkRecord(path)
+  expect(await next.read(10)).toEqual(new Set([9, 0, 2]))
+  next.add([5])
+  await next.flush()
+  expect(await new ChunkRecord(path).read(10)).toEqual(new Set([9, 0, 2, 5]))
+})
+
+it('what could not be written is written the next time', async () => {
+  const { path } = await place()
+  const record = new ChunkRecord(path)
+  await mkdir(path)
+  record.add([1, 2])
+  await record.flush()
+  await rmdir(path)
+  record.add([3])
+  await record.flush()
+  expect(await new ChunkRecord(path).read(10)).toEqual(new Set([1, 2, 3]))
 })
 
 it('is gone when it is removed, also what is being written', async () => {
