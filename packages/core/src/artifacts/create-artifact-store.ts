@@ -7,9 +7,9 @@ import type { Network } from '../network/network.ts'
 import { type ArtifactContent, referredContent, storedContent } from './artifact-content.ts'
 import { ArtifactExchange, type ExchangeOptions, type FetchOptions } from './artifact-exchange.ts'
 import { ArtifactHolds } from './artifact-holds.ts'
-import type { Artifact, ArtifactStore, Manifest } from './artifact-store.ts'
+import { ArtifactIntake } from './artifact-intake.ts'
+import type { Artifact, ArtifactStore } from './artifact-store.ts'
 import { ChunkIndex } from './chunk-index.ts'
-import { collectOutputs } from './collect-outputs.ts'
 import { ContentFiles } from './content-files.ts'
 import { DamagedArtifacts } from './damaged-artifacts.ts'
 import { DurableDirectory } from './durable-directory.ts'
@@ -19,13 +19,10 @@ import { readFully } from './hash-file.ts'
 import { KeptArtifacts } from './kept-artifacts.ts'
 import { createLocalChunks } from './local-chunks.ts'
 import { type LocalSource, referToPath } from './local-source.ts'
-import { fileId, fileIdsOf, rootOf } from './manifest.ts'
+import { fileIdsOf } from './manifest.ts'
 import { isRoot, ManifestFiles } from './manifest-files.ts'
-import { writeManifest } from './manifest-format.ts'
 import { placeArtifact } from './place-artifact.ts'
-import { storeBytes } from './store-bytes.ts'
 import { StoreWater } from './store-water.ts'
-import { takeFile } from './take-file.ts'
 import { TRANSFER } from './transfer-limits.ts'
 import { inTurns } from './turns.ts'
 
@@ -92,6 +89,7 @@ class LocalArtifactStore implements ArtifactStore {
   readonly #hasher = createFileHasher()
   /** Made when the first path is added: most stores of hosts never need it. */
   #hashes: HashCache | undefined
+  readonly #intake: ArtifactIntake
   readonly #exchange: ArtifactExchange
   readonly #holds = new ArtifactHolds((root) => this.#unheld(root))
   #closed = false
@@ -125,7 +123,9 @@ class LocalArtifactStore implements ArtifactStore {
     const hasher = this.#hasher
     const holds = this.#holds
     const { logger } = options
-    this.#damaged = new DamagedArtifacts({ contents, manifests, kept, holds, hasher, logger })
+    const damaged = new DamagedArtifacts({ contents, manifests, kept, holds, hasher, logger })
+    this.#damaged = damaged
+    this.#intake = new ArtifactIntake({ contents, durable, manifests, holds, damaged, hasher })
     this.#exchange = new ArtifactExchange({
       ...options,
       partDir: this.#part,
@@ -134,7 +134,7 @@ class LocalArtifactStore implements ArtifactStore {
       manifests,
       claims,
       local: createLocalChunks(chunks, contents, hasher),
-      damaged: this.#damaged,
+      damaged,
       water: this.#water,
       content: async (root) => (this.has(root) ? this.#content(root) : undefined),
     })
@@ -158,12 +158,7 @@ class LocalArtifactStore implements ArtifactStore {
 
   async addBytes(bytes: Uint8Array, { holder }: { holder?: string } = {}): Promise<Artifact> {
     this.#assertOpen()
-    const file = await storeBytes(bytes, {
-      contents: this.#contents,
-      durable: this.#durable,
-    })
-    const manifest: Manifest = { v: 2, kind: 'file', files: [file], directories: [] }
-    return this.#complete(manifest, [fileId(file)], holder)
+    return this.#intake.bytes(bytes, holder)
   }
 
   async addFile(
@@ -171,66 +166,16 @@ class LocalArtifactStore implements ArtifactStore {
     options: { holder: string; maxBytes?: number; signal?: AbortSignal },
   ): Promise<Artifact> {
     this.#assertOpen()
-    options.signal?.throwIfAborted()
-    const file = await takeFile(taken, {
-      ...options,
-      contents: this.#contents,
-      durable: this.#durable,
-      hasher: this.#hasher,
-    })
-    const manifest: Manifest = { v: 2, kind: 'file', files: [file], directories: [] }
-    return this.#complete(manifest, [fileId(file)], options.holder)
+    return this.#intake.file(taken, options)
   }
 
   async collect(
     dir: string,
     globs: string[],
-    { signal, holder }: { signal?: AbortSignal; holder?: string } = {},
+    options: { signal?: AbortSignal; holder?: string } = {},
   ): Promise<Artifact> {
     this.#assertOpen()
-    signal?.throwIfAborted()
-    const needed: string[] = []
-    let collected: { manifest: Manifest; unmatched: string[] }
-    try {
-      collected = await collectOutputs(dir, globs, {
-        contents: this.#contents,
-        durable: this.#durable,
-        hasher: this.#hasher,
-        signal,
-        need: (id) => {
-          needed.push(id)
-          this.#contents.acquire([id])
-        },
-      })
-    } catch (error) {
-      this.#contents.forget(needed)
-      if (signal?.aborted) throw signal.reason
-      throw toManyhandsError(error)
-    }
-    const { manifest, unmatched } = collected
-    return { ...(await this.#complete(manifest, needed, holder)), unmatched }
-  }
-
-  /** Saves a manifest of which every file is here; the needs counted for it become the manifest's. */
-  async #complete(manifest: Manifest, needed: string[], holder?: string): Promise<Artifact> {
-    const ids = await inTurns(fileIdsOf(manifest))
-    this.#contents.acquire(ids)
-    let kept = false
-    try {
-      const bytes = await inTurns(writeManifest(manifest))
-      const root = rootOf(bytes)
-      if (holder !== undefined) this.#holds.retain(root, holder)
-      await this.#durable.flush()
-      const known = await this.#manifests.get(root)
-      if (known !== undefined && this.#manifests.has(root)) return known
-      const { artifact, isNew } = await this.#manifests.save(root, bytes, manifest)
-      kept = isNew
-      return artifact
-    } finally {
-      await this.#damaged.mend()
-      this.#contents.forget(needed)
-      if (!kept) this.#contents.forget(ids)
-    }
+    return this.#intake.collect(dir, globs, options)
   }
 
   has(root: string): boolean {

@@ -5,13 +5,15 @@ import { TRANSFER } from '../artifacts/transfer-limits.ts'
 import { inTurns, type Work } from '../artifacts/turns.ts'
 import { type ErrorCode, ManyhandsError, toManyhandsError } from '../errors.ts'
 import type { Logger } from '../network/network.ts'
-import { holders, isOurs, rarest, type SwarmView, startOf } from './block-choice.ts'
+import { BlockBoard } from './block-board.ts'
+import { startOf } from './block-choice.ts'
 import { BlockNews } from './block-news.ts'
-import { bytesOf, type DownloadTarget, joined, missingPieces } from './block-pieces.ts'
+import { BlockPicker } from './block-picker.ts'
+import { bytesOf, type DownloadTarget, missingPieces } from './block-pieces.ts'
 import { BlockSet } from './block-set.ts'
 import type { Block } from './blocks.ts'
 import type { ReceivePiece } from './lane-messages.ts'
-import { type Chosen, type Flying, Provider } from './provider.ts'
+import { type Flying, Provider } from './provider.ts'
 import type { LaneEvents, ReceivingLane } from './receiving-lane.ts'
 
 export interface DownloadOptions {
@@ -42,9 +44,6 @@ const MISDEEDS: Partial<Record<ErrorCode, string>> = {
   TIMEOUT: 'a peer let a transfer stall',
 }
 
-/** Of a block; `none`: nothing of it is to come. */
-const STATE = { none: 0, missing: 1, flying: 2 } as const
-
 /**
  * Brings the missing blocks of an artifact here, from everybody who has them: plans who is asked for
  * what, and knows which are here. It belongs to one fetch; who gives content is added as it is found.
@@ -54,21 +53,16 @@ export class Download {
   readonly #blocks: Block[]
   /** What others may have of us. */
   readonly have: BlockSet
-  readonly #state: Uint8Array
-  /** Which chunks of which files are to come, by block. */
-  readonly #orders = new Map<number, ReceivePiece[]>()
+  readonly #board: BlockBoard
+  readonly #picker: BlockPicker
   #targets: ReadonlyMap<number, DownloadTarget> = new Map()
   readonly #providers = new Map<string, Provider>()
   readonly #members = new Map<string, BlockSet>()
   readonly #news = new BlockNews()
-  #missing = 0
-  #flying = 0
   readonly #writing = new Set<Promise<void>>()
   /** Providers whose lanes have not ended yet. */
   readonly #leaving = new Set<Promise<void>>()
-  #start: number
   #movedAt = performance.now()
-  readonly #begun = performance.now()
   #rescue: NodeJS.Timeout | undefined
   #round: PromiseWithResolvers<void> | undefined
   #failure: ManyhandsError | undefined
@@ -78,8 +72,17 @@ export class Download {
     this.#options = options
     this.#blocks = options.blocks
     this.have = new BlockSet(this.#blocks.length)
-    this.#state = new Uint8Array(this.#blocks.length)
-    this.#start = options.shared ? startOf(options.self, this.#blocks.length) : 0
+    const { self, shared } = options
+    const { length } = this.#blocks
+    this.#board = new BlockBoard(length, shared ? startOf(self, length) : 0)
+    this.#picker = new BlockPicker({
+      self,
+      shared,
+      board: this.#board,
+      providers: this.#providers,
+      members: this.#members,
+      stands: () => this.#stands(),
+    })
   }
 
   get blocks(): number {
@@ -98,7 +101,7 @@ export class Download {
   /** Lanes worth having to one that gives all of it: those that make files stand in each other's way. */
   get lanes(): number {
     let bytes = 0
-    for (const pieces of this.#orders.values()) {
+    for (const pieces of this.#board.orders) {
       for (const { length, temporary } of pieces) if (temporary === undefined) bytes += length
     }
     return bytes > TRANSFER.secondLaneBytes ? TRANSFER.lanesPerPeer : 1
@@ -112,14 +115,14 @@ export class Download {
     lanes: number
     openLane(events: LaneEvents): Promise<ReceivingLane>
   }): Provider {
-    const provider: Provider = new Provider({
+    const provider = new Provider({
       ...given,
       has: given.has,
       governor: this.#options.governor,
       signal: this.#options.signal,
-      windowBytes: () => (provider.origin ? this.#originWindow(provider) : TRANSFER.windowBytes),
-      wants: (from) => this.#pick(from) !== undefined,
-      choose: (from, bytes) => this.#choose(from, bytes),
+      windowBytes: (from) => this.#picker.windowBytes(from),
+      wants: (from) => this.#picker.pick(from) !== undefined,
+      choose: (from, bytes) => this.#picker.choose(from, bytes),
       done: (flying) => this.#done(flying),
       dropped: (flying) => this.#dropped(flying),
       lost: (from, error) => this.#lost(from, error),
@@ -144,12 +147,14 @@ export class Download {
   async plan(targets: ReadonlyMap<number, DownloadTarget>): Promise<number> {
     this.#targets = targets
     await inTurns(this.#plan(), this.#options.signal)
-    return this.#orders.values().reduce((sum, pieces) => sum + bytesOf(pieces), 0)
+    let bytes = 0
+    for (const pieces of this.#board.orders) bytes += bytesOf(pieces)
+    return bytes
   }
 
   /** Resolves when all that was planned is here. */
   async receive(): Promise<void> {
-    if (this.#missing === 0) return
+    if (this.#board.left === 0) return
     if (this.#failure !== undefined) throw this.#failure
     this.#round = Promise.withResolvers()
     const { signal } = this.#options
@@ -207,9 +212,7 @@ export class Download {
         if (whole && this.have.add(number)) told.push(number)
         continue
       }
-      this.#orders.set(number, pieces)
-      this.#state[number] = STATE.missing
-      this.#missing += 1
+      this.#board.add(number, pieces)
     }
     this.#news.tell(told)
   }
@@ -218,104 +221,15 @@ export class Download {
     for (const provider of this.#providers.values()) provider.fill()
   }
 
-  /** @param most - bytes that one that nobody else competes with is asked for as one */
-  #choose(provider: Provider, most: number): Chosen | undefined {
-    const first = this.#pick(provider)
-    if (first === undefined) return undefined
-    const blocks = [first]
-    const pieces = [...this.#orders.get(first)!]
-    let bytes = bytesOf(pieces)
-    // In the order in which they lie: they are one read there and one write here.
-    while (this.#state[first] === STATE.missing && provider.origin && this.#members.size === 0) {
-      const next = blocks.at(-1)! + 1
-      if (this.#state[next] !== STATE.missing || provider.has?.has(next) === false) break
-      const more = this.#orders.get(next)!
-      if (bytes + bytesOf(more) > most) break
-      blocks.push(next)
-      pieces.push(...more)
-      bytes += bytesOf(more)
-    }
-    for (const block of blocks) {
-      if (this.#state[block] === STATE.missing) this.#flying += 1
-      this.#state[block] = STATE.flying
-    }
-    return { blocks, pieces: joined(pieces), bytes }
-  }
-
-  /** Small as long as others ask for the same, or may, of whom nothing is known yet. */
-  #originWindow({ rate }: Provider): number {
-    const { sharedWindowBytes, sharedWindowMs, windowBytes } = TRANSFER
-    if (this.#members.size > 0) return sharedWindowBytes
-    const early = this.#options.shared && performance.now() - this.#begun < TRANSFER.rescueMs
-    if (!early) return windowBytes
-    return Math.min(windowBytes, Math.max(sharedWindowBytes, rate * sharedWindowMs))
-  }
-
-  /** What this provider is asked for next. */
-  #pick(provider: Provider): number | undefined {
-    if (this.#missing === 0) return undefined
-    const view = this.#view()
-    if (!provider.origin) return rarest(view, this.#open(provider))
-    if (view.members.size === 0) return first(this.#open(provider))
-    for (const block of this.#open(provider)) {
-      if (holders(view, block) === 0 && isOurs(view, block)) return block
-    }
-    if (!this.#stands()) return undefined
-    // Whoever was to fetch the rest does not: better twice than never.
-    return rarest(view, this.#open(provider))
-  }
-
-  /** Who fetches too, and gives: what others only say that they have is asked for elsewhere. */
-  #view(): SwarmView {
-    const members = new Map<string, BlockSet>()
-    for (const [peer, has] of this.#members) {
-      if (this.#providers.get(peer)?.late !== true) members.set(peer, has)
-    }
-    return { self: this.#options.self, members }
-  }
-
   #stands(): boolean {
     return performance.now() - this.#movedAt > TRANSFER.rescueMs
-  }
-
-  /** Blocks that this provider has and that nobody is asked for; then those that others are late with. */
-  *#open(provider: Provider): Generator<number> {
-    const count = this.#blocks.length
-    // What is here is not looked at again and again.
-    for (let step = 0; step < count && this.#state[this.#start] === STATE.none; step++) {
-      this.#start = (this.#start + 1) % count
-    }
-    const has = (block: number) => provider.has === undefined || provider.has.has(block)
-    for (let step = 0; step < count && this.#missing > this.#flying; step++) {
-      const block = (this.#start + step) % count
-      if (this.#state[block] === STATE.missing && has(block)) yield block
-    }
-    if (provider.late) return
-    for (const other of this.#providers.values()) {
-      if (other === provider || !other.late) continue
-      for (const { blocks } of other.flying) {
-        for (const block of blocks) if (has(block) && this.#isLate(block)) yield block
-      }
-    }
-  }
-
-  /** Whether all that are asked for a block give nothing. */
-  #isLate(block: number): boolean {
-    return (
-      this.#state[block] === STATE.flying &&
-      this.#providers.values().every((provider) => provider.late || !asks(provider, block))
-    )
   }
 
   #done({ blocks }: Flying): void {
     const done: [block: number, pieces: ReceivePiece[]][] = []
     for (const block of blocks) {
-      const pieces = this.#orders.get(block)
-      // Asked for twice, and the other was quicker.
-      if (pieces === undefined) continue
-      this.#orders.delete(block)
-      this.#state[block] = STATE.none
-      done.push([block, pieces])
+      const pieces = this.#board.came(block)
+      if (pieces !== undefined) done.push([block, pieces])
     }
     if (done.length === 0) return
     this.#movedAt = performance.now()
@@ -339,9 +253,8 @@ export class Download {
     const blocks = done.map(([block]) => block)
     this.#options.onWritten(done.reduce((sum, [, pieces]) => sum + bytesOf(pieces), 0))
     this.#news.tell(blocks.filter((block) => this.#isWhole(block) && this.have.add(block)))
-    this.#missing -= done.length
-    this.#flying -= done.length
-    if (this.#missing === 0) this.#round?.resolve()
+    this.#board.tookOver(done.length)
+    if (this.#board.left === 0) this.#round?.resolve()
     else this.#fill()
   }
 
@@ -351,14 +264,9 @@ export class Download {
 
   #dropped({ blocks }: Flying): void {
     for (const block of blocks) {
-      if (this.#state[block] !== STATE.flying || this.#isFlying(block)) continue
-      this.#state[block] = STATE.missing
-      this.#flying -= 1
+      const others = this.#providers.values().some((provider) => provider.asksFor(block))
+      if (!others) this.#board.drop(block)
     }
-  }
-
-  #isFlying(block: number): boolean {
-    return [...this.#providers.values()].some((provider) => asks(provider, block))
   }
 
   #lost(provider: Provider, error: ManyhandsError): void {
@@ -379,22 +287,18 @@ export class Download {
 
   /** Whether those that are left have, or will get, what is missing: as long as there is an origin, it may. */
   #coverable(): boolean {
-    if (this.#providers.values().some(({ origin }) => origin)) return true
-    for (const [block, state] of this.#state.entries()) {
-      if (state === STATE.none) continue
-      const someone = [...this.#providers.values()].some(
-        ({ has }) => has === undefined || has.has(block),
-      )
-      if (!someone) return false
-    }
-    return true
+    const providers = [...this.#providers.values()]
+    if (providers.some(({ origin }) => origin)) return true
+    return this.#board.everyToCome((block) =>
+      providers.some(({ has }) => has === undefined || has.has(block)),
+    )
   }
 
   #look(): void {
     if (this.#stands() || this.#providers.values().some(({ late }) => late)) this.#fill()
     // What is asked for is watched by its lane; here all wait for others to tell what they have.
     const standsMs = performance.now() - this.#movedAt
-    if (this.#flying === 0 && standsMs > WAITS * this.#options.stallMs) {
+    if (this.#board.flying === 0 && standsMs > WAITS * this.#options.stallMs) {
       const seconds = Math.round(standsMs / 1000)
       this.#fail(new ManyhandsError('TIMEOUT', `nobody had anything to give for ${seconds} s`))
     }
@@ -409,14 +313,4 @@ export class Download {
     this.#failure ??= error
     this.#round?.reject(error)
   }
-}
-
-function asks(provider: Provider, block: number): boolean {
-  for (const { blocks } of provider.flying) if (blocks.includes(block)) return true
-  return false
-}
-
-function first(blocks: Iterable<number>): number | undefined {
-  for (const block of blocks) return block
-  return undefined
 }

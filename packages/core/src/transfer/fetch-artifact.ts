@@ -1,56 +1,16 @@
-import type {
-  Artifact,
-  Manifest,
-  ManifestFile,
-  TransferSource,
-} from '../artifacts/artifact-store.ts'
-import { concurrently } from '../artifacts/concurrently.ts'
-import type { ContentFiles } from '../artifacts/content-files.ts'
-import type { FileClaims } from '../artifacts/file-claims.ts'
-import { fileId, manifestSize, readManifest, rootOf } from '../artifacts/manifest.ts'
-import type { ManifestFiles } from '../artifacts/manifest-files.ts'
-import { type ReceivingContext, receiveFile } from '../artifacts/receiving-file.ts'
-import type { TransferGovernor } from '../artifacts/transfer-governor.ts'
+import type { Artifact } from '../artifacts/artifact-store.ts'
+import { manifestSize, readManifest, rootOf } from '../artifacts/manifest.ts'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
-import { ITEMS_PER_TURN, inTurns, type Work } from '../artifacts/turns.ts'
+import { inTurns } from '../artifacts/turns.ts'
 import { ManyhandsError, toManyhandsError } from '../errors.ts'
-import type { FrameStream, Logger, Network } from '../network/network.ts'
+import type { FrameStream } from '../network/network.ts'
 import { PROTOCOLS } from '../wire/protocols.ts'
-import type { DownloadTarget } from './block-pieces.ts'
-import { blocksOf } from './blocks.ts'
-import { Download } from './download.ts'
+import type { FetchContext } from './fetch-context.ts'
 import { GuardedStream } from './guarded-stream.ts'
-import { streamLane } from './receiving-lane.ts'
-import type { SideSockets } from './side-sockets.ts'
-import { Sources } from './sources.ts'
-import type { Swarms } from './swarms.ts'
+import { ReceivingRoom } from './receiving-room.ts'
 import { FRAME } from './transfer-frames.ts'
 import { body, type Found, openFrame, readFound } from './transfer-messages.ts'
-
-export interface FetchContext extends ReceivingContext {
-  network: Network
-  /** Who is asked first: it says what the artifact consists of. */
-  peer: string
-  manifests: ManifestFiles
-  claims: FileClaims
-  sockets: SideSockets
-  swarms: Swarms
-  governor: TransferGovernor | undefined
-  /** Whether others may have of us what we have. */
-  shares: boolean
-  /** Transfers under way, by root: what they have is given to others. */
-  running: Map<string, { download: Download; artifact: Artifact }>
-  stallMs: number
-  signal: AbortSignal
-  logger: Logger | undefined
-  /** Called before any content is asked for; what it throws ends the fetch. */
-  onManifest(size: number): void
-  /** Bytes that have to come, once that is known. */
-  onMissing(bytes: number): void
-  /** Bytes verified and written since the last call. */
-  onWritten(bytes: number): void
-  onSource(source: TransferSource): void
-}
+import { claimMissing, distinctFiles, type WantedFiles } from './wanted-files.ts'
 
 /**
  * Receives an artifact. All files have their final names, durably, before the manifest gets its own;
@@ -133,7 +93,7 @@ async function receiveManifest(
  * looks again, as their transfer may have failed.
  */
 async function receiveContent(
-  open: Files,
+  open: WantedFiles,
   artifact: Artifact,
   found: Found,
   stream: FrameStream,
@@ -160,148 +120,6 @@ async function receiveContent(
     throw error
   } finally {
     await room.close(failure)
-  }
-}
-
-type Files = Map<string, { index: number; file: ManifestFile }>
-
-function* distinctFiles(manifest: Manifest): Work<Files> {
-  const files: Files = new Map()
-  for (const [index, file] of manifest.files.entries()) {
-    if (index % ITEMS_PER_TURN === 0) yield
-    const id = fileId(file)
-    if (!files.has(id)) files.set(id, { index, file })
-  }
-  return files
-}
-
-/** Claims what is not here and nobody else is receiving; what is here is taken out of `open`. */
-async function claimMissing(open: Files, { claims, contents, signal }: FetchContext) {
-  const mine: Files = new Map()
-  try {
-    await inTurns(claiming(open, mine, claims, contents), signal)
-    return mine
-  } catch (error) {
-    for (const id of mine.keys()) claims.release(id)
-    throw error
-  }
-}
-
-function* claiming(
-  open: Files,
-  mine: Files,
-  claims: FileClaims,
-  contents: ContentFiles,
-): Work<void> {
-  for (const [id, wanted] of open) {
-    yield
-    // Claimed before the look, so that nobody begins it in between.
-    if (!claims.claim(id)) continue
-    if (!contents.hasNow(id)) mine.set(id, wanted)
-    else {
-      claims.release(id)
-      open.delete(id)
-    }
-  }
-}
-
-/** The files of one fetch, as long as it lasts, and whom they come from. */
-class ReceivingRoom {
-  readonly #artifact: Artifact
-  readonly #found: Found
-  readonly #stream: FrameStream
-  readonly #guarded: GuardedStream
-  readonly #context: FetchContext
-  #download: Download | undefined
-  #sources: Sources | undefined
-
-  constructor(
-    artifact: Artifact,
-    found: Found,
-    stream: FrameStream,
-    guarded: GuardedStream,
-    context: FetchContext,
-  ) {
-    this.#artifact = artifact
-    this.#found = found
-    this.#stream = stream
-    this.#guarded = guarded
-    this.#context = context
-  }
-
-  async receive(files: Files): Promise<void> {
-    const targets = new Map<number, DownloadTarget>()
-    try {
-      await concurrently(files.values(), TRANSFER.filesAtOnce, async ({ index, file }) => {
-        const receiving = receiveFile(file, this.#context)
-        targets.set(index, { file: receiving, present: await receiving.present() })
-      })
-      const download = this.#download ?? (await this.#begin())
-      const missing = await download.plan(targets)
-      this.#context.onMissing(missing)
-      if (missing > 0) this.#connect(download, missing)
-      await download.receive()
-    } catch (error) {
-      // Lanes may write as long as they are there.
-      await this.#download?.close(toManyhandsError(error))
-      throw error
-    } finally {
-      await concurrently(targets.values(), TRANSFER.filesAtOnce, ({ file }) => file.close())
-    }
-  }
-
-  async close(failure?: ManyhandsError): Promise<void> {
-    this.#sources?.close()
-    await this.#download?.close(failure)
-    if (
-      failure === undefined &&
-      this.#sources === undefined &&
-      this.#guarded.failure === undefined
-    ) {
-      await this.#guarded.close()
-      await this.#guarded.finish()
-    }
-  }
-
-  async #begin(): Promise<Download> {
-    const { network, governor, stallMs, signal, logger, onWritten, onSource } = this.#context
-    const { swarms, shares, running } = this.#context
-    const { root, manifest, size } = this.#artifact
-    const shared = this.#found.ticket !== undefined && size > TRANSFER.bulkBytes
-    const self = network.peerId
-    const told = { stallMs, signal, logger, onWritten, onSource }
-    const blocks = await inTurns(blocksOf(manifest), signal)
-    const download = new Download({ manifest, blocks, self, shared, governor, ...told })
-    this.#download = download
-    if (shared && shares) {
-      swarms.learn(root, this.#found.ticket!)
-      running.set(root, { download, artifact: this.#artifact })
-    }
-    return download
-  }
-
-  /** Little comes over the stream that is there; for more it is worth looking around. */
-  #connect(download: Download, missing: number): void {
-    if (this.#sources !== undefined || download.provider(this.#stream.peer) !== undefined) return
-    const { peer } = this.#stream
-    const { stallMs } = this.#context
-    if (missing <= TRANSFER.bulkBytes && this.#found.partial !== true) {
-      let used = false
-      download.addProvider({
-        peer,
-        origin: true,
-        lanes: 1,
-        openLane: async (events) => {
-          if (used) throw new ManyhandsError('PEER_GONE', `${peer} ended the transfer half-way`)
-          used = true
-          return streamLane(this.#stream, { peer, stallMs }, events)
-        },
-      })
-      return
-    }
-    const { root } = this.#artifact
-    this.#sources = new Sources({ ...this.#context, root, download, found: this.#found })
-    this.#sources.origin(this.#stream)
   }
 }
 

@@ -36,7 +36,7 @@ export interface ProviderOptions {
   /** Most lanes that are worth having. */
   lanes: number
   /** Bytes asked for and not yet here. */
-  windowBytes(): number
+  windowBytes(provider: Provider): number
   /** Whether there is something to ask it for. */
   wants(provider: Provider): boolean
   /** Takes what to ask it for next, some blocks of not more bytes or one; undefined: nothing now. */
@@ -89,6 +89,11 @@ export class Provider {
     return this.#flying.size === 0
   }
 
+  asksFor(block: number): boolean {
+    for (const { blocks } of this.#flying.values()) if (blocks.includes(block)) return true
+    return false
+  }
+
   /** It was asked, and has given nothing for a while. */
   get late(): boolean {
     if (this.idle || this.#waiting) return false
@@ -125,7 +130,7 @@ export class Provider {
 
   /** Not more than it gives in a while: what a slow one was asked for, the others are not. */
   #windowBytes(): number {
-    const most = this.#options.windowBytes()
+    const most = this.#options.windowBytes(this)
     if (this.origin) return most
     if (this.#bytes === 0) return Math.min(most, TRANSFER.sharedWindowBytes)
     return Math.min(most, Math.max(TRANSFER.leastWindowBytes, this.rate * 2 * TRANSFER.rescueMs))
