@@ -1,5 +1,6 @@
 import { constants } from 'node:fs'
 import { open, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { writeFully } from './hash-file.ts'
 import { TRANSFER } from './transfer-limits.ts'
 
 const INDEX_BYTES = 4
@@ -63,22 +64,18 @@ export class ChunkRecord {
       if (indexes.length === 0) return
       const bytes = Buffer.alloc(indexes.length * INDEX_BYTES)
       for (const [at, index] of indexes.entries()) bytes.writeUInt32LE(index, at * INDEX_BYTES)
-      await this.#write(bytes).then(
-        () => {
-          this.#end += bytes.length
-        },
-        () => {
-          this.#waiting = indexes.concat(this.#waiting)
-        },
-      )
+      await this.#write(bytes).catch(() => {
+        this.#waiting = indexes.concat(this.#waiting)
+      })
     })
     return this.#writing
   }
 
   /** Forgets all of it. */
   async remove(): Promise<void> {
-    this.#waiting = []
-    await this.flush()
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    await this.#writing
     this.#waiting = []
     this.#end = 0
     await rm(this.#path, { force: true })
@@ -86,6 +83,7 @@ export class ChunkRecord {
 
   async #write(bytes: Buffer): Promise<void> {
     await using file = await open(this.#path, constants.O_WRONLY | constants.O_CREAT, 0o600)
-    await file.write(bytes, 0, bytes.length, this.#end)
+    await writeFully(file, bytes, this.#end)
+    this.#end += bytes.length
   }
 }
