@@ -4,12 +4,11 @@
  * Without a Docker engine it says so and skips, except under CI, where it fails.
  */
 import { spawn } from 'node:child_process'
-import {
-  engineTrouble,
-  ensureBlenderImage,
-  run,
-} from '../examples/blender-animation/build-image.ts'
+import { ensureBlenderImage } from '../examples/blender-animation/build-image.ts'
 import type { BlenderReport } from '../examples/blender-animation/main.ts'
+import { engineTrouble, run } from '../examples/debian-image/debian-image.ts'
+import { ensureGromacsImage } from '../examples/protein-folding/build-image.ts'
+import type { FoldingReport } from '../examples/protein-folding/main.ts'
 
 interface Check {
   name: string
@@ -59,7 +58,48 @@ const blender: Workload = {
   },
 }
 
-const WORKLOADS: Workload[] = [blender]
+const folding: Workload = {
+  name: 'Protein folding on two hosts, one of which is lost',
+  prepare: () => ensureGromacsImage(say),
+  async check() {
+    const { code, lastLine } = await example('examples/protein-folding/main.ts', [
+      ...['--json', '--out', 'out/protein-folding'],
+    ])
+    const report = JSON.parse(lastLine) as FoldingReport
+    const { replicas, continued } = report
+    const all = (kept: boolean[]) => kept.length === replicas && kept.every(Boolean)
+    return [
+      {
+        name: 'every segment of every replica completed',
+        passed: report.failed.length === 0 && report.completed > replicas,
+        detail: `${report.completed} tasks in ${report.seconds.toFixed(0)} s, ${report.failed.length} failed`,
+      },
+      {
+        name: 'every trajectory is whole: no gap, no overlap',
+        passed: all(report.whole),
+        detail: `${report.frames.join(', ')} frames`,
+      },
+      {
+        name: 'every replica has collapsed',
+        passed: all(report.collapse.map(({ from, to }) => to < from / 2)),
+        detail: report.collapse
+          .map(({ from, to }) => `${from.toFixed(2)} → ${to.toFixed(2)}`)
+          .join(', '),
+      },
+      { name: 'a host was killed in the middle', passed: report.killed },
+      { name: 'the example says so too', passed: code === 0, detail: `exit code ${code}` },
+      {
+        name: 'what it ran went on from a checkpoint, not from the beginning of its segment',
+        passed: continued.some(({ atPs, segmentFromPs }) => atPs > segmentFromPs),
+        detail: continued
+          .map(({ task, atPs, segmentFromPs }) => `${task} at ${atPs} ps, not ${segmentFromPs}`)
+          .join(', '),
+      },
+    ]
+  },
+}
+
+const WORKLOADS: Workload[] = [blender, folding]
 
 /** Runs an example as its users do; people's text goes through, the last line of stdout comes back. */
 function example(program: string, args: string[]) {

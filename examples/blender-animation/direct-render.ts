@@ -1,5 +1,6 @@
 import { chmod, mkdir, rm } from 'node:fs/promises'
-import { BLENDER_IMAGE, run } from './build-image.ts'
+import { run } from '../debian-image/debian-image.ts'
+import { BLENDER_IMAGE } from './build-image.ts'
 
 /**
  * Renders the same frames with a plain `docker run`, all in one container and one Blender, below the

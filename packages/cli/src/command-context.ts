@@ -8,6 +8,7 @@ export interface ProgramContext {
   interruption: Interruption
   env: Record<string, string | undefined>
   cwd: string
+  stdin: AsyncIterable<Uint8Array>
 }
 
 /** What a command gets to work with. */

@@ -50,8 +50,26 @@ export function toError(thrown: unknown): ManyhandsError {
   return toManyhandsError(thrown)
 }
 
+/** Words of a job spec, which are other words here, and not those that look most alike. */
+const CALLED_HERE: Record<string, string> = {
+  input: 'in',
+  inputs: 'in',
+  output: 'out',
+  outputs: 'out',
+  hosts: 'host',
+  retry: 'retries',
+}
+
+function suggested(message: string): string {
+  const [, said] = /^unknown option '--([a-z-]+)/.exec(message) ?? []
+  const meant = said === undefined ? undefined : CALLED_HERE[said]
+  // On one line, as all that is told.
+  const [what, ...more] = message.split('\n')
+  return [what, ...(meant === undefined ? more : [`(Did you mean --${meant}?)`])].join(' ')
+}
+
 function usageError(error: CommanderError): ManyhandsError {
   const help = error.code === 'commander.help'
-  const message = help ? 'no command was given' : error.message.replace(/^error: /, '')
+  const message = help ? 'no command was given' : suggested(error.message.replace(/^error: /, ''))
   return new ManyhandsError('USAGE', message, { cause: error })
 }

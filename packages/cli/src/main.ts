@@ -31,6 +31,12 @@ process.once('uncaughtException', (thrown) => {
   )
 })
 
-const code = await runProgram(argv, { output, interruption, env: process.env, cwd: process.cwd() })
+const code = await runProgram(argv, {
+  output,
+  interruption,
+  env: process.env,
+  cwd: process.cwd(),
+  stdin: process.stdin,
+})
 // Explicit: a handle that some dependency forgot must not keep the command alive.
 process.exit(code)

@@ -22,6 +22,12 @@ export function countingNumber(text: string): number {
   return value
 }
 
+/** A value of which a second one would take away the first. */
+export function once(text: string, before?: string): string {
+  if (before !== undefined) throw new InvalidArgumentError('It was given before.')
+  return text
+}
+
 /** Names separated by commas; may be given several times. */
 export function nameList(text: string, before: string[] = []): string[] {
   const names = text.split(',').map((name) => name.trim())

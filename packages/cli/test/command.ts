@@ -31,12 +31,13 @@ export async function commandRoom() {
   const directory = await mkdtemp(join(tmpdir(), 'manyhands-cli-'))
   const running = new Set<ChildProcess>()
 
-  function start(args: string[], env: Record<string, string> = {}): Running {
+  function start(args: string[], env: Record<string, string> = {}, stdin?: string): Running {
     const child = spawn(process.execPath, ['--conditions=@manyhands/source', MAIN, ...args], {
       cwd: directory,
       env: { PATH: process.env['PATH'], MANYHANDS_HOME: join(directory, 'home'), ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     })
+    child.stdin?.end(stdin)
     running.add(child)
     let stdout = ''
     let stderr = ''

@@ -251,13 +251,14 @@ describe('run', () => {
     expect(await readFile(saved, 'utf8')).toBe('hello')
   })
 
-  it('cancels at the first SIGINT, ends with 130 and leaves nothing on the host', async () => {
+  it('stops at the first SIGINT, ends with 130 and leaves nothing on the host', async () => {
     const run = scripted(['--tasks', '1-2'], '--hang')
     await run.line((line) => line['event'] === 'attempt' && line['phase'] === 'running')
     run.process.kill('SIGINT')
     const ended = await run.ended
     expect(ended.code).toBe(130)
-    expect(linesOf(ended).at(-1)).toMatchObject({ event: 'job', phase: 'canceled' })
+    expect(linesOf(ended).at(-1)).toMatchObject({ event: 'job', phase: 'paused' })
+    expect(ended.stderr).toContain(`manyhands run --resume ${run.lines()[0]!['job']}`)
     await expect.poll(attempts, { timeout: 20_000, interval: 500 }).toEqual([])
   })
 })

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { jobRequest, type RunFlags } from '../src/borrow/job-request.ts'
 
@@ -11,7 +12,7 @@ beforeEach(async () => {
 afterEach(() => rm(cwd, { recursive: true }))
 
 const request = (flags: Partial<RunFlags>, file?: string, rest?: string[]) =>
-  jobRequest(file, { wait: '10s', ...flags }, { cwd, rest })
+  jobRequest(file, { wait: '10s', ...flags }, { cwd, rest, stdin: Readable.from([]) })
 
 it('makes a spec of options', async () => {
   await writeFile(join(cwd, 'scene.blend'), '')

@@ -30,6 +30,7 @@ it('prints its version and its help', async () => {
 it.each([
   [['nonsense'], 2, 'USAGE', /unknown command 'nonsense'/],
   [['run', '--nonsense'], 2, 'USAGE', /unknown option '--nonsense'/],
+  [['run', '--inputs', 'a'], 2, 'USAGE', /unknown option '--inputs' \(Did you mean --in\?\)/],
   [['run'], 2, 'USAGE', /--image/],
   [['run', '--image', 'a', '--tasks', '5-1', '--', 'x'], 2, 'RANGE_INVALID', /1-5/],
   [['run', '--image', 'a', '--cpus', 'many'], 2, 'USAGE', /--cpus.*above 0/],

@@ -21,13 +21,13 @@ export function answerAttempts(
   })
   network.handle('attempt.image', async ({ id }, { peer }) => {
     const job = jobOf(peer, id)
-    const image = job?.prepared.image
+    const image = job?.image
     if (job === undefined || image === undefined) {
       throw new ManyhandsError('NOT_FOUND', `there is no image for attempt ${id} here`)
     }
     if (!image.begun) tellOfImage(job, image)
     return answerImage(image, (ready) => {
-      for (const root of ready) job.prepared.roots.add(root)
+      for (const root of ready) job.inputs.add(root)
     })
   })
 }
@@ -44,7 +44,7 @@ function tellOfImage(job: JobRun, image: JobImage): void {
 }
 
 function secretsOf(job: JobRun): Record<string, Uint8Array<ArrayBuffer>> {
-  const given = Object.entries(job.prepared.spec.secrets ?? {})
+  const given = Object.entries(job.hooks.secrets ?? {})
   return Object.fromEntries(
     given.map(([name, secret]) => [name, new Uint8Array(Buffer.from(secret))]),
   )

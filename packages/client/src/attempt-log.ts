@@ -29,17 +29,21 @@ export class AttemptLog {
 
 class StreamText {
   #upTo = 0
-  #decoder = new TextDecoder()
+  /** Made when there is something to decode: most tasks write nothing. */
+  #decoder: InstanceType<typeof TextDecoder> | undefined
 
   take(bytes: Uint8Array | undefined, at: number | undefined, more: boolean) {
     const pieces: Omit<LogPiece, 'stream'>[] = []
     const gap = (at ?? this.#upTo) - this.#upTo
     if (gap > 0) {
-      this.#decoder = new TextDecoder()
+      this.#decoder = undefined
       pieces.push({ text: '', gap, upTo: at! })
     }
     // Less than before: a host that was started again counts from there.
     this.#upTo = (at ?? this.#upTo) + (bytes?.length ?? 0)
+    const silent = bytes === undefined || bytes.length === 0
+    if (silent && this.#decoder === undefined) return pieces
+    this.#decoder ??= new TextDecoder()
     const text = this.#decoder.decode(bytes, { stream: more })
     if (text !== '') pieces.push({ text, upTo: this.#upTo })
     return pieces

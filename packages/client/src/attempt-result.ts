@@ -1,6 +1,13 @@
-import { type AttemptEnd, ManyhandsError, type TaskOutputs, type TaskResult } from '@manyhands/core'
+import {
+  type AttemptEnd,
+  type AttemptTimeline,
+  type ErrorDocument,
+  ManyhandsError,
+  type TaskOutputs,
+  type TaskResult,
+} from '@manyhands/core'
 import type { JobRun } from './job-run.ts'
-import type { Task } from './task.ts'
+import type { LiveAttempt, Task } from './task.ts'
 
 /** What the caller's validate hook has against a result, or undefined. */
 export async function validated(
@@ -8,7 +15,7 @@ export async function validated(
   result: TaskResult,
 ): Promise<ManyhandsError | undefined> {
   try {
-    await job.prepared.spec.validate?.(result)
+    await job.hooks.validate?.(result)
     return undefined
   } catch (cause) {
     return new ManyhandsError(
@@ -19,20 +26,19 @@ export async function validated(
   }
 }
 
-/** The result of a task whose attempt at `host` decided; with an error it failed. */
+/** The result of a task whose attempt decided; with an error it failed. */
 export function resultOf(
   job: JobRun,
   task: Task,
-  host: string,
+  { host, timeline }: Pick<LiveAttempt, 'host' | 'timeline'>,
   end: AttemptEnd,
   outputs: TaskOutputs,
   error?: ManyhandsError,
 ): TaskResult {
-  const decoder = new TextDecoder()
   return {
     job: job.id,
     key: task.key,
-    index: task.index,
+    index: task.place,
     item: task.item,
     ok: error === undefined,
     phase: error === undefined ? 'completed' : 'failed',
@@ -46,8 +52,22 @@ export function resultOf(
     durationMs: end.durationMs,
     usage: end.usage,
     outputs,
-    stdoutTail: decoder.decode(end.stdoutTail),
-    stderrTail: decoder.decode(end.stderrTail),
-    ...(error === undefined ? {} : { error: error.toJSON() }),
+    stdoutTail: textOf(end.stdoutTail),
+    stderrTail: textOf(end.stderrTail),
+    timeline: { ...timeline },
+    ...(end.receipt === undefined ? {} : { receipt: end.receipt }),
+    ...(error === undefined ? {} : { error: inPhase(error.toJSON(), timeline) }),
   }
 }
+
+const decoder = new TextDecoder()
+const textOf = (bytes: Uint8Array) => (bytes.length === 0 ? '' : decoder.decode(bytes))
+
+/** An error says in which phase of the attempt it came. */
+function inPhase(error: ErrorDocument, timeline: AttemptTimeline): ErrorDocument {
+  const phase = PHASES.findLast((one) => timeline[one] !== undefined)
+  return { ...error, details: { ...error.details, phase } }
+}
+
+/** In the order in which an attempt has them. */
+const PHASES = ['offered', 'staging', 'running', 'collecting'] as const

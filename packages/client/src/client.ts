@@ -1,6 +1,8 @@
 import type {
   AttemptPhase,
+  AttemptTimeline,
   ByteSize,
+  Clock,
   Duration,
   ErrorDocument,
   GcOptions,
@@ -9,6 +11,8 @@ import type {
   JobPhase,
   JobSpec,
   Logger,
+  Network,
+  NetworkOptions,
   Offer,
   TaskPhase,
   TaskResult,
@@ -16,6 +20,8 @@ import type {
   TransferSource,
   Usage,
 } from '@manyhands/core'
+
+import type { JobResumption } from './job-document.ts'
 
 /**
  * A borrower of computers: finds hosts, submits jobs, follows them. No server is involved; the client
@@ -44,8 +50,10 @@ export interface Client extends AsyncDisposable {
     signal?: AbortSignal
   }): Promise<Offer[]>
   /**
-   * Takes a job on. Resolves when it is durable (with `state` set); the job goes on until it ends or
-   * the client closes.
+   * Takes a job on. Resolves when it is durable (with `state` set): its spec, and the tasks of an array or
+   * of a range with a `task` function; ranges without one are data themselves, and generators are read as
+   * there is work for them. With `state` set the job outlives the client, see {@link job}; else it ends
+   * when the client closes.
    *
    * @throws SPEC_INVALID, RANGE_INVALID, INPUT_UNREADABLE, PATH_UNSAFE, IMAGE_INVALID, JOB_CONFLICT
    */
@@ -62,10 +70,38 @@ export interface Client extends AsyncDisposable {
     spec: Omit<JobSpec<Item>, 'tasks'>,
     options?: { signal?: AbortSignal },
   ): AsyncIterable<TaskResult<Item>>
-  /** A job of this client by id. @throws NOT_FOUND */
-  job<Item = unknown>(id: string): Promise<Job<Item>>
+  /**
+   * A job of this client by id, also one that an earlier process submitted: its hosts are asked, results
+   * made meanwhile are fetched, and it goes on.
+   *
+   * @param given - parts of its spec that are no data, which no journal can keep: its functions, secrets,
+   *   and a source that was not read to its end, which is read again from its first item and passed over as
+   *   far as it was read. Without them `wait`, `results` and `resume` say HOOKS_MISSING.
+   * @throws NOT_FOUND
+   */
+  job<Item = unknown>(id: string, given?: JobResumption<Item>): Promise<Job<Item>>
+  /**
+   * Continues a job of another client, on whatever machine that was: its hosts are told, work that they have
+   * of it is taken over with its results, and the rest goes on from here. The client before is told, and its
+   * part of the job ends with JOB_TAKEN. What was accepted before the key was taken stays accepted; the
+   * outputs of that are read here as far as hosts still have them. The same key again takes up the same job.
+   *
+   * @param ownerKey - what {@link Job.ownerKey} gave
+   * @param given - as for {@link job}; inputs that neither this computer nor a host has are named by
+   *   HOOKS_MISSING, and given by their paths as `inputs`
+   * @throws SPEC_INVALID for what is no key, NO_HOSTS when no host of the job is to be reached, HOST_REFUSED
+   *   when all of them refuse this client, JOB_TAKEN when somebody was quicker, JOB_CONFLICT where the job was
+   *   taken from this very client
+   */
+  attach<Item = unknown>(ownerKey: string, given?: JobResumption<Item>): Promise<Job<Item>>
   /** Jobs of this client, newest first. */
   jobs(): JobSummary[]
+  /**
+   * Lets go of a job that is over, its results with it: what is in the journal and in the store.
+   *
+   * @throws NOT_FOUND, SPEC_INVALID while it is not over
+   */
+  forget(id: string): Promise<void>
   /**
    * Tidies up now: artifacts that no job needs, and what cut transfers left and rested for a day; with
    * `keepBytes` also what is kept for later jobs. Results never go: they are held by their job.
@@ -81,6 +117,8 @@ export interface Job<Item = unknown> {
   readonly phase: JobPhase
   readonly counts: JobCounts
   readonly progress: JobProgress
+  /** What `wait` resolves with, as it is now. */
+  readonly summary: JobSummary
   /** Results in completion order, or in input order; each once; ends when the job ends. */
   results(options?: { ordered?: boolean; signal?: AbortSignal }): AsyncIterable<TaskResult<Item>>
   /**
@@ -97,12 +135,38 @@ export interface Job<Item = unknown> {
   logs(options?: { task?: string; follow?: boolean; signal?: AbortSignal }): AsyncIterable<LogLine>
   /** Resolves when the job has ended, however it ended. */
   wait(options?: { signal?: AbortSignal }): Promise<JobSummary>
-  /** Sends out no more tasks; what runs goes on. */
-  pause(): Promise<void>
+  /**
+   * Sends out no more tasks; what runs goes on. With `stop` it is ended as well, at nobody's expense, and
+   * waits again: then no host does anything for the job.
+   */
+  pause(options?: { stop?: boolean }): Promise<void>
   resume(): Promise<void>
   /** Ends the job: nothing more is sent out, what runs is ended. Resolves when the hosts were told. */
   cancel(reason?: string): Promise<void>
-  /** Every known host, with the rule that excludes it for this task, or why it waits. */
+  /**
+   * Runs failed tasks again, each with all its attempts, those that were canceled because a task that they need
+   * had failed, and what was not read of the source when the job ended. Resolves how many tasks that are;
+   * failed parts of a range are cut anew.
+   *
+   * @throws CANCELED for a job that was canceled, HOOKS_MISSING when the rest of its source has to be given
+   *   again in {@link Client.job}
+   */
+  retry(options: { failed: true }): Promise<number>
+  /**
+   * One text with which a client on another machine continues the job, see {@link Client.attach}: the job as
+   * it is now, without functions and secrets, and the right to it. Whoever has it has the job, so keep it as
+   * you keep a password. From now until the job is over its hosts keep the results that this client has
+   * accepted, of each host the last 1024: nothing of these is computed again elsewhere. This client keeps what
+   * each task alone takes for as long, since a result may be lost with its host, and runs again elsewhere then.
+   *
+   * @throws LIMIT for a job of more than 250,000 tasks, JOB_TAKEN
+   */
+  ownerKey(): Promise<string>
+  /**
+   * Every known host, with the rule that excludes it for this task, or what the task waits for.
+   *
+   * @throws NOT_FOUND
+   */
   why(taskKey: string): Promise<HostVerdict[]>
 }
 
@@ -202,6 +266,8 @@ export interface HostVerdict {
   host: string
   eligible: boolean
   reason: string
+  /** How long a word to it and back takes, ms, once that was measured. */
+  rttMs?: number
 }
 
 export type HostChange =
@@ -214,6 +280,7 @@ export type HostChange =
  */
 export type JobEvent = { seq: number; time: string; job: string } & (
   | { kind: 'job'; phase: JobPhase; error?: ErrorDocument }
+  /** With its end comes its result, unless that is not handed out yet: see `accept`. */
   | { kind: 'task'; task: string; phase: TaskPhase; result?: TaskResult }
   | {
       kind: 'attempt'
@@ -221,12 +288,29 @@ export type JobEvent = { seq: number; time: string; job: string } & (
       attempt: string
       host: string
       phase: AttemptPhase
+      /** It only checks a result that the task has already. */
+      check?: true
       by?: 'host' | 'client'
       reason?: string
       error?: ErrorDocument
       usage?: Usage
+      /** With its end: when it was first heard of in each phase, ms since it was sent. */
+      timeline?: AttemptTimeline
+      /** When it is sent out: the checkpoint that it begins with. */
+      startedFrom?: NonNullable<AttemptTimeline['startedFrom']>
       /** Files that had come of it, and are not part of a result: it was lost, or ended without one. */
       provisional?: number
+    }
+  /**
+   * The check of a result is over. `agreed`: these hosts had the same, those in `wrong` had not. `disputed`:
+   * nobody can tell who is right, and the task has failed.
+   */
+  | {
+      kind: 'check'
+      task: string
+      outcome: 'agreed' | 'disputed'
+      hosts: string[]
+      wrong: string[]
     }
   /** A piece of a stream, up to its byte `upTo`; with `gap` instead of text: so many bytes are missing. */
   | {
@@ -251,6 +335,15 @@ export type JobEvent = { seq: number; time: string; job: string } & (
       bytes: number
       executable: boolean
       file: StreamedFile
+    }
+  /** A checkpoint of the task is here, and durable: where it goes on when its attempt is lost now. */
+  | {
+      kind: 'checkpoint'
+      task: string
+      attempt: string
+      host: string
+      root: string
+      bytes: number
     }
   /** Over what outputs come from a host, and how fast: once a second while they do, and at the end. */
   | ({ kind: 'transfer'; task: string; attempt: string } & TransferSource)
@@ -302,4 +395,17 @@ export interface ClientOptions {
   /** Attempts sent out at once over all jobs; default 4096. */
   maxInFlight?: number
   logger?: Logger
+  /** Time as this client sees it; default: that of this computer. */
+  clock?: Clock
+  /**
+   * Joins the network, with what `network` says and this client's key. Default: `createNetwork`. What it
+   * gives is closed with the client.
+   */
+  transport?: (options: NetworkOptions) => Promise<Network>
+  /**
+   * Numbers of 0 to 1, for ids and for pauses that are not to be the same everywhere; a temporary
+   * identity is drawn from it as well. For simulations that are to be repeated: who can foretell it has
+   * this client's key. Default: the randomness of this computer.
+   */
+  random?: () => number
 }

@@ -68,6 +68,11 @@ export class EventLog<Event extends { seq: number }> {
     this.#wake()
   }
 
+  /** More will come after all. */
+  reopen(): void {
+    this.#ended = false
+  }
+
   async *read(since = 0, signal?: AbortSignal): AsyncGenerator<Event> {
     let at = since + 1
     let news = this.#news

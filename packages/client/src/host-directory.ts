@@ -1,4 +1,4 @@
-import { LIMITS, type Logger, type Network, type Offer } from '@manyhands/core'
+import { type Clock, LIMITS, type Logger, type Network, type Offer } from '@manyhands/core'
 import PQueue from 'p-queue'
 import type { HostChange } from './client.ts'
 import { HostLink, type HostLinkEvents } from './host-link.ts'
@@ -9,11 +9,19 @@ const DIALS = 16
 const WAITING_DIALS = 1000
 /** How often hosts that are connected but silent are asked again, ms. */
 const ASK_AGAIN_MS = 1_000
+/** How often it is measured how far a host is, ms, and of how many hosts in each second. */
+const MEASURE_MS = 30_000
+const MEASURED = 16
 
 export interface HostDirectoryOptions {
   network: Network
   heartbeatMs: number
   logger: Logger
+  clock: Clock
+  /** Numbers of 0 to 1. */
+  random: () => number
+  /** What an earlier process has seen of a host, as it was written. */
+  known(peer: string): unknown
   events: HostLinkEvents
 }
 
@@ -29,6 +37,8 @@ export class HostDirectory extends EventTarget {
   readonly #links = new Map<string, HostLink>()
   readonly #dials = new PQueue({ concurrency: DIALS })
   readonly #dialing = new Set<string>()
+  /** Hosts of which something is expected, and that were not met yet in this process. */
+  readonly #expected = new Set<string>()
   #keptAt = 0
   #closed = false
 
@@ -73,26 +83,38 @@ export class HostDirectory extends EventTarget {
   link(peer: string): HostLink {
     let link = this.#links.get(peer)
     if (link === undefined) {
-      const { network, heartbeatMs, events } = this.#options
-      link = new HostLink(peer, network, heartbeatMs, events)
+      link = new HostLink(peer, this.#options)
       this.#links.set(peer, link)
     }
     return link
   }
 
-  /** A host's own word, just now. */
-  offered(offer: Offer): void {
+  /** Something of ours may be at a host that this process has not met: it has a lease to show itself. */
+  expect(peer: string, addresses: string[]): void {
+    if (this.#records.has(peer)) return
+    this.#expected.add(peer)
+    this.link(peer).heard()
+    void this.#dials.add(() => this.#dial(addresses)).catch(() => {})
+  }
+
+  /** A host's own word, just now; with attempts that it says run there. */
+  offered(offer: Offer, running?: readonly string[]): void {
     const known = this.#records.get(offer.peerId)
+    this.#expected.delete(offer.peerId)
     if (known === undefined) {
       if (this.#records.size >= LIMITS.offers) return
-      this.#records.set(offer.peerId, new HostRecord(offer))
+      this.#records.set(
+        offer.peerId,
+        new HostRecord(offer, { ...this.#options, known: this.#options.known(offer.peerId) }),
+      )
       this.#changed({ kind: 'found', offer })
       return
     }
     const back = !known.present
     known.present = true
     known.suspect = false
-    if (known.update(offer) || back) this.#changed({ kind: back ? 'found' : 'changed', offer })
+    if (known.update(offer, running) || back)
+      this.#changed({ kind: back ? 'found' : 'changed', offer })
   }
 
   /** The connection is gone: no new work until it answers again. What runs there has its leases. */
@@ -100,16 +122,21 @@ export class HostDirectory extends EventTarget {
     const record = this.#records.get(peer)
     if (record === undefined || !record.present) return
     record.present = false
-    record.absentSince = performance.now()
+    record.absentSince = this.#options.clock.now()
     this.#changed({ kind: 'gone', peerId: peer })
   }
 
   /** Asks silent hosts again, and forgets those that are gone for long. */
   keep(): void {
-    const now = performance.now()
+    const now = this.#options.clock.now()
     if (now - this.#keptAt < ASK_AGAIN_MS) return
     this.#keptAt = now
+    let measured = 0
     for (const [peer, record] of this.#records) {
+      if (record.present && measured < MEASURED && now - record.measuredAt > MEASURE_MS) {
+        measured += 1
+        void this.#measure(record)
+      }
       if (record.present || record.inFlight.size > 0) continue
       if (this.#options.network.isConnected(peer)) this.#greet(peer)
       else if (now - record.absentSince > LIMITS.offerTtlMs) {
@@ -125,8 +152,16 @@ export class HostDirectory extends EventTarget {
    * before anyone is given up.
    */
   watchLeases(lateMs: number, over: (host: string) => void): void {
+    for (const peer of this.#expected) {
+      const link = this.link(peer)
+      if (lateMs > link.heartbeatMs) link.heard()
+      if (link.leaseState !== 'over') continue
+      this.#expected.delete(peer)
+      over(peer)
+    }
     for (const record of this.#records.values()) {
-      if (record.inFlight.size === 0) continue
+      // What was not answered yet is not renewed: its offer has a time of its own.
+      if (record.leased === 0) continue
       const link = this.link(record.peerId)
       if (lateMs > link.heartbeatMs) {
         link.heard()
@@ -154,6 +189,8 @@ export class HostDirectory extends EventTarget {
       .hello()
       .then((offer) => {
         if (offer.peerId === peer) this.offered(offer)
+        const record = this.#records.get(peer)
+        if (record !== undefined) void this.#measure(record)
         return this.#options.network.call(peer, 'offer.list', {})
       })
       .then(({ offers }) => {
@@ -168,6 +205,21 @@ export class HostDirectory extends EventTarget {
       })
   }
 
+  /** How long a word to a host and back takes. Does not reject: one that is gone is noticed elsewhere. */
+  async #measure(record: HostRecord): Promise<void> {
+    const { network, clock } = this.#options
+    const { peerId } = record
+    const askedAt = clock.now()
+    record.measuredAt = askedAt
+    try {
+      const { offer } = await network.call(peerId, 'offer.get', {})
+      record.roundTrip.add(clock.now() - askedAt)
+      if (offer.peerId === peerId && this.#records.get(peerId) === record) this.offered(offer)
+    } catch (cause) {
+      this.#options.logger.debug('a host was not measured', { peerId, cause: String(cause) })
+    }
+  }
+
   /** Hearsay: good enough to go and ask. */
   #heardOf(offer: Offer): void {
     const { network } = this.#options
@@ -178,13 +230,13 @@ export class HostDirectory extends EventTarget {
     if (this.#dialing.has(peerId) || this.#dialing.size >= WAITING_DIALS) return
     this.#dialing.add(peerId)
     void this.#dials
-      .add(() => this.#dial(offer))
+      .add(() => this.#dial(offer.addresses))
       .catch(() => {})
       .finally(() => this.#dialing.delete(peerId))
   }
 
-  async #dial(offer: Offer): Promise<void> {
-    for (const address of offer.addresses) {
+  async #dial(addresses: string[]): Promise<void> {
+    for (const address of addresses) {
       if (this.#closed) return
       try {
         await this.#options.network.connect(address)

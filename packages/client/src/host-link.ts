@@ -1,9 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import {
   type AttemptEvent,
   type AttemptSpec,
-  attemptEventSchema,
-  decodeDocument,
+  type Clock,
+  decodeEvents,
   LIMITS,
   type Network,
   type Offer,
@@ -11,8 +10,6 @@ import {
   type RpcResult,
   type WireAttempt,
 } from '@manyhands/core'
-import { pipe } from 'it-pipe'
-import { z } from 'zod'
 
 /** A host is suspect after this many heartbeats without a renewal, lost after the lease. */
 const SUSPECT_HEARTBEATS = 3
@@ -22,16 +19,14 @@ const ACKNOWLEDGE_MS = 5
 const HEARTBEAT_MS = { least: 100, most: 60_000 }
 const RECONNECT_MS = { first: 50, most: 2_000 }
 
-const eventsSchema = z.array(attemptEventSchema).max(LIMITS.attemptsPerClient)
-
-async function* decodedEvents(frames: AsyncIterable<Uint8Array>): AsyncGenerator<AttemptEvent> {
-  for await (const frame of frames) yield* decodeDocument(eventsSchema, frame, 'attempt events')
-}
-
 export interface HostLinkEvents {
   event(host: string, job: string, event: AttemptEvent): void
   /** The host was reached again after a cut, and holds these attempts of ours. */
   inventory(host: string, ids: ReadonlySet<string>, askedAt: number): void
+  /** What the host has to repeat in its receipt of an attempt. */
+  nonceOf(job: string, host: string, attempt: string): string
+  /** Public key of a job. */
+  ownerOf(job: string): string
 }
 
 /**
@@ -41,19 +36,33 @@ export interface HostLinkEvents {
 export class HostLink {
   readonly peer: string
   readonly #network: Network
+  readonly #clock: Clock
+  readonly #random: () => number
   readonly #events: HostLinkEvents
   readonly #follows = new Map<string, AbortController>()
   readonly #closing = new AbortController()
   #heartbeatMs: number
-  #heardAt = performance.now()
+  #heardAt: number
   #acknowledge: string[] = []
   #acknowledging: Promise<void> | undefined
 
-  constructor(peer: string, network: Network, heartbeatMs: number, events: HostLinkEvents) {
+  constructor(
+    peer: string,
+    parts: {
+      network: Network
+      clock: Clock
+      random: () => number
+      heartbeatMs: number
+      events: HostLinkEvents
+    },
+  ) {
     this.peer = peer
-    this.#network = network
-    this.#heartbeatMs = heartbeatMs
-    this.#events = events
+    this.#network = parts.network
+    this.#clock = parts.clock
+    this.#random = parts.random
+    this.#heartbeatMs = parts.heartbeatMs
+    this.#events = parts.events
+    this.#heardAt = parts.clock.now()
   }
 
   get heartbeatMs(): number {
@@ -62,7 +71,7 @@ export class HostLink {
 
   /** A renewal or an answer of the host: the lease starts anew. */
   heard(): void {
-    this.#heardAt = performance.now()
+    this.#heardAt = this.#clock.now()
   }
 
   get leaseMs(): number {
@@ -70,7 +79,7 @@ export class HostLink {
   }
 
   get leaseState(): 'held' | 'suspect' | 'over' {
-    const silentMs = performance.now() - this.#heardAt
+    const silentMs = this.#clock.now() - this.#heardAt
     if (silentMs > this.leaseMs) return 'over'
     return silentMs > SUSPECT_HEARTBEATS * this.#heartbeatMs ? 'suspect' : 'held'
   }
@@ -100,7 +109,17 @@ export class HostLink {
     const answer = await this.#network.call(
       this.peer,
       'attempt.offer',
-      { job: job.id, jobName: job.name, spec, attempts },
+      {
+        job: job.id,
+        jobName: job.name,
+        owner: this.#events.ownerOf(job.id),
+        spec,
+        proofs: true,
+        attempts: attempts.map((attempt) => ({
+          ...attempt,
+          nonce: this.#events.nonceOf(job.id, this.peer, attempt.id),
+        })),
+      },
       { signal: this.#closing.signal },
     )
     this.heard()
@@ -132,12 +151,17 @@ export class HostLink {
     }
   }
 
-  /** Listens to a job's events there until {@link unfollow}; opened again after every cut. */
-  follow(job: string): void {
+  /**
+   * Listens to a job's events there until {@link unfollow}; opened again after every cut.
+   *
+   * @param options.before - attempts were sent there by an earlier process: what is there is asked first
+   */
+  follow(job: string, options: { before?: boolean } = {}): void {
     if (this.#follows.has(job) || this.#closing.signal.aborted) return
     const stop = new AbortController()
     this.#follows.set(job, stop)
-    void this.#listen(job, AbortSignal.any([stop.signal, this.#closing.signal]))
+    const signal = AbortSignal.any([stop.signal, this.#closing.signal])
+    void this.#listen(job, signal, options.before === true)
   }
 
   unfollow(job: string): void {
@@ -154,7 +178,7 @@ export class HostLink {
 
   async #flush(): Promise<void> {
     while (this.#acknowledge.length > 0) {
-      await delay(ACKNOWLEDGE_MS)
+      await this.#clock.delay(ACKNOWLEDGE_MS)
       const ids = this.#acknowledge.splice(0, LIMITS.attemptsPerClient)
       try {
         await this.#network.call(
@@ -171,22 +195,23 @@ export class HostLink {
     }
   }
 
-  async #listen(job: string, signal: AbortSignal): Promise<void> {
+  async #listen(job: string, signal: AbortSignal, before: boolean): Promise<void> {
     let waitMs = RECONNECT_MS.first
-    for (let round = 0; !signal.aborted; round += 1) {
+    let takeStock = before
+    while (!signal.aborted) {
       try {
         const stream = await this.#network.openStream(this.peer, PROTOCOLS.events, { signal })
         const stop = () => stream.abort()
         signal.addEventListener('abort', stop, { once: true })
         try {
           await stream.send(new TextEncoder().encode(job))
-          if (round > 0) await this.#takeStock(signal)
-          await pipe(stream, decodedEvents, async (events) => {
-            for await (const event of events) {
-              waitMs = RECONNECT_MS.first
-              this.#events.event(this.peer, job, event)
-            }
-          })
+          if (takeStock) await this.#takeStock(signal)
+          takeStock = true
+          for await (const frame of stream) {
+            const events = decodeEvents(frame)
+            if (events.length > 0) waitMs = RECONNECT_MS.first
+            for (const event of events) this.#events.event(this.peer, job, event)
+          }
         } finally {
           signal.removeEventListener('abort', stop)
           stream.abort()
@@ -195,13 +220,13 @@ export class HostLink {
         // A host that is gone is the lease's affair; until then it is tried again.
       }
       if (signal.aborted) return
-      await delay(waitMs * (0.5 + Math.random()), undefined, { signal, ref: false }).catch(() => {})
+      await this.#clock.delay(waitMs * (0.5 + this.#random()), { signal }).catch(() => {})
       waitMs = Math.min(RECONNECT_MS.most, waitMs * 2)
     }
   }
 
   async #takeStock(signal: AbortSignal): Promise<void> {
-    const askedAt = performance.now()
+    const askedAt = this.#clock.now()
     const { attempts } = await this.#network.call(this.peer, 'attempt.inventory', {}, { signal })
     this.heard()
     this.#events.inventory(this.peer, new Set(attempts.map((attempt) => attempt.id)), askedAt)

@@ -51,6 +51,16 @@ export class JobForecast {
     if (this.#byHost.size > HOSTS) this.#byHost.delete(this.#byHost.keys().next().value!)
   }
 
+  /** How long tasks take at a host, ms; undefined when none has ended there. */
+  paceAt(host: string): number | undefined {
+    return this.#byHost.get(host)?.median
+  }
+
+  /** How long tasks usually take, over all hosts; undefined when none has ended. */
+  get usualMs(): number | undefined {
+    return this.#all.median
+  }
+
   /** Milliseconds that an attempt will go on; undefined when no task has ended, or none took as long. */
   remainingMs({ host, elapsedMs, waitMs = 0 }: OccupiedSlot): number | undefined {
     const left = this.#of(host).beyond(elapsedMs) ?? this.#all.beyond(elapsedMs)

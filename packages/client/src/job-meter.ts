@@ -1,4 +1,10 @@
-import { type AttemptEvent, isTerminal, LIMITS, TransferRate } from '@manyhands/core'
+import {
+  type AttemptEnd,
+  type AttemptEvent,
+  isTerminal,
+  LIMITS,
+  TransferRate,
+} from '@manyhands/core'
 import type { ActivePhase, ActiveTask, JobCounts, JobProgress } from './client.ts'
 import { JobForecast, type OccupiedSlot } from './job-forecast.ts'
 import { FETCHES } from './output-limits.ts'
@@ -25,7 +31,7 @@ export class JobMeter {
   bytesDown = 0
   readonly #up: TransferRate
   readonly #down: TransferRate
-  readonly #throughput = new Throughput()
+  readonly #throughput: Throughput
   readonly #forecast: JobForecast
   /** How long it takes from the end of an attempt to its accepted result. */
   readonly #afterwards = new RecentDurations(KEPT)
@@ -36,9 +42,30 @@ export class JobMeter {
   /** @param now - monotonic clock, ms */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now
+    this.#throughput = new Throughput(now)
     this.#up = new TransferRate(now)
     this.#down = new TransferRate(now)
     this.#forecast = new JobForecast(now)
+  }
+
+  /** How long tasks take at a host, ms; undefined when none has ended there. */
+  paceAt(host: string): number | undefined {
+    return this.#forecast.paceAt(host)
+  }
+
+  /** Where tasks of the job ran. */
+  get hosts(): Iterable<string> {
+    return this.#warm
+  }
+
+  /** Whether what all tasks of the job need is at a host. */
+  isStaged(host: string): boolean {
+    return this.#warm.has(host)
+  }
+
+  /** How long tasks usually take, over all hosts; undefined when none has ended. */
+  get usualMs(): number | undefined {
+    return this.#forecast.usualMs
   }
 
   sent(bytes: number): void {
@@ -61,11 +88,17 @@ export class JobMeter {
     attempt.phase = phase
     attempt.transfer = transfer === undefined ? undefined : () => transfer
     const now = this.#now()
+    attempt.timeline[phase] ??= Math.round(now - attempt.sentAt)
     if (phase === 'running') {
       attempt.runningSince ??= now
       this.#warm.add(attempt.host)
     }
-    if (end !== undefined) attempt.endedAt ??= now
+    if (end !== undefined) {
+      attempt.endedAt ??= now
+      // Of a short one nothing is heard before its end; that says how long it ran.
+      if (hasRun(end))
+        attempt.timeline.running ??= Math.max(0, Math.round(now - attempt.sentAt - end.durationMs))
+    }
     if (phase !== 'completed' || end === undefined) return
     this.#warm.add(attempt.host)
     // Inputs that came for the first one at its host do not come again for the next.
@@ -173,3 +206,6 @@ function furthest(task: Task): LiveAttempt | undefined {
     undefined,
   )
 }
+
+/** Whether an attempt came so far that its program ran. */
+const hasRun = ({ exitCode, signal }: AttemptEnd) => (exitCode ?? signal) !== undefined

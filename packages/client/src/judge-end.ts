@@ -7,6 +7,8 @@ export type Verdict =
   | 'accept'
   /** The task's own failure: uses up one of its attempts. */
   | 'task-failure'
+  /** It asks to be continued from what it left, or where it was if that did not come: at nobody's expense. */
+  | 'continue'
   /** Nobody can do better: the task fails now. */
   | 'give-up'
   /** Not the task's fault: it goes elsewhere, at nobody's expense. */
@@ -14,15 +16,16 @@ export type Verdict =
   /** As move, and this host is not asked again for this job. */
   | 'move-and-exclude'
 
-/** Refusals that the same host would repeat for every task of the job. */
+/** What the same host would repeat for every task of the job. */
 const EXCLUDING: ReadonlySet<ErrorCode> = new Set([
+  'RECEIPT_INVALID',
   'IMAGE_NOT_FOUND',
   'HOST_REFUSED',
   'UNSUPPORTED',
 ])
 
 /** Whose fault decides: one table for ends and for refusals of an offer. */
-export function judgeError(code: ErrorCode): Exclude<Verdict, 'accept'> {
+export function judgeError(code: ErrorCode): Exclude<Verdict, 'accept' | 'continue'> {
   if (EXCLUDING.has(code)) return 'move-and-exclude'
   switch (ERRORS[code].blame) {
     case 'task':

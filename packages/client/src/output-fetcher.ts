@@ -1,8 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import {
   type Artifact,
   type ArtifactStore,
   type AttemptEnd,
+  type Clock,
   type Network,
   type StreamedOutput,
   type TaskOutputs,
@@ -11,9 +11,10 @@ import {
   toManyhandsError,
 } from '@manyhands/core'
 import PQueue from 'p-queue'
+import { DISK_FULL_WAIT_MS } from './disk-full-wait.ts'
 import type { JobRun } from './job-run.ts'
 import { FETCHES } from './output-limits.ts'
-import type { LiveAttempt } from './task.ts'
+import type { LiveAttempt, Task } from './task.ts'
 import { NO_OUTPUTS, storedOutputs } from './task-outputs.ts'
 
 const FETCH_TRIES = 3
@@ -21,11 +22,11 @@ const FETCH_TRIES = 3
 const TOLD_BYTES = 1024 * 1024
 /** Pause before outputs are asked for again, ms; a full disk of ours takes longer to change. */
 const RETRY_MS = 500
-const DISK_FULL_WAIT_MS = 10_000
 
 export interface OutputFetcherOptions {
   network: Network
   store: ArtifactStore
+  clock: Clock
   closing: AbortSignal
 }
 
@@ -42,7 +43,7 @@ export class OutputFetcher {
   /** @throws as ArtifactStore.fetch, after several tries */
   async fetch(
     job: JobRun,
-    task: { key: string },
+    task: Task,
     attempt: LiveAttempt,
     end: AttemptEnd,
   ): Promise<TaskOutputs> {
@@ -50,8 +51,8 @@ export class OutputFetcher {
     const { outputs } = end
     const { root } = outputs
     const { store, closing } = this.#options
-    // Held for the job before it is there: nothing may sweep it up in between.
-    store.retain(root, job.id)
+    // Held before it is there: nothing may sweep it up in between.
+    store.retain(root, job.keeperOf(task).holder(task, root))
     for (let tries = 1; ; tries += 1) {
       try {
         await this.#queue.add(() => this.#fetchOnce(job, task.key, attempt, outputs), {
@@ -66,7 +67,7 @@ export class OutputFetcher {
         if (full) tries = 0
         else if (tries >= FETCH_TRIES || attempt.lost) throw error
         const waitMs = full ? DISK_FULL_WAIT_MS : RETRY_MS * tries
-        await delay(waitMs, undefined, { signal: closing, ref: false })
+        await this.#options.clock.delay(waitMs, { signal: closing })
       }
     }
   }
@@ -101,7 +102,7 @@ export class OutputFetcher {
     { root, bytes }: { root: string; bytes: number },
   ): Promise<void> {
     const { network, store, closing } = this.#options
-    const meter = new TransferMeter('outputs', [[root, bytes]])
+    const meter = new TransferMeter('outputs', [[root, bytes]], this.#options.clock.now)
     attempt.transfer = () => meter.progress()
     const transfer = this.#counts.follow(root)
     try {
@@ -111,7 +112,7 @@ export class OutputFetcher {
         {
           signal: closing,
           // A host that was given so much disk cannot have written more.
-          maxBytes: job.prepared.base.resources.diskBytes,
+          maxBytes: job.document.base.resources.diskBytes,
           onSource: (source) => {
             // Of what is small, there is nothing to know that its result does not tell.
             if (source.bytes < TOLD_BYTES) return

@@ -50,7 +50,7 @@ export class OutputStream {
     for (const file of files) {
       if (this.#queue.size >= WAITING) return
       if (!this.#wanted(job, attempt)) return
-      if (!attempt.arrivals.note(file, job.prepared.base.resources.diskBytes)) continue
+      if (!attempt.arrivals.note(file, job.document.base.resources.diskBytes)) continue
       void this.#queue.add(() => this.#bring(job, task, attempt, file)).catch(() => {})
     }
   }

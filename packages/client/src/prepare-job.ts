@@ -1,51 +1,44 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import {
+  type AcceptSpec,
   type AttemptSpec,
   encodeDocument,
-  fillTemplate,
-  type Input,
   itemRange,
   type JobSpec,
+  LIMITS,
   ManyhandsError,
   parseDuration,
+  resolveCheckpoint,
   resolveGpuNeed,
   resolveResources,
+  type VerifySpec,
   validateJobSpec,
-  validateTaskSpec,
-  type WireInput,
+  type WarmWish,
 } from '@manyhands/core'
 import type { ImageDesk, JobImage } from './images/image-desk.ts'
+import { hookNames, hooksOf, type JobDocument, type JobHooks } from './job-document.ts'
 import type { JobInputs } from './job-inputs.ts'
-import type { TaskOverrides } from './task.ts'
+import { readItems, type SplitItems } from './split-items.ts'
 
 /** A job spec, checked and resolved: inputs are artifacts, sizes are bytes, paths are gone. */
-export interface PreparedJob<Item = unknown> {
+export interface PreparedJob {
   name: string
-  unit: string
-  spec: JobSpec<Item>
-  base: AttemptSpec
+  document: JobDocument
+  hooks: JobHooks
   specHash: string
-  /** Times a task's own failure may end an attempt. */
-  failures: number
-  /** How long the job waits while no host fits; undefined: for ever. */
-  waitMs: number | undefined
-  /** Known beforehand for ranges and arrays. */
-  total: number | undefined
-  items(): AsyncIterator<Item> | Iterator<Item>
-  /** What the task of an item is. @throws SPEC_INVALID, INPUT_UNREADABLE, PATH_UNSAFE */
-  taskOf(
-    item: Item,
-    index: number,
-  ): Promise<{ key: string; explicit: boolean; overrides: TaskOverrides }>
-  /** Roots of the artifacts that hosts may fetch for this job. */
-  roots: Set<string>
+  /** What is split by items. */
+  items: SplitItems | undefined
   /** The image, when it is one of this client's engine. */
   image: JobImage | undefined
 }
 
+type WarmAsked = NonNullable<JobSpec['warm']>
+
 const DEFAULT_OUTPUTS = ['/out/**']
 const DEFAULT_ATTEMPTS = 3
+/** A task that takes so many times as long as usual is late. */
+const LATE_AFTER = 2
 const WASM_MAGIC = Buffer.from([0x00, 0x61, 0x73, 0x6d])
 
 /**
@@ -57,21 +50,25 @@ export async function prepareJob<Item>(
   unchecked: JobSpec<Item>,
   inputs: JobInputs,
   images: ImageDesk,
-  options: { signal?: AbortSignal } = {},
-): Promise<PreparedJob<Item>> {
+  options: { signal?: AbortSignal; salt: () => string },
+): Promise<PreparedJob> {
   const spec = validateJobSpec(unchecked)
-  const source = sourceOf(spec)
-  const resources = resolveResources(spec.resources)
-  const gpu = resolveGpuNeed(spec.resources)
-  const timeoutMs = spec.timeout === undefined ? 0 : parseDuration(spec.timeout, 'spec.timeout')
-  const waitMs =
-    spec.hosts?.wait === undefined ? undefined : parseDuration(spec.hosts.wait, 'spec.hosts.wait')
+  const { tasks } = spec
+  const range = typeof tasks === 'string' ? itemRange(tasks) : undefined
+  const items =
+    spec.split?.by === 'items'
+      ? await readItems(tasks as JobSpec['tasks'], options.signal)
+      : undefined
+  const total = items?.count ?? range?.size ?? (Array.isArray(tasks) ? tasks.length : undefined)
   const runtime = spec.runtime ?? 'docker'
   const travels = runtime === 'wasm' || /^\.{0,2}\//.test(spec.image)
   const offered = travels ? undefined : await images.resolve(spec.image, runtime, options.signal)
   const image = travels
     ? await imageFile(spec.image, runtime, inputs, options.signal)
     : (offered?.id ?? spec.image)
+  const gpu = resolveGpuNeed(spec.resources)
+  const named = await inputs.takeAll(spec.inputs, { signal: options.signal })
+  const checking = checkingOf(spec as JobSpec)
   const base: AttemptSpec = {
     runtime,
     image,
@@ -81,51 +78,87 @@ export async function prepareJob<Item>(
     command: spec.command,
     args: spec.args,
     env: spec.env ?? {},
-    inputs: await inputsOf(spec.inputs, inputs, options.signal),
+    inputs: named.inputs,
     outputs: spec.outputs ?? DEFAULT_OUTPUTS,
-    resources,
-    timeoutMs,
+    resources: resolveResources(spec.resources),
+    timeoutMs: spec.timeout === undefined ? 0 : parseDuration(spec.timeout, 'spec.timeout'),
     networkProfile: spec.networkProfile ?? 'none',
     ...(gpu === undefined ? {} : { gpu }),
     ...(spec.secrets === undefined ? {} : { secrets: Object.keys(spec.secrets) }),
-    ...(spec.streamOutputs === false ? { streamOutputs: false } : {}),
+    ...(spec.warm === undefined ? {} : { warm: warmOf(spec.warm) }),
+    ...(spec.checkpoint === undefined ? {} : { checkpoint: resolveCheckpoint(spec.checkpoint) }),
+    ...(spec.streamOutputs === false || isHeldBack(checking.accept)
+      ? { streamOutputs: false }
+      : {}),
   }
-  const described = typeof spec.tasks === 'string' || Array.isArray(spec.tasks) ? spec.tasks : null
+  const hooks = hooksOf(spec)
+  const { only, deny, max, perHost, wait } = spec.hosts ?? {}
   return {
     name: spec.name ?? spec.image.split('/').at(-1)!.slice(0, 200),
-    unit: spec.unit ?? 'task',
-    spec,
-    base,
+    document: {
+      v: 1,
+      unit: spec.unit ?? 'task',
+      base,
+      ...(named.taken.length === 0 ? {} : { taken: named.taken }),
+      failures: Math.max(1, spec.retry?.attempts ?? DEFAULT_ATTEMPTS),
+      ...speculation(spec as JobSpec),
+      ...(spec.split === undefined ? {} : { split: true }),
+      ...(items === undefined ? {} : { items: items.count }),
+      ...(spec.fetchOutputs ? { fetchOutputs: true } : {}),
+      ...checking,
+      // What is compared is here.
+      ...(checking.verify === undefined ? {} : { salt: options.salt(), fetchOutputs: true }),
+      ...(spec.priority === undefined ? {} : { priority: spec.priority }),
+      ...(wait === undefined ? {} : { waitMs: parseDuration(wait, 'spec.hosts.wait') }),
+      ...(total === undefined ? {} : { total }),
+      ...(range === undefined || items !== undefined ? {} : { range: tasks as string }),
+      hosts: { only, deny, max, perHost },
+      ...(offered === undefined ? {} : { image: spec.image }),
+      hooks: hookNames(hooks),
+    },
+    hooks,
     specHash: createHash('sha256')
       // What an image is called, and about what it takes, are no part of what it is.
       .update(encodeDocument({ ...base, offeredImage: undefined }))
-      .update(JSON.stringify(described))
+      .update(described(tasks))
+      .update(JSON.stringify([named.taken, spec.split ?? null, ...Object.values(checking)]))
       .digest('hex'),
-    failures: Math.max(1, spec.retry?.attempts ?? DEFAULT_ATTEMPTS),
-    waitMs,
-    total: source.total,
-    items: source.items,
-    taskOf: (item, index) => taskOf(spec, base, item, index, inputs),
-    roots: inputs.roots,
+    items,
     image: offered,
   }
 }
 
-function sourceOf<Item>(spec: JobSpec<Item>): {
-  total: number | undefined
-  items(): AsyncIterator<Item> | Iterator<Item>
-} {
-  const { tasks } = spec
-  if (typeof tasks === 'string') {
-    const range = itemRange(tasks)
-    return { total: range.size, items: () => range[Symbol.iterator]() as Iterator<Item> }
-  }
-  if (Symbol.asyncIterator in tasks) {
-    return { total: undefined, items: () => tasks[Symbol.asyncIterator]() }
-  }
-  return {
-    total: Array.isArray(tasks) ? tasks.length : undefined,
-    items: () => tasks[Symbol.iterator](),
+function warmOf({ setup, tasksPerSandbox = LIMITS.tasksPerSandboxUsual }: WarmAsked): WarmWish {
+  return { tasksPerSandbox, ...(setup === undefined ? {} : { setup }) }
+}
+
+/** A part of a range that cannot be cut smaller is run twice as well. */
+function speculation({ speculate, split }: JobSpec): { speculateAfter?: number } {
+  const wanted = speculate ?? split !== undefined
+  if (wanted === false) return {}
+  return { speculateAfter: typeof wanted === 'object' ? wanted.after : LATE_AFTER }
+}
+
+/** How results are checked, and when they are handed out. Empty, where the spec says neither. */
+function checkingOf({ verify, accept }: JobSpec): Pick<JobDocument, 'verify' | 'accept'> {
+  const wanted = verify ?? (isHeldBack(accept) ? {} : undefined)
+  if (wanted === undefined) return accept === undefined ? {} : { accept }
+  const { compare, ...rest }: VerifySpec = wanted
+  const comparator = compare === undefined || typeof compare === 'function' ? {} : { compare }
+  return { verify: { ...rest, ...comparator }, accept: accept ?? 'job-end' }
+}
+
+/** Whether nothing is to be seen that was not checked. */
+const isHeldBack = (accept: AcceptSpec | undefined) => accept === 'job-end' || accept === 'quorum'
+
+/** What tells one source from another, as far as that can be told before it is read. */
+function described(tasks: JobSpec['tasks']): string {
+  if (typeof tasks !== 'string' && !Array.isArray(tasks)) return 'null'
+  try {
+    return JSON.stringify(tasks)
+  } catch {
+    // The item that cannot be written fails as a task.
+    return `${tasks.length} items`
   }
 }
 
@@ -136,7 +169,7 @@ async function imageFile(
   inputs: JobInputs,
   signal: AbortSignal | undefined,
 ): Promise<string> {
-  const artifact = await inputs.path(image, signal)
+  const artifact = await inputs.path(image, { signal })
   if (artifact.manifest.kind !== 'file') {
     throw new ManyhandsError('IMAGE_INVALID', `image ${image} is a directory, expected one file`)
   }
@@ -154,65 +187,4 @@ async function checkWasm(path: string): Promise<void> {
       hint: 'Compile the program for wasm32-wasi (preview 1) and name the .wasm file.',
     })
   }
-}
-
-async function inputsOf(
-  named: Record<string, Input> | undefined,
-  inputs: JobInputs,
-  signal?: AbortSignal,
-): Promise<WireInput[]> {
-  const resolved: WireInput[] = []
-  for (const [path, input] of Object.entries(named ?? {})) {
-    const { root, size } = await inputs.take(input, path, signal)
-    resolved.push({ path, root, bytes: size })
-  }
-  return resolved.sort((a, b) => (a.path < b.path ? -1 : 1))
-}
-
-async function taskOf<Item>(
-  spec: JobSpec<Item>,
-  base: AttemptSpec,
-  item: Item,
-  index: number,
-  inputs: JobInputs,
-): Promise<{ key: string; explicit: boolean; overrides: TaskOverrides }> {
-  const own = spec.task === undefined ? {} : validateTaskSpec(spec.task(item, index), index)
-  const fill = (text: string) => fillTemplate(text, item, index)
-  const command = own.command ?? (own.args === undefined ? filled(base.command, fill) : undefined)
-  const args = own.args ?? (own.command === undefined ? filled(base.args, fill) : undefined)
-  const overrides: TaskOverrides = {}
-  if (command !== undefined && command !== base.command) overrides.command = command
-  if (args !== undefined && args !== base.args) overrides.args = args
-  const env = filledRecord({ ...base.env, ...own.env }, fill)
-  if (
-    own.env !== undefined ||
-    Object.entries(env).some(([key, value]) => base.env[key] !== value)
-  ) {
-    overrides.env = env
-  }
-  if (own.inputs !== undefined) {
-    const named = await inputsOf(own.inputs, inputs)
-    const replaced = new Set(named.map((input) => input.path))
-    overrides.inputs = [...base.inputs.filter((input) => !replaced.has(input.path)), ...named]
-  }
-  if (own.outputs !== undefined) overrides.outputs = own.outputs
-  return { key: own.key ?? keyOf(item, index), explicit: own.key !== undefined, overrides }
-}
-
-function filled(argv: string[] | undefined, fill: (text: string) => string): string[] | undefined {
-  // The same array when there is nothing to fill: then it need not travel with every task.
-  return argv?.some((text) => text.includes('{{')) ? argv.map(fill) : argv
-}
-
-function filledRecord(
-  record: Record<string, string>,
-  fill: (text: string) => string,
-): Record<string, string> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, fill(value)]))
-}
-
-function keyOf(item: unknown, index: number): string {
-  if (typeof item === 'number' || typeof item === 'bigint') return String(item)
-  if (typeof item === 'string' && item.length > 0 && item.length <= 100) return item
-  return String(index)
 }

@@ -1,35 +1,34 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import {
   type ArtifactStore,
   type AttemptEnd,
   type AttemptEvent,
   isTerminal,
-  LIMITS,
-  type Logger,
   ManyhandsError,
   type Network,
   type TaskOutputs,
   type TaskResult,
   toManyhandsError,
 } from '@manyhands/core'
+import { isSpecKnown } from './adopted-inputs.ts'
+import { attemptNews } from './attempt-news.ts'
 import { resultOf, validated } from './attempt-result.ts'
-import type { HostDirectory } from './host-directory.ts'
+import { DISK_FULL_WAIT_MS } from './disk-full-wait.ts'
 import type { JobRun } from './job-run.ts'
-import { judgeEnd, type Verdict } from './judge-end.ts'
+import type { HeldAt } from './journal/result-rows.ts'
+import { judgeEnd } from './judge-end.ts'
+import type { KeptEnds } from './kept-ends.ts'
 import { OutputFetcher } from './output-fetcher.ts'
 import { OutputStream } from './output-stream.ts'
-import { mayWork, standingRefusal } from './placement.ts'
+import { failuresOf, isWitness } from './own-failures.ts'
+import { Setbacks, type SetbacksOptions } from './setbacks.ts'
 import type { LiveAttempt, Task } from './task.ts'
 import { NO_OUTPUTS } from './task-outputs.ts'
+import { restOf } from './task-rest.ts'
 
-/** How long a full disk of ours is waited for before a result is written again, ms. */
-const DISK_FULL_WAIT_MS = 10_000
-
-export interface SettlementOptions {
+export interface SettlementOptions extends Omit<SetbacksOptions, 'finish'> {
   network: Network
   store: ArtifactStore
-  directory: HostDirectory
-  logger: Logger
+  kept: KeptEnds
 }
 
 /**
@@ -43,62 +42,63 @@ export class Settlement {
   readonly #closing = new AbortController()
   /** Ends that are being worked on: a host repeats what was not acknowledged. */
   readonly #working = new Set<string>()
+  /** Of attempts that come to nothing. */
+  readonly setbacks: Setbacks
 
   constructor(options: SettlementOptions) {
     this.#options = options
-    const { network, store, logger } = options
-    this.#outputs = new OutputFetcher({ network, store, closing: this.#closing.signal })
+    const { network, store, logger, clock } = options
+    this.#outputs = new OutputFetcher({ network, store, clock, closing: this.#closing.signal })
     this.#stream = new OutputStream({ store, outputs: this.#outputs, logger })
+    this.setbacks = new Setbacks({
+      ...options,
+      finish: (job, task, phase, result) => this.#finish(job, task, phase, result),
+    })
   }
 
   async event(host: string, job: JobRun | undefined, event: AttemptEvent): Promise<void> {
+    // What comes now is another client's to accept.
+    if (job?.fenced !== undefined) return
     const record = this.#options.directory.record(host)
-    const task = job?.sent.get(event.attempt.slice(0, event.attempt.lastIndexOf('.')))
+    const task = job?.sent(event.attempt.slice(0, event.attempt.lastIndexOf('.')))
     const attempt = task?.attempts.get(event.attempt)
     if (job === undefined || task === undefined || attempt === undefined || attempt.host !== host) {
-      if (event.end === undefined) return
+      if (event.end === undefined || this.#options.held.has(event.attempt)) return
       record?.letGo(event.attempt)
+      const done = job !== undefined && event.phase === 'completed'
+      if (done && this.#options.kept.keep(job.id, host, event.attempt)) return
       this.#forget(host, event.attempt)
       return
     }
     if (this.#working.has(event.attempt)) return
     const known = attempt.phase
+    const seen = attempt.timeline.running !== undefined
     job.meter.heard(attempt, event)
+    if (event.transfer?.phase === 'inputs') record?.experience.received(event.transfer.rate)
     // Also of one that is only starting: its first words may come before it is told to run.
     for (const piece of attempt.log.take(event)) {
       job.tell({ kind: 'log', task: task.key, attempt: attempt.id, ...piece })
     }
     // How far its inputs are is not history: that would push out what is.
     if (event.phase === 'staging' && known === 'staging') job.progressed()
-    else this.#tell(job, task, attempt, event)
-    this.#stream.announced(job, task, attempt, event.outputs)
+    else {
+      const ran = !seen && !attempt.lost && attempt.timeline.running !== undefined
+      if (ran && event.phase !== 'running') {
+        job.tell(attemptNews(task, attempt, { phase: 'running' }))
+      }
+      job.tell(attemptNews(task, attempt, event))
+    }
+    if (!task.checks) this.#stream.announced(job, task, attempt, event.outputs)
+    if (event.phase === 'running') this.#options.checkpoints.begun(attempt)
+    void this.#options.checkpoints.announced(job, task, attempt, event.checkpoint)
     if (event.end === undefined || !isTerminal(event.phase)) return
     this.#working.add(event.attempt)
     try {
-      this.#leave(job, attempt)
+      this.setbacks.leave(job, attempt)
       await this.#settle(job, task, attempt, event, event.end)
     } finally {
       this.#working.delete(event.attempt)
     }
-  }
-
-  /** The host said no, or could not be asked. */
-  refused(
-    job: JobRun,
-    task: Task,
-    attempt: LiveAttempt,
-    error: ManyhandsError,
-    verdict: Exclude<Verdict, 'accept'>,
-  ): void {
-    this.#drop(job, task, attempt)
-    // What it has free comes with its answer; any other no would be repeated at once.
-    if (error.details?.['rule'] !== 'free') this.#options.directory.record(attempt.host)?.refused()
-    // Being full or leaving is no fault; what is refused for other reasons must end some time.
-    if (error.code !== 'HOST_BUSY' && error.code !== 'HOST_DRAINING') task.dispatches += 1
-    if (verdict === 'move-and-exclude') job.excluded.set(attempt.host, error.toJSON())
-    if (verdict === 'give-up' && !this.#elsewhere(job, task, attempt.host)) {
-      this.#fail(job, task, attempt.host, error)
-    } else this.#goOn(job, task, error)
   }
 
   /** Whether an attempt's end is being worked on. */
@@ -109,38 +109,12 @@ export class Settlement {
   /** A host that was given up names an attempt again: it goes on where it is, if nobody else took it. */
   back(job: JobRun, task: Task, attempt: LiveAttempt): void {
     if (!attempt.lost || attempt.canceled || task.phase !== 'queued') return
+    if (isOutdated(job, task, attempt)) return
     attempt.lost = false
+    this.#options.checkpoints.restored(job, task, attempt)
     job.take(task)
-    job.count(attempt, true)
-    this.#options.directory.record(attempt.host)?.hold(attempt.id, job.prepared.base.resources)
-  }
-
-  /** The host vanished under it. A late result may still win. */
-  lost(job: JobRun, task: Task, attempt: LiveAttempt): void {
-    if (attempt.lost || attempt.canceled) return
-    attempt.lost = true
-    this.#leave(job, attempt)
-    this.#record(job, task, attempt, 'lost', 0)
-    task.deaths.add(attempt.host)
-    const error = new ManyhandsError('HOST_LOST', `host ${attempt.host} vanished under the task`)
-    job.tell({
-      kind: 'attempt',
-      task: task.key,
-      attempt: attempt.id,
-      host: attempt.host,
-      phase: 'lost',
-      error: error.toJSON(),
-      ...provisional(attempt),
-    })
-    if (task.deaths.size >= LIMITS.poisonHosts) {
-      const poison = new ManyhandsError(
-        'TASK_POISON',
-        `task ${task.key} coincided with the deaths of ${task.deaths.size} hosts`,
-      )
-      this.#fail(job, task, attempt.host, poison)
-      return
-    }
-    this.#goOn(job, task)
+    job.tasks.count(attempt, true)
+    this.#options.directory.record(attempt.host)?.hold(attempt.id, job.document.base.resources)
   }
 
   /** Ends what runs of these tasks. Resolves when the hosts were told, or cannot be. */
@@ -150,8 +124,9 @@ export class Settlement {
       for (const attempt of task.attempts.values()) {
         if (attempt.canceled || attempt.id === except) continue
         attempt.canceled = true
-        this.#leave(job, attempt)
+        this.setbacks.leave(job, attempt)
         this.#stream.giveUp(attempt)
+        this.#options.checkpoints.stop(attempt)
         byHost.set(attempt.host, [...(byHost.get(attempt.host) ?? []), attempt.id])
       }
     }
@@ -178,14 +153,28 @@ export class Settlement {
     event: AttemptEvent,
     end: AttemptEnd,
   ): Promise<void> {
-    const verdict = judgeEnd(event.phase, end)
-    if (attempt.canceled || task.phase === 'completed' || task.phase === 'failed') {
+    const judged = judgeEnd(event.phase, end)
+    const verdict =
+      judged === 'accept'
+        ? judged
+        : await this.#options.checkpoints.ended(
+            { job, task, attempt },
+            { phase: event.phase, end },
+            judged,
+          )
+    const over = task.phase === 'completed' || task.phase === 'failed'
+    const outdated = isOutdated(job, task, attempt)
+    if (attempt.canceled || over || outdated) {
       this.#stream.giveUp(attempt)
+      if (outdated && !attempt.canceled && !over) {
+        this.setbacks.drop(job, task, attempt)
+        this.setbacks.goOn(job, task)
+      }
       this.#forget(attempt.host, attempt.id)
       return
     }
     if (verdict === 'accept') {
-      this.#record(job, task, attempt, 'completed', end.durationMs)
+      this.setbacks.record(job, task, attempt, 'completed', end.durationMs)
       await this.#accept(job, task, attempt, end)
       return
     }
@@ -196,38 +185,54 @@ export class Settlement {
         message: end.reason ?? `the attempt ended as ${event.phase}`,
       },
     )
-    const others = this.#elsewhere(job, task, attempt.host)
+    if (verdict === 'task-failure' && this.#halved(job, task, attempt)) {
+      this.#forget(attempt.host, attempt.id)
+      return
+    }
+    const others = this.setbacks.elsewhere(job, task, attempt.host)
+    // What another client gave it may be known to nobody here.
+    const blameless = error.code === 'RECEIPT_INVALID' && !isSpecKnown(task, attempt)
     // Where nobody else could do better, a task's failure says nothing about its host.
     if (event.phase === 'lost') task.deaths.add(attempt.host)
     if (event.phase === 'evicted') task.evicted(attempt.host)
     if (event.phase === 'evicted' || event.phase === 'lost') {
-      this.#record(job, task, attempt, event.phase, end.durationMs)
-    } else if (error.blame === 'host' || others) {
-      this.#record(job, task, attempt, 'failed', end.durationMs)
+      this.setbacks.record(job, task, attempt, event.phase, end.durationMs)
+    } else if (!blameless && verdict !== 'continue' && (error.blame === 'host' || others)) {
+      this.setbacks.record(job, task, attempt, 'failed', end.durationMs)
     }
-    this.#drop(job, task, attempt)
-    if (verdict === 'move-and-exclude') job.excluded.set(attempt.host, error.toJSON())
-    if (verdict === 'task-failure') task.failures += 1
+    this.setbacks.drop(job, task, attempt)
+    if (verdict === 'move-and-exclude' && !blameless) {
+      job.excluded.set(attempt.host, error.toJSON())
+    }
+    if (verdict === 'task-failure' && isWitness(job, task, attempt.host)) task.failures += 1
     if (verdict === 'task-failure' || verdict === 'give-up') task.avoid.add(attempt.host)
     // One host's word that nobody can run it is not enough where another can be asked.
     const hopeless = verdict === 'give-up' && !others
-    const over = hopeless || task.failures >= job.prepared.failures
-    if (over) {
+    if (hopeless || task.failures >= failuresOf(job, task)) {
       const outputs = await this.#outputs.fetch(job, task, attempt, end).catch(() => NO_OUTPUTS)
-      await this.#finish(
-        job,
-        task,
-        'failed',
-        resultOf(job, task, attempt.host, end, outputs, error),
-      )
-    } else this.#goOn(job, task, error)
+      await this.#finish(job, task, 'failed', resultOf(job, task, attempt, end, outputs, error))
+    } else this.setbacks.goOn(job, task, error)
     this.#forget(attempt.host, attempt.id)
   }
 
+  /** A part that failed goes out again in halves: that is no word against its host, and uses up nothing. */
+  #halved(job: JobRun, task: Task, attempt: LiveAttempt): boolean {
+    if (!job.tasks.halve(task)) return false
+    this.setbacks.drop(job, task, attempt)
+    void this.cancelAttempts(job, [task], 'its part has failed elsewhere')
+    return true
+  }
+
   async #accept(job: JobRun, task: Task, attempt: LiveAttempt, end: AttemptEnd): Promise<void> {
+    const { held } = this.#options
     let outputs: TaskOutputs
+    let heldAt: HeldAt | undefined
     try {
-      outputs = await this.#outputs.fetch(job, task, attempt, end)
+      if (held.keeps(job, task, attempt, end)) {
+        const { root, bytes } = end.outputs!
+        heldAt = { host: attempt.host, attempt: attempt.id, bytes }
+        outputs = await held.look(job, task, heldAt, root)
+      } else outputs = await this.#outputs.fetch(job, task, attempt, end)
     } catch (cause) {
       if (this.#closing.signal.aborted) return
       this.#options.logger.warn('outputs could not be fetched', {
@@ -235,24 +240,34 @@ export class Settlement {
         cause: String(cause),
       })
       this.#stream.giveUp(attempt)
-      this.#drop(job, task, attempt)
+      this.setbacks.drop(job, task, attempt)
       task.avoid.add(attempt.host)
-      this.#goOn(job, task, toManyhandsError(cause))
+      this.setbacks.goOn(job, task, toManyhandsError(cause))
       this.#forget(attempt.host, attempt.id)
       return
     }
-    const result = resultOf(job, task, attempt.host, end, outputs)
-    const refusal = await validated(job, result)
-    if (refusal !== undefined) {
+    // Its job was paused or ended while its outputs came: what counts is another attempt, or none.
+    if (job.fenced !== undefined) return
+    if (attempt.canceled) {
       this.#stream.giveUp(attempt)
-      this.#record(job, task, attempt, 'failed', end.durationMs)
+      this.#forget(attempt.host, attempt.id)
+      return
+    }
+    const result = resultOf(job, task, attempt, end, outputs)
+    const refusal = contradiction(task, result) ?? (await validated(job, result))
+    if (attempt.canceled) this.#stream.giveUp(attempt)
+    else if (refusal !== undefined) {
+      this.#stream.giveUp(attempt)
+      this.setbacks.record(job, task, attempt, 'failed', end.durationMs)
       task.avoid.add(attempt.host)
-      this.#drop(job, task, attempt)
-      this.#goOn(job, task, refusal)
+      this.setbacks.drop(job, task, attempt)
+      this.setbacks.goOn(job, task, refusal)
     } else {
       // Before anybody sees the result; and not for long, if another one was quicker.
       attempt.arrivals.outcome = 'result'
-      const accepted = await this.#finish(job, task, 'completed', result, attempt.id)
+      const accepted = await this.#finish(job, task, 'completed', result, attempt.id, heldAt)
+      if (accepted && heldAt !== undefined) return held.note(job, task, heldAt)
+      if (accepted && this.#options.kept.keep(job.id, attempt.host, attempt.id)) return
       if (!accepted) {
         attempt.arrivals.outcome = undefined
         this.#stream.giveUp(attempt)
@@ -267,9 +282,13 @@ export class Settlement {
     phase: 'completed' | 'failed',
     result: TaskResult,
     winner?: string,
+    held?: HeldAt,
   ): Promise<boolean> {
-    const accepted = await this.#settleOnce(job, task, phase, result)
-    if (accepted) void this.cancelAttempts(job, [task], 'another attempt has won', winner)
+    const accepted = await this.#settleOnce(job, task, phase, result, held)
+    if (accepted) {
+      this.#options.checkpoints.over(job, task)
+      void this.cancelAttempts(job, [task], 'another attempt has won', winner)
+    }
     return accepted
   }
 
@@ -279,90 +298,16 @@ export class Settlement {
     task: Task,
     phase: 'completed' | 'failed',
     result: TaskResult,
+    held: HeldAt | undefined,
   ): Promise<boolean> {
     while (true) {
       try {
-        return await job.settle(task, phase, result)
+        return await job.keeperOf(task).settle(task, phase, result, held)
       } catch (cause) {
         if (toManyhandsError(cause).code !== 'DISK_FULL' || job.over) throw cause
-        await delay(DISK_FULL_WAIT_MS, undefined, { signal: this.#closing.signal, ref: false })
+        await this.#options.clock.delay(DISK_FULL_WAIT_MS, { signal: this.#closing.signal })
       }
     }
-  }
-
-  #fail(job: JobRun, task: Task, host: string, error: ManyhandsError): void {
-    const result = { ...job.resultWithout(task, 'failed', error), host }
-    this.#finish(job, task, 'failed', result).catch((cause) => {
-      this.#options.logger.warn('a failed task could not be settled', { cause: String(cause) })
-    })
-  }
-
-  /** Whether a host that did not fail this task yet may take it. */
-  #elsewhere(job: JobRun, task: Task, here: string): boolean {
-    return this.#options.directory
-      .records()
-      .some(
-        (host) =>
-          host.peerId !== here &&
-          mayWork(host) &&
-          !task.avoid.has(host.peerId) &&
-          standingRefusal(job, host) === undefined,
-      )
-  }
-
-  #record(
-    job: JobRun,
-    task: Task,
-    attempt: LiveAttempt,
-    end: 'completed' | 'failed' | 'lost' | 'evicted',
-    durationMs: number,
-  ): void {
-    const of = { image: job.prepared.base.image, task: task.fingerprint, durationMs }
-    this.#options.directory.record(attempt.host)?.record(end, of)
-  }
-
-  /** The task goes elsewhere, unless another attempt of it still runs or it was sent out too often. */
-  #goOn(job: JobRun, task: Task, error?: ManyhandsError): void {
-    if (task.phase !== 'running' || !job.running.has(task.fingerprint)) return
-    if (task.running.length > 0) return
-    if (task.dispatches >= LIMITS.dispatchesPerTask) {
-      const exhausted = new ManyhandsError(
-        'DISPATCH_EXHAUSTED',
-        `task ${task.key} was sent out ${task.dispatches} times without an outcome${error ? `: ${error.message}` : ''}`,
-      )
-      this.#fail(job, task, [...task.avoid].at(-1) ?? '', exhausted)
-      return
-    }
-    job.requeue(task)
-  }
-
-  #drop(job: JobRun, task: Task, attempt: LiveAttempt): void {
-    task.attempts.delete(attempt.id)
-    this.#leave(job, attempt)
-  }
-
-  /** It holds nothing at its host any more. */
-  #leave(job: JobRun, attempt: LiveAttempt): void {
-    job.count(attempt, false)
-    this.#options.directory.record(attempt.host)?.letGo(attempt.id)
-  }
-
-  #tell(job: JobRun, task: Task, attempt: LiveAttempt, event: AttemptEvent): void {
-    const { host, id } = attempt
-    const { end } = event
-    const reason = end?.reason ?? event.reason
-    job.tell({
-      kind: 'attempt',
-      task: task.key,
-      attempt: id,
-      host,
-      phase: event.phase,
-      ...(end?.by === undefined ? {} : { by: end.by }),
-      ...(reason === undefined ? {} : { reason }),
-      ...(end?.error === undefined ? {} : { error: end.error }),
-      ...(event.usage === undefined ? {} : { usage: event.usage }),
-      ...(isTerminal(event.phase) && event.phase !== 'completed' ? provisional(attempt) : {}),
-    })
   }
 
   #forget(host: string, attempt: string): void {
@@ -370,7 +315,22 @@ export class Settlement {
   }
 }
 
-/** How many files had come of an attempt that does not become a result. */
-function provisional({ arrivals }: LiveAttempt): { provisional?: number } {
-  return arrivals.here.size === 0 ? {} : { provisional: arrivals.here.size }
+/** What a part of a range says that cannot be. */
+function contradiction(task: Task, { stdoutTail }: TaskResult): ManyhandsError | undefined {
+  if (task.chunk === undefined) return undefined
+  try {
+    restOf(stdoutTail, task.chunk)
+    return undefined
+  } catch (cause) {
+    return toManyhandsError(cause)
+  }
+}
+
+/**
+ * Whether only the newest attempt of a task counts, and this one is older. It is compared with those that may
+ * still end, not with the numbers that this client gives: what was taken over has lower ones.
+ */
+function isOutdated({ document }: JobRun, { attempts }: Task, { epoch }: LiveAttempt): boolean {
+  if (document.accept !== 'latest') return false
+  return attempts.values().some((other) => !other.canceled && other.epoch > epoch)
 }

@@ -24,7 +24,8 @@ export async function storedOutputs(store: ArtifactStore, root: string): Promise
     saveTo: async (dir) => {
       // Placed aside first: existing files of the target are replaced one by one, others stay.
       const target = resolve(dir)
-      const aside = `${target}.${process.pid}.part`
+      // What a process that was killed has left there goes with it.
+      const aside = `${target}.part`
       await mkdir(target, { recursive: true })
       await rm(aside, { recursive: true, force: true })
       await store.place(root, aside, 'copy')

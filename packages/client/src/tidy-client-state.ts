@@ -9,10 +9,10 @@ import {
   readJournalCopy,
   tidyIdleStore,
 } from '@manyhands/core'
-import { type ClientJournal, openClientJournal } from './client-journal.ts'
-import { reasonOf } from './held-artifacts.ts'
+import { checkpointHolder, inputsHolder, reasonOf } from './held-artifacts.ts'
 import { tidyIdleShelf } from './images/layer-shelf.ts'
 import { hasShelf } from './images/shelf-index.ts'
+import { type ClientJournal, openClientJournal } from './journal/client-journal.ts'
 
 /**
  * Tidies up the state directory of a client that does not run, as {@link Client.gc} does in one that runs. A
@@ -35,8 +35,22 @@ export async function tidyClientState(
   }
   const tidy = async (journal: ClientJournal) => {
     const holders = new Map<string, string[]>()
-    for (const { job, root } of journal.outputs()) {
-      holders.set(root, [...(holders.get(root) ?? []), job])
+    const hold = (root: string, holder: string) => {
+      holders.set(root, [...(holders.get(root) ?? []), holder])
+    }
+    for (const { job, root } of journal.results.outputs()) hold(root, job)
+    for (const { job, key, root } of journal.checkpoints.open()) {
+      if (root !== undefined) hold(root, checkpointHolder(job, key))
+    }
+    // Jobs that are not over go on in the next process.
+    for (const { id } of journal.jobs.open()) {
+      for (const { root } of journal.jobs.inputs(id)) hold(root, inputsHolder(id))
+      // Hosts may still fetch what they begin with.
+      for (const { key, live } of journal.tasks.out(id)) {
+        for (const [, , , restore] of live) {
+          if (restore) hold(restore.root, checkpointHolder(id, key))
+        }
+      }
     }
     const artifacts: GcRoom = {
       room: 'artifacts',
@@ -59,7 +73,7 @@ async function withJournal<Value>(
   path: string,
   work: (journal: ClientJournal) => Promise<Value>,
 ): Promise<Value> {
-  const journal = openClientJournal(path)
+  const journal = openClientJournal(path, { durable: true })
   try {
     return await work(journal)
   } finally {

@@ -1,4 +1,4 @@
-import { type AttemptEvent, NO_USAGE, type TransferProgress } from '@manyhands/core'
+import { type AttemptEvent, NO_USAGE, systemClock, type TransferProgress } from '@manyhands/core'
 import { expect, it } from 'vitest'
 import { JobMeter } from '../src/job-meter.ts'
 import { type LiveAttempt, Task } from '../src/task.ts'
@@ -10,7 +10,10 @@ function metered(total: number) {
   const running = new Set<Task>()
   const counts = { queued: total, running: 0, completed: 0, failed: 0, canceled: 0, total }
   const send = (index: number, host: string): [Task, LiveAttempt] => {
-    const task = new Task('job', index, String(index), index, {})
+    const task = new Task(
+      { index, key: String(index), phase: 'queued', epoch: 0, dispatches: 0, failures: 0 },
+      { job: 'job', item: index, overrides: {}, clock: systemClock },
+    )
     task.move('running')
     const attempt = Object.assign(task.nextAttempt(host), { sentAt: clock.ms })
     meter.dispatched(attempt)

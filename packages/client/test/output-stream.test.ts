@@ -1,7 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Artifact, createArtifactStore, LIMITS, type StreamedOutput } from '@manyhands/core'
+import {
+  type Artifact,
+  createArtifactStore,
+  LIMITS,
+  type StreamedOutput,
+  systemClock,
+} from '@manyhands/core'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { JobEvent } from '../src/client.ts'
 import type { JobRun } from '../src/job-run.ts'
@@ -23,7 +29,7 @@ async function setup(options: { diskBytes?: number; fetch?: Fetch } = {}) {
   const job = {
     id: 'job',
     over: false,
-    prepared: { base: { resources: { diskBytes: options.diskBytes ?? 1000 } } },
+    document: { base: { resources: { diskBytes: options.diskBytes ?? 1000 } } },
     tell: (event: Told) => told.push(event),
   } as unknown as JobRun & { over: boolean }
   const outputs = {
@@ -41,7 +47,10 @@ async function setup(options: { diskBytes?: number; fetch?: Fetch } = {}) {
     warn: () => {},
   }
   const stream = new OutputStream({ store, outputs, logger })
-  const task = new Task('job', 0, 't', 1, {})
+  const task = new Task(
+    { index: 0, key: 't', phase: 'queued', epoch: 0, dispatches: 0, failures: 0 },
+    { job: 'job', item: 1, overrides: {}, clock: systemClock },
+  )
   /** What a host says of a file, as it is known beforehand. */
   const file = async (path: string, text: string): Promise<StreamedOutput> => {
     const { root, size } = await store.addBytes(Buffer.from(text))

@@ -1,3 +1,4 @@
+export { artifactPart } from './artifacts/artifact-part.ts'
 export type {
   Artifact,
   ArtifactStore,
@@ -11,6 +12,7 @@ export {
   createArtifactStore,
 } from './artifacts/create-artifact-store.ts'
 export { createTransferGovernor } from './artifacts/create-transfer-governor.ts'
+export { createGlobs, type Globs } from './artifacts/glob.ts'
 export {
   type LiveFile,
   type LiveTree,
@@ -35,23 +37,23 @@ export type {
   TransferRules,
   TransferTotals,
 } from './artifacts/transfer-governor.ts'
+export { inTurns, type Work } from './artifacts/turns.ts'
 export { assertSupported } from './assert-supported.ts'
 export { BoundedOutput } from './bounded-output.ts'
 export { type ByteRate, formatByteRate, parseByteRate } from './byte-rate.ts'
 export { type ByteSize, formatByteSize, parseByteSize } from './byte-size.ts'
+export {
+  type CheckpointSpec,
+  type CheckpointWish,
+  resolveCheckpoint,
+} from './checkpoint-spec.ts'
+export { type Clock, systemClock } from './clock.ts'
 export { readJournalCopy } from './durable/journal-copy.ts'
 export { type JournalDatabase, openJournalDatabase } from './durable/journal-database.ts'
 export { openStateDirectory, type StateDirectory } from './durable/state-directory.ts'
 export { type Duration, formatDuration, parseDuration } from './duration.ts'
-export {
-  type Blame,
-  ERRORS,
-  type ErrorCode,
-  type ErrorDocument,
-  EXIT,
-  ManyhandsError,
-  toManyhandsError,
-} from './errors.ts'
+export { type Blame, ERRORS, type ErrorCode, EXIT } from './error-table.ts'
+export { type ErrorDocument, ManyhandsError, toManyhandsError } from './errors.ts'
 export {
   collectGarbage,
   type GcAmount,
@@ -78,20 +80,19 @@ export type {
   KnownImage,
   RuntimeImages,
 } from './images/runtime-images.ts'
-export { type ItemRange, itemRange } from './item-range.ts'
-export {
-  type ArtifactRef,
-  type HostHistory,
-  type HostSelection,
-  type Input,
-  type JobSpec,
-  type TaskSpec,
-  validateJobSpec,
-  validateTaskSpec,
+export { type ItemRange, itemRange, type RangePart } from './item-range.ts'
+export type {
+  ArtifactRef,
+  HostHistory,
+  HostSelection,
+  Input,
+  JobSpec,
+  TaskOutputRef,
+  TaskSpec,
 } from './job-spec.ts'
 export { LIMITS } from './limits.ts'
 export { createNetwork } from './network/create-network.ts'
-export { createIdentity, type Identity } from './network/identity.ts'
+export { createIdentity, type Identity, publicKeyOf } from './network/identity.ts'
 export type { FrameStream, Logger, Network, NetworkOptions } from './network/network.ts'
 export { type Offer, type OfferedRuntime, offerSchema } from './offer.ts'
 export {
@@ -105,6 +106,27 @@ export {
   type TaskPhase,
 } from './phases.ts'
 export {
+  type CheckReceiptOptions,
+  checkProof,
+  checkReceipt,
+  pinnedImage,
+  type ReceiptSubject,
+  receiptOf,
+} from './receipts/check-receipt.ts'
+export {
+  type EndedPhase,
+  type LimitHit,
+  type Receipt,
+  type ReceiptBatch,
+  type ReceiptProof,
+  type SignedReceipt,
+  signedReceiptSchema,
+} from './receipts/receipt.ts'
+export { ReceiptBatches, signReceipts } from './receipts/receipt-batch.ts'
+export { inputsDigest, specDigest } from './receipts/receipt-digests.ts'
+export { receiptKey, signReceipt, verifyReceipt } from './receipts/sign-receipt.ts'
+export { emptyTree, removeTree } from './remove-tree.ts'
+export {
   addResources,
   DEFAULT_RESOURCES,
   firstShortage,
@@ -112,6 +134,7 @@ export {
   type Resources,
   resolveGpuNeed,
   resolveResources,
+  timesResources,
 } from './resources.ts'
 export type {
   Runtime,
@@ -125,10 +148,13 @@ export type {
   RuntimeOutput,
   RuntimeSpec,
   RuntimeTask,
+  WarmSandbox,
+  WarmSpec,
+  WarmTaskSpec,
   Workspace,
 } from './runtime.ts'
 export { range, sweep } from './sweep.ts'
-export type { TaskOutputs, TaskResult } from './task-result.ts'
+export type { AttemptTimeline, TaskOutputs, TaskResult } from './task-result.ts'
 export { fillTemplate } from './template.ts'
 export {
   TransferMeter,
@@ -137,7 +163,23 @@ export {
 } from './transfer-progress.ts'
 export { TransferRate } from './transfer-rate.ts'
 export { NO_USAGE, type Usage } from './usage.ts'
+export { validateJobSpec, validateTaskSpec } from './validate-job-spec.ts'
+export {
+  type AcceptSpec,
+  acceptSchema,
+  type BytesComparator,
+  type Comparator,
+  type ComparatorFunction,
+  type ComparedFiles,
+  comparatorSchema,
+  type ImageComparator,
+  type JsonComparator,
+  type MdComparator,
+  type VerifySpec,
+  verifySchema,
+} from './verify-spec.ts'
 export { WalkPace } from './walk-pace.ts'
+export { isCleanExit, setupFailed } from './warm-end.ts'
 export {
   type AttemptEnd,
   type AttemptEvent,
@@ -145,14 +187,31 @@ export {
   attemptEventSchema,
   type StreamedOutput,
 } from './wire/attempt-event.ts'
+export { decodeEvents } from './wire/attempt-events.ts'
 export {
+  type ArtifactHolder,
+  type AttemptOverrides,
   type AttemptSpec,
+  attemptSpecOf,
   attemptSpecSchema,
   type OfferedImage,
+  type WarmWish,
   type WireAttempt,
   type WireInput,
   wireAttemptSchema,
 } from './wire/attempt-spec.ts'
-export { decodeDocument, encodeDocument } from './wire/codec.ts'
+export { EncodedDocument } from './wire/cbor-writer.ts'
+export type { AnnouncedCheckpoint, Checkpoint } from './wire/checkpoint.ts'
+export { decodeDocument, encodeDocument, encodedDocument } from './wire/codec.ts'
+export {
+  checkJobClaim,
+  isLaterClaim,
+  type JobClaim,
+  MOST_OWNERSHIPS,
+  peerIdSchema,
+  type SignedJobClaim,
+  signedJobClaimSchema,
+  signJobClaim,
+} from './wire/job-claim.ts'
 export { PROTOCOLS } from './wire/protocols.ts'
 export { RPC_METHODS, type RpcMethod, type RpcParams, type RpcResult } from './wire/rpc-methods.ts'

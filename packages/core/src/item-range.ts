@@ -1,9 +1,18 @@
 import { ManyhandsError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 
+/** Integers from one to another, both included; the last one may be below `to`. */
+export interface RangePart {
+  from: number
+  to: number
+  step: number
+}
+
 /** Integers, lazily, and how many they are. */
 export interface ItemRange extends Iterable<number> {
   readonly size: number
+  /** As written. */
+  readonly parts: readonly RangePart[]
 }
 
 /**
@@ -26,6 +35,7 @@ export function itemRange(text: string): ItemRange {
   }
   return {
     size: total,
+    parts,
     *[Symbol.iterator]() {
       for (const { from, to, step } of parts) {
         for (let item = from; item <= to; item += step) yield item
@@ -34,7 +44,7 @@ export function itemRange(text: string): ItemRange {
   }
 }
 
-function parsePart(part: string, whole: string): { from: number; to: number; step: number } {
+function parsePart(part: string, whole: string): RangePart {
   const match = /^(-?\d{1,15})(?:\s*-\s*(-?\d{1,15}))?(?:\s*x\s*(\d{1,15}))?$/.exec(part)
   if (match === null) {
     throw new ManyhandsError(

@@ -1,22 +1,30 @@
-import { z } from 'zod'
-import type { ByteSize } from './byte-size.ts'
+import type { CheckpointSpec } from './checkpoint-spec.ts'
 import type { Duration } from './duration.ts'
-import { ManyhandsError } from './errors.ts'
-import { LIMITS } from './limits.ts'
 import type { Offer } from './offer.ts'
 import type { ResourceRequest } from './resources.ts'
 import type { TaskResult } from './task-result.ts'
+import type { AcceptSpec, VerifySpec } from './verify-spec.ts'
 
 /** A reference to an artifact that the client already knows: `sha256:…` of its manifest. */
 export interface ArtifactRef {
   artifact: string
 }
 
-/** What is put at a path below /in: a path on the client's disk, bytes, or a known artifact. */
-export type Input = string | Uint8Array | ArtifactRef | { text: string }
+/**
+ * What another task of the job wrote: the file or directory at a path, `/out` for all of it. The task that
+ * takes it needs the other one, and gets it from that one's host: it does not pass through the client.
+ */
+export interface TaskOutputRef {
+  task: string
+  path: string
+}
 
-/** Numbers that this client measured of one host, for `rank`. */
+/** What is put at a path below /in: a path on the client's disk, bytes, a known artifact, a task's output. */
+export type Input = string | Uint8Array | ArtifactRef | TaskOutputRef | { text: string }
+
+/** Numbers that this client measured of one host, those of earlier processes included, for `rank`. */
 export interface HostHistory {
+  /** Attempts, the older ones counting less. */
   completed: number
   failed: number
   lost: number
@@ -24,6 +32,14 @@ export interface HostHistory {
   /** Tasks per second while busy, of this job's kind; undefined before the first result. */
   throughput: number | undefined
   running: number
+  /** The share of its attempts that end well, from 0 to 1; half for a host that is not known. */
+  reliability: number
+  /** How long a task of the job's image takes there, ms. */
+  usualMs?: number
+  /** How fast inputs come to it. */
+  bytesPerSecond?: number
+  /** How long a word to it and back takes, ms: the least of the last measurements of this process. */
+  rttMs?: number
 }
 
 /** What one task may say differently from its job. */
@@ -35,6 +51,11 @@ export interface TaskSpec {
   env?: Record<string, string>
   inputs?: Record<string, Input>
   outputs?: string[]
+  /**
+   * Keys of tasks of the job that have to complete first. Of an array, or of a range with at most 250,000
+   * items, any task may be named; of what is read bit by bit only earlier ones.
+   */
+  needs?: string[]
 }
 
 /** Which hosts a job may use. */
@@ -73,8 +94,68 @@ export interface JobSpec<Item = unknown> {
   retry?: { attempts?: number }
   hosts?: HostSelection
   networkProfile?: 'none' | { egress: string[] }
+  /**
+   * Looks at a result before it counts. What it throws is the host's failure: the task goes elsewhere, and
+   * uses up no retry.
+   */
   validate?: (result: TaskResult) => void | Promise<void>
+  /**
+   * Results are checked: a task runs a second time at a host that is independent of the first one, and both
+   * have to be the same. All results of a host are checked until ten in a row agreed, then fewer. What a host
+   * gave that was found wrong falls, and runs again elsewhere. Costs about a tenth more work. Excludes `split`.
+   */
+  verify?: VerifySpec
+  /**
+   * When results are handed out; default `'job-end'` where results are checked, else `'provisional'`.
+   * `'job-end'` and `'quorum'` without `verify` stand for `verify: {}`.
+   */
+  accept?: AcceptSpec
+  /**
+   * Tasks one after another in the same sandbox, one sandbox for each slot of a host. `setup` is an argv
+   * that runs once in each, before its first task, with that task's inputs; what it leaves in /tmp, and the
+   * processes that it leaves running, are there for all of them. Every task finds /out empty and its own
+   * /in; its processes end with it. A sandbox ends after `tasksPerSandbox` tasks (default 1,000), with the
+   * job, and when a task ends with anything but code 0.
+   */
+  warm?: { setup?: string[]; tasksPerSandbox?: number }
+  /**
+   * What leaves the host while a task runs, and is restored where its next attempt begins; that one finds
+   * `MANYHANDS_CHECKPOINT=1` in its environment. Excludes `split` and `warm`. With `verify` a task goes on only
+   * at the host that made its checkpoint; anywhere else it begins anew.
+   */
+  checkpoint?: CheckpointSpec
   unit?: string
+  /**
+   * From -100 to 100, default 0. Of a client's own jobs those with a higher one go first; those with the
+   * same share what there is. What runs is not stopped for it.
+   */
+  priority?: number
+  /**
+   * `{ by: 'range' }`: `tasks` is a text such as `'1-10000'`, and is cut into tasks of several numbers as
+   * hosts take them: their size follows the speed that each host shows, and what a slow one is late with
+   * others take over. The item of a task is `{ from, to, step, count }` and its key `FROM-TO`; the program
+   * does all of it: `['render', '-s', '{{item.from}}', '-e', '{{item.to}}']`. One that would rather leave the
+   * rest to others prints `manyhands: rest N`, the first number that it has not done, on a line of its own near
+   * the end of its output, and ends with 0. Counts are numbers of the range. Excludes `task`.
+   *
+   * `{ by: 'items' }`: the same for any source that ends, up to a million items, which `submit` reads whole.
+   * A task finds its items as lines of JSON in `/in/items.ndjson`; its own item is `{ from, to, step, count,
+   * items }`, places in the source from 0, and counts are items.
+   *
+   * A part that fails of itself is halved until what it fails for is alone: that fails, and the rest is done.
+   */
+  split?: { by: 'range' } | { by: 'items' }
+  /**
+   * Whether a task that is late runs a second time elsewhere, once nothing else waits: the first result
+   * counts, and the other attempt is ended at once. Late is what takes `after` times as long as usual,
+   * default 2, or whose host was not heard of lately.
+   */
+  speculate?: boolean | { after: number }
+  /**
+   * Outputs that other tasks take stay at their hosts until the job is over, and come to the client only
+   * when they are read. With `true` they come as all others do.
+   */
+  fetchOutputs?: boolean
   /**
    * Whether outputs that are complete reach the client while the task still runs, where the host's
    * runtime shows them; default true. With `false` they are collected at the end alone.
@@ -85,216 +166,4 @@ export interface JobSpec<Item = unknown> {
    * put into argv or environment; the host that runs the task can read them all the same.
    */
   secrets?: Record<string, string | Uint8Array>
-}
-
-const duration = z.union([z.number(), z.string()]) as z.ZodType<Duration>
-const byteSize = z.union([z.number(), z.string()]) as z.ZodType<ByteSize>
-const text = (max: number) => z.string().max(max)
-const func = z.custom<(...args: never[]) => unknown>((value) => typeof value === 'function', {
-  error: 'expected a function',
-})
-
-const bounded = (values: string[] | undefined) =>
-  values === undefined || values.reduce((sum, value) => sum + value.length, 0) <= LIMITS.argvBytes
-
-/** Names become file names: nothing that could leave the directory. */
-export const secretNameSchema = z
-  .string()
-  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/, 'a secret name: letters, digits, _, . and -')
-
-const secrets = z
-  .record(secretNameSchema, z.union([z.string(), z.instanceof(Uint8Array)]))
-  .refine(
-    (value) => Object.keys(value).length <= LIMITS.secretsPerJob,
-    `at most ${LIMITS.secretsPerJob} secrets`,
-  )
-  .refine(
-    (value) =>
-      Object.values(value).reduce((sum, secret) => sum + Buffer.byteLength(secret), 0) <=
-      LIMITS.secretBytes,
-    `at most ${LIMITS.secretBytes} bytes together`,
-  )
-
-const argv = z
-  .array(z.string().refine((value) => !value.includes('\0'), 'must not contain a NUL byte'))
-  .min(1)
-  .max(LIMITS.argvEntries)
-  .refine(bounded, `must be at most ${LIMITS.argvBytes} bytes together`)
-const args = z
-  .array(z.string().refine((value) => !value.includes('\0'), 'must not contain a NUL byte'))
-  .max(LIMITS.argvEntries)
-  .refine(bounded, `must be at most ${LIMITS.argvBytes} bytes together`)
-
-export const envSchema = z
-  .record(
-    z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,255}$/, 'a variable name: letters, digits, _'),
-    z.string().refine((value) => !value.includes('\0'), 'must not contain a NUL byte'),
-  )
-  .refine(
-    (env) => Object.keys(env).length <= LIMITS.envEntries,
-    `at most ${LIMITS.envEntries} entries`,
-  )
-  .refine(
-    (env) => bounded(Object.entries(env).flat()),
-    `at most ${LIMITS.argvBytes} bytes together`,
-  )
-
-/** A safe absolute POSIX path at or below `root`: no empty, `.` or `..` segments, no NUL. */
-export const pathBelow = (root: '/in' | '/out') =>
-  text(LIMITS.pathBytes).refine(
-    (path) =>
-      (path === root || path.startsWith(`${root}/`)) &&
-      !path.includes('\0') &&
-      !path.includes('\\') &&
-      path
-        .split('/')
-        .slice(1)
-        .every((part) => part !== '' && part !== '.' && part !== '..'),
-    `must be ${root}/… without empty, . or .. segments`,
-  )
-
-const inputs = z
-  .record(
-    pathBelow('/in'),
-    z.union([
-      text(4096),
-      z.instanceof(Uint8Array),
-      z.strictObject({ artifact: z.string().regex(/^sha256:[0-9a-f]{64}$/) }),
-      z.strictObject({ text: z.string() }),
-    ]),
-  )
-  .refine(
-    (value) => Object.keys(value).length <= LIMITS.inputsPerTask,
-    `at most ${LIMITS.inputsPerTask} inputs`,
-  )
-  .refine((value) => {
-    const paths = Object.keys(value)
-    return !paths.some((a) => paths.some((b) => b.startsWith(`${a}/`)))
-  }, 'one input lies inside another; give them separate paths')
-
-const outputs = z.array(pathBelow('/out')).min(1).max(LIMITS.outputsPerTask)
-
-const egress = z.union([
-  z.literal('none'),
-  z.strictObject({ egress: z.array(text(255)).min(1).max(256) }),
-])
-
-const taskSchema = z
-  .strictObject({
-    key: z.string().min(1).max(200).optional(),
-    command: argv.optional(),
-    args: args.optional(),
-    env: envSchema.optional(),
-    inputs: inputs.optional(),
-    outputs: outputs.optional(),
-  })
-  .refine((task) => !(task.command && task.args), 'command and args exclude each other')
-
-const specSchema = z
-  .strictObject({
-    name: text(200).optional(),
-    key: z.string().min(1).max(200).optional(),
-    runtime: z
-      .string()
-      .regex(/^[a-z][a-z0-9-]{0,31}$/, 'a runtime name such as docker or wasm')
-      .optional(),
-    image: z.string().min(1).max(4096),
-    command: argv.optional(),
-    args: args.optional(),
-    env: envSchema.optional(),
-    inputs: inputs.optional(),
-    outputs: outputs.optional(),
-    tasks: z.custom<string | Iterable<unknown> | AsyncIterable<unknown>>(
-      (value) =>
-        typeof value === 'string' ||
-        (value !== null &&
-          typeof value === 'object' &&
-          (Symbol.iterator in value || Symbol.asyncIterator in value)),
-      { error: "expected a range such as '1-250', an array or another (async) iterable" },
-    ),
-    task: func.optional(),
-    resources: z
-      .strictObject({
-        cpus: z.number().positive().max(4096).optional(),
-        memory: byteSize.optional(),
-        disk: byteSize.optional(),
-        gpus: z
-          .union([
-            z.number().int().nonnegative().max(64),
-            z.strictObject({
-              count: z.number().int().positive().max(64),
-              model: text(128).optional(),
-              memory: byteSize.optional(),
-            }),
-          ])
-          .optional(),
-        pids: z.number().int().positive().max(1_000_000).optional(),
-      })
-      .optional(),
-    timeout: duration.optional(),
-    retry: z.strictObject({ attempts: z.number().int().min(0).max(100).optional() }).optional(),
-    hosts: z
-      .strictObject({
-        only: z.array(text(128)).max(10_000).optional(),
-        deny: z.array(text(128)).max(10_000).optional(),
-        where: func.optional(),
-        rank: func.optional(),
-        max: z.number().int().positive().optional(),
-        perHost: z.number().int().positive().optional(),
-        wait: duration.optional(),
-      })
-      .optional(),
-    networkProfile: egress.optional(),
-    validate: func.optional(),
-    unit: text(40).optional(),
-    streamOutputs: z.boolean().optional(),
-    secrets: secrets.optional(),
-  })
-  .refine((spec) => !(spec.command && spec.args), 'command and args exclude each other')
-
-/**
- * Checks a job spec and returns it unchanged in meaning.
- *
- * @throws SPEC_INVALID naming the field, what was expected and what came
- */
-export function validateJobSpec<Item>(spec: JobSpec<Item>): JobSpec<Item> {
-  return check(specSchema, spec, 'spec') as JobSpec<Item>
-}
-
-/** Checks what a `task` function returned for one item. @throws SPEC_INVALID */
-export function validateTaskSpec(spec: TaskSpec, index: number): TaskSpec {
-  return check(taskSchema, spec, `task(${index})`) as TaskSpec
-}
-
-function check(schema: z.ZodType, value: unknown, subject: string): unknown {
-  const result = schema.safeParse(value, { reportInput: true })
-  if (result.success) return result.data
-  const lines = result.error.issues.slice(0, 5).map((issue) => describe(issue, subject))
-  throw new ManyhandsError('SPEC_INVALID', lines.join('; '), {
-    details: { fields: result.error.issues.map((issue) => issue.path.join('.')) },
-  })
-}
-
-function describe(issue: z.core.$ZodIssue, subject: string): string {
-  const field = issue.path.length === 0 ? subject : `${subject}.${issue.path.map(String).join('.')}`
-  if (issue.code === 'unrecognized_keys') {
-    return `${field}: unknown field ${issue.keys.map((key) => `'${key}'`).join(', ')}`
-  }
-  // What is wrong with a secret is said without its value.
-  if (issue.path[0] === 'secrets') return `${field}: ${issue.message}`
-  return `${field}: ${issue.message}, got ${show(issue.input)}`
-}
-
-function show(value: unknown): string {
-  if (value === undefined) return 'nothing'
-  if (typeof value === 'function') return 'a function'
-  let shown: string | undefined
-  try {
-    shown = JSON.stringify(value)
-  } catch {
-    // A big integer or a cycle inside; the value's own toString is the caller's and may be no function.
-    shown = undefined
-  }
-  shown ??= typeof value === 'object' ? 'an object' : String(value)
-  return shown.length > 120 ? `${shown.slice(0, 117)}…` : shown
 }

@@ -32,6 +32,8 @@ export const LIMITS = {
   offerTtlMs: 180_000,
   /** Attempts in one offer call: bounds the frame and the time a host needs to answer. */
   attemptsPerOffer: 256,
+  /** Receipts under one signature: bounds how long the way of each to the root is. */
+  receiptsPerBatch: 256,
   /** Bytes of one gossiped offer. */
   offerBytes: 16 * 1024,
   /** Bytes of an encoded manifest: a tree of about a million small files, or 170 GiB of large ones. */
@@ -56,13 +58,29 @@ export const LIMITS = {
   imageConfigBytes: 1024 * 1024,
   imageDocumentBytes: 2 * 1024 * 1024,
   imageNameBytes: 512,
+  /** Tasks that a function makes of a range before the job counts as taken; longer ranges are read on. */
+  tasksBeforehand: 250_000,
   /** Items of one range text. */
   itemsPerRange: 100_000_000,
+  /** Items that are split by items, bytes of them as JSON, and how many one task gets at most. */
+  itemsPerSplit: 1_000_000,
+  itemBytesPerSplit: 256 * 1024 * 1024,
+  itemsPerPart: 65_536,
+  /** Bad numbers of a split job that are looked for by halving; then a part that fails is failed whole. */
+  badNumbersSought: 32,
   /** argv entries, environment entries, inputs, output globs of one task. */
   argvEntries: 4096,
   envEntries: 1024,
   inputsPerTask: 1024,
   outputsPerTask: 256,
+  /** Hosts that an input names as having it. */
+  holdersPerInput: 4,
+  /** Hosts that are told at once what another one may have of a client's results there. */
+  sharesPerCall: 1024,
+  /** Hosts that may have one artifact of a host's results; the latest ones. */
+  peersPerShare: 256,
+  /** Tasks that one task may need. */
+  needsPerTask: 10_000,
   /** Secrets of one job, and bytes of all of them together. */
   secretsPerJob: 64,
   secretBytes: 64 * 1024,
@@ -83,16 +101,60 @@ export const LIMITS = {
   progressMs: 250,
   /** Tasks that a job's progress lists one by one; all are in its counts. */
   activeTasksListed: 1000,
-  /** Jobs that a client still answers about after they ended; their results stay in its journal. */
+  /** Jobs that a client holds in memory after they ended; of others it reads in its journal. */
   jobsRemembered: 256,
+  /** Jobs that a client lists, the newest ones. */
+  jobsListed: 1000,
   /** Attempts that one client may hold at one host. */
   attemptsPerClient: 4096,
   /** Jobs of one client that a host tells about at once. */
   jobsPerClient: 256,
+  /** Jobs that changed hands and of which a host remembers whose they are: in all, and of one client. */
+  jobsClaimed: 4096,
+  jobsClaimedPerClient: 256,
+  /** Inputs of attempts that the answer to a claim tells of, bytes as they are encoded. */
+  claimedInputBytes: 1024 * 1024,
+  /** Tasks that an owner key tells of, and bytes of the text. */
+  tasksPerOwnerKey: 250_000,
+  ownerKeyBytes: 64 * 1024 * 1024,
+  /** Ended attempts of a job with an owner key that a host keeps at its client's wish, the latest ones. */
+  endsKeptPerHost: 1024,
   /** Clients that the owner of a host blocks one by one. */
   blockedClients: 65_536,
+  /** Tasks that may follow each other in one warm sandbox, and how many do when a job does not say. */
+  tasksPerSandbox: 100_000,
+  tasksPerSandboxUsual: 1000,
+  /** How long a warm sandbox waits for its job's next task, ms. */
+  warmIdleMs: 10_000,
+  /** Least time from one checkpoint of a task to the next, ms. */
+  checkpointEveryMs: 1_000,
+  /** Bytes and files of one checkpoint. */
+  checkpointBytes: 8192 * 1024 * 1024,
+  checkpointFiles: 10_000,
+  /** How long a task that is sent away is kept for its last checkpoint, ms. */
+  checkpointLastMs: 5_000,
+  /** Least rate at which a last checkpoint is waited for by its task, beside the time above; bytes a second. */
+  checkpointBytesPerSecond: 128 * 1024,
+  /** Attempts that begin with a checkpoint and fail without another one; then it is dropped. */
+  checkpointStarts: 2,
+  /** Times a task may end with the code that asks to be continued. */
+  continuationsPerTask: 1000,
+  /** Checkpoints that the timeline of an attempt names, the latest ones. */
+  checkpointsListed: 64,
   /** Times a task is sent out before it is given up, whoever's fault the ends were. */
   dispatchesPerTask: 20,
   /** Distinct host deaths after which a task counts as poison. */
   poisonHosts: 3,
+  /** Results of one task, each of another host, that are compared; then it is disputed. */
+  resultsCompared: 5,
+  /** Files of one result that a comparator reads, bytes of one of them, of a text, and of JSON. */
+  comparedFiles: 1000,
+  comparedFileBytes: 64 * 1024 * 1024,
+  comparedTextBytes: 32 * 1024 * 1024,
+  comparedJsonBytes: 8 * 1024 * 1024,
+  /** Levels of a JSON document that is compared. */
+  comparedJsonDepth: 256,
+  /** Pixels of an image that is compared, and its bytes when it is unpacked. */
+  comparedPixels: 2 ** 25,
+  comparedPixelBytes: 192 * 1024 * 1024,
 } as const

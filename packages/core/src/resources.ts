@@ -73,6 +73,16 @@ export function firstShortage(wanted: Resources, free: Resources): keyof Resourc
   return KEYS.find((key) => wanted[key] > free[key] + (key === 'cpus' ? 0.001 : 0))
 }
 
+export function timesResources(each: Resources, count: number): Resources {
+  return {
+    cpus: each.cpus * count,
+    memoryBytes: each.memoryBytes * count,
+    diskBytes: each.diskBytes * count,
+    gpus: each.gpus * count,
+    pids: each.pids * count,
+  }
+}
+
 export function addResources(a: Resources, b: Resources, sign: 1 | -1 = 1): Resources {
   return {
     cpus: Math.round((a.cpus + sign * b.cpus) * 1000) / 1000,

@@ -35,6 +35,15 @@ export interface RuntimeCapabilities {
   recover: boolean
   /** Whether files below /out are in the workspace's `outDir` while the task runs, not only at its end. */
   liveOutputs: boolean
+  /**
+   * Whether it makes `outDir`, and what is above it, itself and only when something is written: an attempt
+   * that writes nothing then costs its host no directory. Absent: the host makes it before the start.
+   */
+  makesOutDir?: boolean
+  /** Whether files that are in the workspace's `outDir` before the start are below the task's /out. */
+  restore: boolean
+  /** Whether tasks of a job can follow each other in one sandbox: `startWarm` is there. */
+  warm: boolean
   /** What separates a task from the host's system: `'container'`, `'wasm'`, `'microvm'`, `'none'`. */
   isolation: string
 }
@@ -83,11 +92,26 @@ export interface RuntimeSpec {
 }
 
 /**
+ * What all tasks of a warm sandbox have in common. Its name and labels are those of the attempt that it is
+ * made for; `env` and `maxRuntimeMs` are its setup's.
+ */
+export interface WarmSpec extends Omit<RuntimeSpec, 'command' | 'args'> {
+  setup?: string[]
+}
+
+/** One task of a warm sandbox. */
+export interface WarmTaskSpec
+  extends Pick<RuntimeSpec, 'attemptId' | 'command' | 'args' | 'env' | 'maxRuntimeMs'> {
+  inDir: string | undefined
+}
+
+/**
  * Directories of one attempt on the host's disk. `inDir` is mounted read-only at /in, `outDir`
  * writable at /out. A workspace without inputs has `inDir` undefined.
  */
 export interface Workspace {
   readonly inDir: string | undefined
+  /** Not there yet for a runtime that makes it itself. */
   readonly outDir: string
 }
 
@@ -100,6 +124,11 @@ export interface RuntimeExit {
   /** `'exited'` by itself; `'stopped'` by our stop or kill; `'max-runtime'`; `'disk'`; `'engine-lost'`. */
   reason: 'exited' | 'stopped' | 'max-runtime' | 'disk' | 'engine-lost'
   detail?: string
+  /**
+   * Only of a task of a warm sandbox: others in the sandbox go on, and may have files of its /out open. They
+   * stand still until the task is removed; what is collected has to be copied, never moved.
+   */
+  shared?: true
 }
 
 /** A chunk of what the task wrote. */
@@ -114,6 +143,11 @@ export interface RuntimeOutput {
 export interface RuntimeTask {
   /** Serialisable and versioned; `recover(handle)` takes the sandbox up again in another process. */
   readonly handle: RuntimeHandle
+  /**
+   * What really runs: `sha256:…` of the image. A runtime of named images has to say it, else no receipt
+   * of a success can be made out where a job names the image by a tag.
+   */
+  readonly image?: string
   /** Settles when the sandbox has ended, once; does not reject for anything the task does. */
   wait(): Promise<RuntimeExit>
   /**
@@ -135,6 +169,29 @@ export interface RuntimeTask {
   exec?(argv: string[], options: { signal?: AbortSignal }): Promise<RuntimeExec>
   /** Connects to a declared port inside the sandbox. @throws UNSUPPORTED, CONNECT_FAILED */
   dial?(port: number, options: { signal?: AbortSignal }): Promise<RuntimeConnection>
+}
+
+/**
+ * A sandbox in which one task runs after another: never two at once. Each is a `RuntimeTask` like any other,
+ * with output, usage and limits of its own. When it has ended nothing of it runs any more; `remove()` then
+ * empties /out and gives the sandbox back. The sandbox does not survive this process.
+ */
+export interface WarmSandbox {
+  /** What the task that runs writes to /out. */
+  readonly outDir: string
+  /**
+   * Whether another task may follow: no longer after an end with anything but exit code 0 by itself, after
+   * processes that could not be ended, and after the sandbox's own end. Then there is `close()` alone.
+   */
+  readonly usable: boolean
+  /**
+   * Runs the next task, once the one before is removed.
+   *
+   * @throws COMMAND_INVALID, RUNTIME_FAILED, RUNTIME_UNAVAILABLE; the sandbox is unusable then
+   */
+  run(task: WarmTaskSpec, options: { signal: AbortSignal }): Promise<RuntimeTask>
+  /** Ends and removes it. Repeating it is harmless. @throws when its engine does not answer; try again */
+  close(): Promise<void>
 }
 
 export interface RuntimeHandle {
@@ -192,6 +249,19 @@ export interface Runtime {
     workspace: Workspace,
     options: { signal: AbortSignal },
   ): Promise<RuntimeTask>
+  /**
+   * Creates a sandbox for one task after another and runs its setup to the end. On failure nothing is left
+   * behind. Only where `capabilities.warm` says so.
+   *
+   * @param dir - a directory of the sandbox's own, empty, on the disk of `inDir`; its /out is in there
+   * @param inDir - what the setup finds at /in
+   * @throws as `start`, and SETUP_FAILED whose details have the `stderr` that it wrote last
+   */
+  startWarm?(
+    spec: WarmSpec,
+    place: { dir: string; inDir: string | undefined },
+    options: { signal: AbortSignal },
+  ): Promise<WarmSandbox>
   /** Takes up a sandbox that an earlier process started; undefined when it no longer exists. */
   recover(handle: RuntimeHandle): Promise<RuntimeTask | undefined>
   /** Handles of sandboxes of this host instance that exist in the engine, whoever started them. */

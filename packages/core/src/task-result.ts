@@ -1,5 +1,6 @@
 import type { ErrorDocument } from './errors.ts'
-import type { TaskPhase } from './phases.ts'
+import type { AttemptPhase, TaskPhase } from './phases.ts'
+import type { SignedReceipt } from './receipts/receipt.ts'
 import type { Usage } from './usage.ts'
 
 /** What a task wrote below /out, verified, on the client's disk. Paths are relative to /out. */
@@ -12,6 +13,14 @@ export interface TaskOutputs {
   saveTo(dir: string): Promise<string[]>
   /** One file's bytes. @throws NOT_FOUND */
   read(path: string): Promise<Uint8Array>
+}
+
+/** Milliseconds since an attempt was sent to its host, by phase. What passes quickly may not be heard of. */
+export type AttemptTimeline = Partial<Record<AttemptPhase, number>> & {
+  /** When checkpoints of it became durable at the client, ms since it was sent; the latest ones. */
+  checkpoints?: number[]
+  /** What it began with: the checkpoint of another attempt. */
+  startedFrom?: { attempt: string; root: string; bytes: number }
 }
 
 /** One shape for success and failure; the booleans say why. */
@@ -38,5 +47,13 @@ export interface TaskResult<Item = unknown> {
   /** The last bytes written, decoded as UTF-8. */
   readonly stdoutTail: string
   readonly stderrTail: string
+  /** What the deciding host signed; undefined when no attempt decided. `verifyReceipt` checks it again. */
+  readonly receipt?: SignedReceipt
+  /** When the deciding attempt was first heard of in each phase, ms since it was sent to its host. */
+  readonly timeline?: AttemptTimeline
+  /** Hosts that had the same result, the deciding one among them; only where it was checked. */
+  readonly agreedBy?: readonly string[]
+  /** It may still turn out to be wrong: then another result of this task follows. */
+  readonly provisional?: true
   readonly error?: ErrorDocument
 }

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ManyhandsError } from '../src/errors.ts'
-import { type JobSpec, validateJobSpec, validateTaskSpec } from '../src/job-spec.ts'
+import type { JobSpec } from '../src/job-spec.ts'
+import { validateJobSpec, validateTaskSpec } from '../src/validate-job-spec.ts'
 
 const good: JobSpec = { image: 'busybox:1', tasks: '1-3' }
 
@@ -42,6 +43,7 @@ describe('validateJobSpec', () => {
       },
       networkProfile: { egress: ['example.org'] },
       validate: () => {},
+      warm: { setup: ['load', '/in/a'], tasksPerSandbox: 5 },
       unit: 'frame',
     }
     expect(validateJobSpec(spec)).toMatchObject({ image: 'busybox:1', unit: 'frame' })
@@ -65,6 +67,10 @@ describe('validateJobSpec', () => {
     [{ ...good, resources: { cpus: -1 } }, 'spec.resources.cpus', '-1'],
     [{ ...good, resources: { cpu: 1 } }, 'spec.resources', "'cpu'"],
     [{ ...good, hosts: { perHost: 0 } }, 'spec.hosts.perHost', '0'],
+    [{ ...good, warm: { setup: [] } }, 'spec.warm.setup', '[]'],
+    [{ ...good, warm: { setup: 'load' } }, 'spec.warm.setup', '"load"'],
+    [{ ...good, warm: { tasksPerSandbox: 0 } }, 'spec.warm.tasksPerSandbox', '0'],
+    [{ ...good, warm: { tasks: 3 } }, 'spec.warm', "'tasks'"],
     [{ ...good, privileged: true }, 'spec', "'privileged'"],
     [{ ...good, networkProfile: 'host' }, 'spec.networkProfile', '"host"'],
     [{ ...good, task: 'x' }, 'spec.task', '"x"'],

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { formatByteRate, parseByteRate } from '../src/byte-rate.ts'
 import { formatByteSize, parseByteSize } from '../src/byte-size.ts'
 import { formatDuration, parseDuration } from '../src/duration.ts'
-import { ERRORS, ManyhandsError, toManyhandsError } from '../src/errors.ts'
+import { ERRORS } from '../src/error-table.ts'
+import { ManyhandsError, toManyhandsError } from '../src/errors.ts'
 import {
   ATTEMPT_TRANSITIONS,
   assertTransition,

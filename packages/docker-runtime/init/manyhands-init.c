@@ -5,6 +5,7 @@
  * container's loopback and two sockets of the host.
  *
  *   init run MAX_MS WORKDIR SERVICES -- ARGV...   SERVICES: any of e (egress), d (dial), or -
+ *   init warm 0 WORKDIR SERVICES -- -             programs one after another, as the host says
  *   init dial PORT                                stdin and stdout become a connection to PORT
  *
  * Freestanding: no libc, one thread, no allocation but the rest of a write that did not fit. It has
@@ -25,7 +26,7 @@ enum { SYS_read = 0, SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_munmap = 11
        SYS_connect = 42, SYS_shutdown = 48, SYS_bind = 49, SYS_listen = 50, SYS_setsockopt = 54,
        SYS_getsockopt = 55, SYS_clone = 56, SYS_execve = 59, SYS_wait4 = 61, SYS_kill = 62,
        SYS_fcntl = 72, SYS_ftruncate = 77, SYS_chdir = 80, SYS_setpgid = 109, SYS_prctl = 157,
-       SYS_clock_gettime = 228, SYS_getgid = 104, SYS_getgroups = 115, SYS_exit_group = 231, SYS_openat = 257, SYS_ppoll = 271,
+       SYS_getdents64 = 217, SYS_clock_gettime = 228, SYS_getgid = 104, SYS_getgroups = 115, SYS_exit_group = 231, SYS_openat = 257, SYS_ppoll = 271,
        SYS_accept4 = 288, SYS_signalfd4 = 289, SYS_pipe2 = 293, SYS_close_range = 436 };
 
 static i64 sys(i64 n, i64 a, i64 b, i64 c, i64 d, i64 e, i64 f) {
@@ -42,7 +43,7 @@ static i64 sys(i64 n, i64 a, i64 b, i64 c, i64 d, i64 e, i64 f) {
 __asm__(".globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %rsp,%rdi\n\tand $-16,%rsp\n\tcall begin\n");
 #elif defined(__aarch64__)
 enum { SYS_dup3 = 24, SYS_fcntl = 25, SYS_ioctl = 29, SYS_ftruncate = 46, SYS_chdir = 49, SYS_openat = 56,
-       SYS_close = 57, SYS_pipe2 = 59, SYS_read = 63, SYS_write = 64, SYS_pwrite64 = 68,
+       SYS_close = 57, SYS_pipe2 = 59, SYS_getdents64 = 61, SYS_read = 63, SYS_write = 64, SYS_pwrite64 = 68,
        SYS_ppoll = 73, SYS_signalfd4 = 74, SYS_exit_group = 94, SYS_clock_gettime = 113,
        SYS_kill = 129, SYS_rt_sigprocmask = 135, SYS_setpgid = 154, SYS_prctl = 167,
        SYS_getgroups = 158, SYS_getpid = 172, SYS_getgid = 176, SYS_socket = 198, SYS_bind = 200, SYS_listen = 201, SYS_connect = 203,
@@ -75,12 +76,13 @@ __asm__(".globl _start\n_start:\n\tmov x29,#0\n\tmov x30,#0\n\tmov x0,sp\n\tb be
 #define CALL2(n, a, b) CALL(n, a, b, 0, 0, 0, 0)
 #define CALL3(n, a, b, c) CALL(n, a, b, c, 0, 0, 0)
 
-enum { ENOENT = 2, EINTR = 4, EAGAIN = 11, EACCES = 13, ENOTDIR = 20, EINVAL = 22,
+enum { ENOENT = 2, EINTR = 4, ECHILD = 10, EAGAIN = 11, EACCES = 13, ENOTDIR = 20, EINVAL = 22,
        EINPROGRESS = 115, FOREIGN_GROUP = 4000 /* none of the kernel's */ };
 enum { AT_FDCWD = -100, O_WRONLY = 1, O_NONBLOCK = 04000, O_CLOEXEC = 02000000 };
 enum { AF_UNIX = 1, AF_INET = 2, STREAM = 1 | O_NONBLOCK | O_CLOEXEC, SHUT_WR = 1 };
 enum { POLLIN = 1, POLLOUT = 4, POLLERR = 8, POLLHUP = 16 };
-enum { SIGKILL = 9, SIGPIPE = 13, SIGCHLD = 17, SIGTTIN = 21, SIGTTOU = 22 };
+enum { SIGKILL = 9, SIGPIPE = 13, SIGTERM = 15, SIGCHLD = 17, SIGCONT = 18, SIGSTOP = 19,
+       SIGTTIN = 21, SIGTTOU = 22 };
 enum { WNOHANG = 1, PR_SET_DUMPABLE = 4, F_SETFL = 4, F_GETPIPE_SZ = 1032, TIOCSPGRP = 0x5410 };
 
 struct pollfd { int fd; short events; short revents; };
@@ -595,35 +597,35 @@ static int has_foreign_group(void) {
   return own == 0;
 }
 
-static int start(const char *directory, char **argv, char **environment) {
+/* What the child does between its birth and its program. Does not return. */
+static void become(const char *directory, char **argv, char **environment, int *written, int report) {
+  /* In the foreground of a terminal, when there is one. */
+  CALL2(SYS_setpgid, 0, 0);
+  int self = (int)CALL1(SYS_getpid, 0);
+  CALL3(SYS_ioctl, 0, TIOCSPGRP, &self);
+  int error = (int)-CALL1(SYS_chdir, directory);
+  u64 none = 0;
+  CALL(SYS_rt_sigprocmask, 2 /* set */, &none, 0, sizeof none, 0, 0);
+  for (int i = 0; i < 2; i += 1) CALL3(SYS_dup3, written[i], i + 1, 0);
+  if (error == 0) error = execute(argv, environment);
+  CALL3(SYS_write, report, &error, sizeof error);
+  leave(127);
+}
+
+/* The number of the child's program, or less than 0: the error for which there is none. */
+static i64 start(const char *directory, char **argv, char **environment) {
   int report[2];
-  if (CALL2(SYS_pipe2, report, O_CLOEXEC) != 0) fail_to_start(EAGAIN);
+  if (CALL2(SYS_pipe2, report, O_CLOEXEC) != 0) return -EAGAIN;
   int written[2] = { open_output(1), open_output(2) };
-  if (written[0] < 0 || written[1] < 0) fail_to_start(EAGAIN);
-  i64 child = CALL1(SYS_clone, SIGCHLD);
-  if (child < 0) fail_to_start((int)-child);
-  if (child == 0) {
-    /* In the foreground of a terminal, when there is one. */
-    CALL2(SYS_setpgid, 0, 0);
-    int self = (int)CALL1(SYS_getpid, 0);
-    CALL3(SYS_ioctl, 0, TIOCSPGRP, &self);
-    int error = (int)-CALL1(SYS_chdir, directory);
-    u64 none = 0;
-    CALL(SYS_rt_sigprocmask, 2 /* set */, &none, 0, sizeof none, 0, 0);
-    for (int i = 0; i < 2; i += 1) CALL3(SYS_dup3, written[i], i + 1, 0);
-    if (error == 0) error = execute(argv, environment);
-    CALL3(SYS_write, report[1], &error, sizeof error);
-    leave(127);
-  }
+  i64 child = written[0] < 0 || written[1] < 0 ? -EAGAIN : CALL1(SYS_clone, SIGCHLD);
+  if (child == 0) become(directory, argv, environment, written, report[1]);
   shut(report[1]);
-  shut(written[0]);
-  shut(written[1]);
+  for (int i = 0; i < 2; i += 1) if (written[i] >= 0) shut(written[i]);
   int error = 0;
-  i64 got;
-  do got = CALL3(SYS_read, report[0], &error, sizeof error); while (got == -EINTR);
+  i64 got = 0;
+  if (child > 0) do got = CALL3(SYS_read, report[0], &error, sizeof error); while (got == -EINTR);
   shut(report[0]);
-  if (got == sizeof error) fail_to_start(error);
-  return (int)child;
+  return got == sizeof error ? -error : child;
 }
 
 /* ---- The life of the container ---- */
@@ -729,6 +731,390 @@ static void run(i64 max_ms, int child, int signals) {
   }
 }
 
+/* ---- Warm: programs one after another, as the host says over a connection ---- */
+
+/*
+ * Ours is the one connection that the host takes, made before any other process exists; it is closed in
+ * every program, and nobody may take it from us. Frames both ways: length of what follows, kind, content.
+ *
+ *   from the host   R  run: milliseconds (8 bytes), whether it is the setup (1), counts of arguments and
+ *                      of variables (4 each), and those, each ended by a zero byte
+ *                   K  signal (4) for the program that runs
+ *   to the host     H  here · S started · C error (4): cannot start · 1, 2 output
+ *                   E  ended: as wait tells it (4), flags (4): 1 some could not be ended, 2 out of time,
+ *                      4 processes of the setup go on
+ */
+enum { FRAME = 2 << 20, STRINGS = 16384, PROCESSES = 4096, PLACES = 16384 };
+enum { LEFT_SOME = 1, OUT_OF_TIME = 2, RESIDENTS = 4 };
+enum { CLEAN_MS = 2000, IDLE_MS = 60000 };
+
+static u8 frame[FRAME];
+static u32 frame_at;
+static char *words[STRINGS];
+static u8 reply[5 + CHUNK];
+static u32 reply_at, reply_end;
+static int host = -1;       /* the connection */
+static int warm_child;      /* the program that runs; 0: none */
+static int is_setup;
+static int residents;       /* processes of the setup that go on */
+static int quiet_fds[2] = { -1, -1 };
+
+/* Only when there is nothing on its way. */
+static void tell_host(u8 kind, const void *content, u32 length) {
+  u32 whole = length + 1;
+  memcpy(reply, &whole, 4);
+  reply[4] = kind;
+  if (content != 0) memcpy(reply + 5, content, length);
+  reply_at = 0;
+  reply_end = 5 + length;
+}
+
+static void leave_host(void) {
+  kill_all();
+  leave(0);
+}
+
+static void write_reply(void) {
+  if (reply_at == reply_end) return;
+  i64 wrote = CALL3(SYS_write, host, reply + reply_at, reply_end - reply_at);
+  if (wrote == -EAGAIN || wrote == -EINTR) return;
+  if (wrote < 0) leave_host();
+  reply_at += (u32)wrote;
+}
+
+/* Everybody here but us, from /proc: who began when, and of whom. */
+struct process { int pid, parent; u64 began; u8 mark; };
+enum { UNKNOWN, RESIDENT, STRANGER };
+
+static struct process processes[PROCESSES], known[PROCESSES];
+static u16 places[PLACES];  /* of a process by its number; 0: none */
+static int process_count, known_count;
+
+static u32 place_of(int pid, const struct process *list) {
+  u32 at = (u32)pid % PLACES;
+  while (places[at] != 0 && list[places[at] - 1].pid != pid) at = (at + 1) % PLACES;
+  return at;
+}
+
+/* After the name, which may hold anything: state, parent, and the 18th from there its beginning. */
+static int read_process(int proc, const char *name, struct process *process) {
+  char path[32], text[1024];
+  u64 length = put_text(path, 0, name);
+  length = put_text(path, length, "/stat");
+  path[length] = 0;
+  int fd = (int)CALL(SYS_openat, proc, path, O_CLOEXEC, 0, 0, 0);
+  if (fd < 0) return 0;
+  i64 got = CALL3(SYS_read, fd, text, sizeof text - 1);
+  shut(fd);
+  if (got <= 0) return 0;
+  text[got] = 0;
+  i64 at = got;
+  while (at > 0 && text[at] != ')') at -= 1;
+  process->pid = (int)number_of(name);
+  process->mark = UNKNOWN;
+  int field = 2;
+  for (; text[at] != 0; at += 1) {
+    if (text[at] != ' ') continue;
+    field += 1;
+    if (field == 4) process->parent = (int)number_of(text + at + 1);
+    if (field == 22) { process->began = number_of(text + at + 1); return 1; }
+  }
+  return 0;
+}
+
+/* Less than 0: it could not be done. */
+static int list_processes(struct process *list) {
+  static char entries[8192] __attribute__((aligned(8)));
+  int proc = (int)CALL(SYS_openat, AT_FDCWD, "/proc", O_CLOEXEC, 0, 0, 0);
+  if (proc < 0) return -1;
+  int count = 0;
+  i64 got;
+  while ((got = CALL3(SYS_getdents64, proc, entries, sizeof entries)) > 0) {
+    for (i64 at = 0; at < got; at += *(u16 *)(entries + at + 16)) {
+      const char *name = entries + at + 19;
+      if (name[0] < '0' || name[0] > '9' || same(name, "1")) continue;
+      if (count == PROCESSES) { shut(proc); return -1; }
+      if (read_process(proc, name, &list[count])) count += 1;
+    }
+  }
+  shut(proc);
+  return got < 0 ? -1 : count;
+}
+
+/* Whether it, or one that it comes from, was here before the program began. */
+static int is_resident(struct process *process) {
+  struct process *one = process;
+  int steps = 0;
+  while (one->mark == UNKNOWN && steps <= process_count) {
+    for (int i = 0; i < known_count; i += 1) {
+      if (known[i].pid == one->pid && known[i].began == one->began) one->mark = RESIDENT;
+    }
+    if (one->mark != UNKNOWN) break;
+    u32 at = place_of(one->parent, processes);
+    if (places[at] == 0) one->mark = STRANGER;
+    else one = &processes[places[at] - 1];
+    steps += 1;
+  }
+  u8 mark = one->mark == RESIDENT ? RESIDENT : STRANGER;
+  struct process *end = one;
+  for (one = process; one != end && one->mark == UNKNOWN;) {
+    one->mark = mark;
+    u32 at = place_of(one->parent, processes);
+    if (places[at] == 0) break;
+    one = &processes[places[at] - 1];
+  }
+  return mark == RESIDENT;
+}
+
+/* Ends all that does not belong to the setup. Returns how many there were; less than 0: unknown. */
+static int kill_strangers(void) {
+  /* Standing still, none can have a child that we do not see. */
+  CALL2(SYS_kill, -1, SIGSTOP);
+  process_count = list_processes(processes);
+  if (process_count < 0) return -1;
+  memset(places, 0, sizeof places);
+  for (int i = 0; i < process_count; i += 1) places[place_of(processes[i].pid, processes)] = (u16)(i + 1);
+  int strangers = 0;
+  for (int i = 0; i < process_count; i += 1) {
+    if (is_resident(&processes[i])) continue;
+    CALL2(SYS_kill, processes[i].pid, SIGKILL);
+    strangers += 1;
+  }
+  return strangers;
+}
+
+/* Returns whether we have no children any more. */
+static int reap_all(void) {
+  for (;;) {
+    int status;
+    i64 pid = CALL(SYS_wait4, -1, &status, WNOHANG, 0, 0, 0);
+    if (pid == -ECHILD) return 1;
+    if (pid <= 0) return 0;
+  }
+}
+
+/* The program has ended: whatever else it began ends too. Returns whether that is done. */
+static int end_strangers(void) {
+  if (CALL1(SYS_getpid, 0) != 1) return 1;
+  i64 until = now_ms() + CLEAN_MS;
+  for (;;) {
+    int left;
+    if (residents) {
+      left = kill_strangers();
+      reap_all();
+      if (left < 0) return 0;
+    } else {
+      kill_all();
+      left = !reap_all();
+    }
+    if (left == 0) break;
+    if (now_ms() >= until) return 0;
+    wait_for_events(0, 1);
+  }
+  if (residents) CALL2(SYS_kill, -1, SIGCONT);
+  return 1;
+}
+
+/* Who is here now, while no program runs, belongs to the setup. Returns 0 when that cannot be told. */
+static int note_residents(void) {
+  int count = list_processes(known);
+  known_count = count < 0 ? 0 : count;
+  residents = known_count > 0;
+  return count >= 0;
+}
+
+static u64 word_at(u32 at) { return *(u64 *)(frame + at); }
+
+/* The program of a frame; 0 arguments when the frame is not what it should be. */
+static char **program_of(char **environment, char ***variables) {
+  u32 end = 4 + *(u32 *)frame;
+  if (end < 22) return 0;
+  u32 arguments = *(u32 *)(frame + 14), given = *(u32 *)(frame + 18);
+  if (arguments == 0 || arguments > STRINGS / 4 || given > STRINGS / 4) return 0;
+  u32 at = 22, count = 0;
+  for (u32 i = 0; i < arguments + given; i += 1) {
+    if (i == arguments) words[count++] = 0;
+    words[count++] = (char *)frame + at;
+    while (at < end && frame[at] != 0) at += 1;
+    if (at == end) return 0;
+    at += 1;
+  }
+  if (given == 0) words[count++] = 0;
+  *variables = words + arguments + 1;
+  /* The container's own, where the program's do not say otherwise. */
+  for (; *environment != 0 && count < STRINGS - 1; environment += 1) {
+    u64 length = 0;
+    while ((*environment)[length] != 0 && (*environment)[length] != '=') length += 1;
+    int said = 0;
+    for (u32 i = 0; i < given && !said; i += 1) {
+      const char *word = (*variables)[i];
+      u64 same_until = 0;
+      while (same_until <= length && word[same_until] == (*environment)[same_until]) same_until += 1;
+      said = same_until > length;
+    }
+    if (!said) words[count++] = *environment;
+  }
+  words[count] = 0;
+  return words;
+}
+
+static i64 warm_max_ms;
+static u32 ended_flags;
+static int ended_status = -1;   /* of a program whose last words are on their way */
+
+static void begin_program(const char *directory, char **environment) {
+  char **variables, **argv = program_of(environment, &variables);
+  /* The host speaks like this to nobody. */
+  if (argv == 0 || warm_child != 0 || ended_status >= 0) leave_host();
+  warm_max_ms = (i64)word_at(5);
+  is_setup = frame[13];
+  ran_ms = 0;
+  ended_flags = 0;
+  int counted = !residents || note_residents();
+  i64 child = counted ? start(directory, argv, variables) : -EAGAIN;
+  for (int i = 0; i < 2; i += 1) { outputs[i].at = outputs[i].end = 0; outputs[i].due = 0; }
+  if (child < 0) {
+    for (int i = 0; i < 2; i += 1) if (outputs[i].from >= 0) { shut(outputs[i].from); outputs[i].from = -1; }
+    int error = (int)-child;
+    tell_host('C', &error, 4);
+    return;
+  }
+  warm_child = (int)child;
+  tell_host('S', 0, 0);
+}
+
+static void end_program(int status) {
+  warm_child = 0;
+  ended_status = status;
+  if (is_setup) {
+    /* What it has left running may go on to write, to nobody. */
+    if (!note_residents()) ended_flags |= LEFT_SOME;
+    return;
+  }
+  if (!end_strangers()) ended_flags |= LEFT_SOME;
+}
+
+/* Returns 0 when a frame is not whole yet. */
+static int take_frame(const char *directory, char **environment) {
+  if (frame_at >= 4 && *(u32 *)frame > FRAME - 4) leave_host();
+  u32 want = frame_at < 4 ? 4 : 4 + *(u32 *)frame;
+  i64 got = CALL3(SYS_read, host, frame + frame_at, want - frame_at);
+  if (got == -EAGAIN || got == -EINTR) return 0;
+  /* The host is gone, or lets go of us: nobody would tell how anything here ends. */
+  if (got <= 0) leave_host();
+  frame_at += (u32)got;
+  if (frame_at < 4) return 1;
+  if (frame_at < 4 + *(u32 *)frame) return 1;
+  if (*(u32 *)frame == 0) leave_host();
+  if (frame[4] == 'R') begin_program(directory, environment);
+  else if (frame[4] == 'K' && frame_at == 9 && warm_child > 0) CALL2(SYS_kill, warm_child, *(int *)(frame + 5));
+  frame_at = 0;
+  return 1;
+}
+
+/* Returns 0 when there is nothing to carry now. */
+static int carry_to_host(int number) {
+  struct output *output = &outputs[number - 1];
+  if (output->from < 0 || reply_at < reply_end) return 0;
+  i64 got = CALL3(SYS_read, output->from, reply + 5, CHUNK);
+  if (got == -EAGAIN || got == -EINTR) return 0;
+  if (got <= 0) { shut(output->from); output->from = -1; return 0; }
+  tell_host((u8)('0' + number), 0, (u32)got);
+  write_reply();
+  return 1;
+}
+
+/* What it wrote last, and then that it has ended. */
+static void finish_program(void) {
+  while (carry_to_host(1) || carry_to_host(2)) if (reply_at < reply_end) return;
+  if (reply_at < reply_end) return;
+  for (int i = 0; i < 2; i += 1) {
+    if (outputs[i].from < 0) continue;
+    if (is_setup && quiet_fds[i] < 0) quiet_fds[i] = outputs[i].from;
+    else shut(outputs[i].from);
+    outputs[i].from = -1;
+  }
+  u32 end[2] = { (u32)ended_status, ended_flags | (residents ? RESIDENTS : 0) };
+  ended_status = -1;
+  tell_host('E', end, sizeof end);
+  write_reply();
+}
+
+/* What the setup has left running must not wait for us, or die because nobody reads. */
+static void drain_quiet(int i) {
+  if (CALL3(SYS_read, quiet_fds[i], chunk, CHUNK) != 0) return;
+  shut(quiet_fds[i]);
+  quiet_fds[i] = -1;
+}
+
+/* Only from outside may we be told to go: the programs here have our user. */
+static void take_signals(int signals) {
+  u8 info[128];
+  while (CALL3(SYS_read, signals, info, sizeof info) == sizeof info) {
+    if (*(u32 *)info == SIGTERM && *(u32 *)(info + 12) == 0) leave_host();
+    if (*(u32 *)info != SIGCHLD) continue;
+    int status = reap(warm_child == 0 ? -1 : warm_child);
+    if (status >= 0 && warm_child != 0) end_program(status);
+  }
+}
+
+static void run_warm(const char *directory, char **environment, int signals) {
+  host = connect_unix("/.manyhands/host.sock");
+  if (host < 0) leave(125);
+  outputs[0].from = outputs[1].from = -1;
+  tell_host('H', 0, 0);
+  i64 last = now_ms();
+  for (;;) {
+    i64 timeout = IDLE_MS;
+    if (warm_child > 0) {
+      i64 left = warm_max_ms - ran_ms;
+      timeout = left < LOOK_MS ? (left < 0 ? 0 : left) : LOOK_MS;
+    }
+    if (serves_dial && (presence < 0 || waiting < WAITING)) keep_waiting();
+    if (serves_dial && presence < 0 && timeout > 200) timeout = 200;
+    int sending = reply_at < reply_end;
+    int count = add(0, signals, POLLIN, 0, 0);
+    count = add(count, host, (sending ? POLLOUT : 0) | POLLIN, 0, 0);
+    int listens = listener >= 0 && !full();
+    if (listens) count = add(count, listener, POLLIN, 0, 0);
+    int present = presence >= 0 ? count : -1;
+    if (present >= 0) count = add(count, presence, POLLIN, 0, 0);
+    int quiet = count;
+    for (int i = 0; i < 2; i += 1) if (quiet_fds[i] >= 0) count = add(count, quiet_fds[i], POLLIN, i, 0);
+    int first = count;
+    int linked = count = add_links(count);
+    for (int i = 0; i < 2 && !sending && warm_child > 0; i += 1) {
+      if (outputs[i].from < 0) continue;
+      if (outputs[i].due <= last) count = add(count, outputs[i].from, POLLIN, i, 0);
+    }
+    wait_for_events(count, until_output(last, timeout));
+    i64 now = now_ms(), step = now - last;
+    if (warm_child > 0) ran_ms += step > LOOK_MS + LATE_MS ? LOOK_MS + LATE_MS : step;
+    last = now;
+    if (polled[0].revents != 0) take_signals(signals);
+    if (warm_child > 0 && ran_ms >= warm_max_ms) {
+      ended_flags |= OUT_OF_TIME;
+      if (!kill_all()) CALL2(SYS_kill, warm_child, SIGKILL);
+      warm_max_ms = ran_ms + CLEAN_MS;
+    }
+    for (int i = linked; i < count; i += 1) {
+      if (polled[i].revents == 0 || warm_child == 0) continue;
+      carry_to_host((int)polled_link[i] + 1);
+      outputs[polled_link[i]].due = now + outputs[polled_link[i]].pause;
+    }
+    write_reply();
+    if (ended_status >= 0 && reply_at == reply_end) finish_program();
+    if (polled[1].revents & (POLLIN | POLLHUP | POLLERR)) {
+      while (take_frame(directory, environment) && reply_at == reply_end) continue;
+      write_reply();
+    }
+    for (int i = quiet; i < first; i += 1) if (polled[i].revents != 0) drain_quiet((int)polled_link[i]);
+    if (present >= 0 && polled[present].revents != 0) { shut(presence); presence = -1; }
+    serve_links(first, linked);
+    if (listens && polled[2].revents != 0) accept_egress();
+  }
+}
+
 static void dial(u32 port) {
   struct link *link = new_link(OPEN, -1, -1);
   link->in[0] = 0;
@@ -758,7 +1144,8 @@ __attribute__((used)) static void begin(i64 *stack) {
   u64 all = ~0UL;
   CALL(SYS_rt_sigprocmask, 2 /* set */, &all, 0, sizeof all, 0, 0);
   if (argc == 3 && same(argv[1], "dial")) dial((u32)number_of(argv[2]));
-  if (argc < 7 || !same(argv[1], "run") || !same(argv[5], "--")) leave(125);
+  int warm = argc == 7 && same(argv[1], "warm");
+  if (argc < 7 || (!warm && !same(argv[1], "run")) || !same(argv[5], "--")) leave(125);
   int signals = (int)CALL(SYS_signalfd4, -1, &all, sizeof all, O_NONBLOCK | O_CLOEXEC, 0, 0);
   record_fd = (int)CALL(SYS_openat, AT_FDCWD, "/.manyhands/end", O_WRONLY | O_CLOEXEC, 0, 0, 0);
   if (signals < 0) leave(125);
@@ -766,7 +1153,9 @@ __attribute__((used)) static void begin(i64 *stack) {
   serves_dial = contains(argv[4], 'd');
   if (serves_dial) keep_waiting();
   if (contains(argv[4], 'e')) listen_for_egress();
-  int child = start(argv[3], argv + 6, environment);
+  if (warm) run_warm(argv[3], environment, signals);
+  i64 child = start(argv[3], argv + 6, environment);
+  if (child < 0) fail_to_start((int)-child);
   record("started", 0, 0);
-  run((i64)number_of(argv[2]), child, signals);
+  run((i64)number_of(argv[2]), (int)child, signals);
 }

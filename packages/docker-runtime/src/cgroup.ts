@@ -63,6 +63,46 @@ export function readOomKills(containerId: string, root = '/sys/fs/cgroup'): numb
   return undefined
 }
 
+/** How many processes and threads a container has; undefined when that is not to be seen here. */
+export function readThreads(containerId: string, root = '/sys/fs/cgroup'): number | undefined {
+  for (const path of PARENTS(containerId)) {
+    for (const file of [
+      join(root, path, 'pids.current'),
+      join(root, 'pids', path, 'pids.current'),
+    ]) {
+      try {
+        return number(file)
+      } catch {
+        // Another layout.
+      }
+    }
+  }
+  return undefined
+}
+
+/** Where the kernel is told to hold a container's processes, and where it says that it does. */
+export interface Freezer {
+  control: string
+  freeze: string
+  thaw: string
+  state: string
+  frozen: RegExp
+}
+
+/** Where the freezer of a container may be, in either version. */
+export function freezers(containerId: string, root = '/sys/fs/cgroup'): Freezer[] {
+  return PARENTS(containerId).flatMap((path) => {
+    const v1 = join(root, 'freezer', path, 'freezer.state')
+    const [control, state] = ['cgroup.freeze', 'cgroup.events'].map((name) =>
+      join(root, path, name),
+    )
+    return [
+      { control: control!, freeze: '1', thaw: '0', state: state!, frozen: /^frozen 1$/m },
+      { control: v1, freeze: 'FROZEN', thaw: 'THAWED', state: v1, frozen: /^FROZEN$/m },
+    ]
+  })
+}
+
 class CgroupV1 implements CgroupReader {
   readonly #cpu: string
   readonly #memory: string

@@ -1,8 +1,11 @@
 import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import {
   assertSupported,
+  ManyhandsError,
   type RuntimeSpec,
   type RuntimeTask,
+  type WarmSpec,
   type Workspace,
 } from '@manyhands/core'
 import type Docker from 'dockerode'
@@ -22,11 +25,14 @@ import type { Engine } from './engine.ts'
 import { engineError } from './engine-error.ts'
 import { type EngineInfo, engineKind, mapsUsers } from './engine-info.ts'
 import type { EngineProfile } from './engine-profile.ts'
-import { RecentImages } from './image.ts'
+import { type EngineImage, imageId, RecentImages } from './image.ts'
 import { resolveTravelled } from './images/travelled-image.ts'
 import { installInit } from './init/init-program.ts'
 import { confirmStart } from './start-record.ts'
 import { attach, type TaskKeeper } from './task-keeper.ts'
+import { MirroredInputs } from './warm/mirrored-inputs.ts'
+import { ProgramLink } from './warm/program-link.ts'
+import { WarmContainer } from './warm/warm-container.ts'
 import { openWorkspace, sandboxUser } from './workspace-access.ts'
 
 /** gVisor's kernel is a process in the container's control group; without threads it dies, with code 2. */
@@ -54,6 +60,8 @@ interface Place {
   /** Before this start: then they are not this start's to release. */
   hadCores: boolean
   grant: ConnectionGrant
+  /** For one program after another: over this connection, once its container is started. */
+  warm?: { link?: ProgramLink; image?: EngineImage }
 }
 
 /** Makes and starts containers; whatever fails on the way leaves nothing. */
@@ -74,6 +82,49 @@ export class ContainerStarter {
   }
 
   async start(spec: RuntimeSpec, workspace: Workspace, signal: AbortSignal): Promise<RuntimeTask> {
+    return this.#place(spec, workspace, signal)
+  }
+
+  /** A container without a program; those that it is given run one after another, and setUp is the first. */
+  async startWarm(
+    spec: WarmSpec,
+    place: { dir: string; inDir: string | undefined },
+    signal: AbortSignal,
+  ): Promise<WarmContainer> {
+    const warm: NonNullable<Place['warm']> = {}
+    const workspace = { inDir: join(place.dir, 'in'), outDir: join(place.dir, 'out') }
+    await mkdir(workspace.inDir, { recursive: true })
+    const inputs = new MirroredInputs(workspace.inDir)
+    await inputs.show(place.inDir)
+    const container = (await this.#place(spec, workspace, signal, warm)) as DockerTask
+    const { directories, hostInstance, quota, profile } = this.#options
+    const engine = await profile.find()
+    const mapped = mapsUsers(await profile.info(engine))
+    const sandbox = new WarmContainer({
+      ...{ spec, container, inputs },
+      link: warm.link!,
+      image: warm.image!,
+      outDir: workspace.outDir,
+      endFile: directories.of(containerName(hostInstance, spec.attemptId))!.endFile,
+      isVolume: (await quota.kind(engine)) === 'loop',
+      openOut: () => openWorkspace({ ...workspace, inDir: undefined }, this.#user, { mapped }),
+    })
+    try {
+      sandbox.assertSeen()
+      if (spec.setup !== undefined) await sandbox.setUp(spec.setup, signal)
+      return sandbox
+    } catch (error) {
+      await sandbox.close().catch(() => {})
+      throw error
+    }
+  }
+
+  async #place(
+    spec: RuntimeSpec,
+    workspace: Workspace,
+    signal: AbortSignal,
+    warm?: Place['warm'],
+  ): Promise<RuntimeTask> {
     const { profile, directories, quota, cores, hostInstance } = this.#options
     signal.throwIfAborted()
     const engine = await profile.find()
@@ -83,7 +134,11 @@ export class ContainerStarter {
     const directory = directories.of(name)!
     const isVolume = (await quota.kind(engine)) === 'loop'
     const hadCores = cores.holds(name)
-    const place: Place = { name, directory, isVolume, hadCores, grant: connectionGrant(spec) }
+    const place: Place = {
+      ...{ name, directory, isVolume, hadCores },
+      grant: connectionGrant(spec),
+      ...(warm === undefined ? {} : { warm }),
+    }
     try {
       return await this.#start(engine, info, spec, workspace, place, signal)
     } catch (error) {
@@ -120,6 +175,9 @@ export class ContainerStarter {
     }
     const { container, existing } = created.value
     const known = tasks.get(container.id)
+    if (place.warm !== undefined && existing !== undefined) {
+      throw new ManyhandsError('RUNTIME_FAILED', `${name} is there already`)
+    }
     if (known !== undefined) {
       if (!place.hadCores) cores.release(name)
       return known
@@ -133,7 +191,9 @@ export class ContainerStarter {
     this.#starting.add(container.id)
     try {
       if (room.status === 'rejected') throw room.reason
-      return await this.#run(engine, container, spec, workspace, place, signal)
+      // One that an earlier try made may be of another image, if the tag has moved since.
+      const image = imageId(existing?.Image ?? template.Image!)
+      return await this.#run(engine, { container, image }, spec, workspace, place, signal)
     } catch (error) {
       await discardContainer(engine, container)
       await Promise.all([directory.remove(), quota.discard(name)])
@@ -149,17 +209,18 @@ export class ContainerStarter {
     info: EngineInfo,
     spec: RuntimeSpec,
     workspace: Workspace,
-    { name, directory }: Place,
+    { name, directory, warm }: Place,
   ): Promise<Docker.ContainerCreateOptions> {
     const { profile, cores, hostInstance } = this.#options
     const { ociRuntime, level } = profile.isolation(info)
-    return containerTemplate(spec, workspace, {
+    const asked = { info, hostInstance, reference: spec.image }
+    const image = await resolveTravelled(this.#images, engine, asked)
+    if (warm !== undefined) warm.image = image
+    // A warm container's variables are those of each program.
+    return containerTemplate(warm === undefined ? spec : { ...spec, env: {} }, workspace, {
       hostInstance,
-      image: await resolveTravelled(this.#images, engine, {
-        info,
-        hostInstance,
-        reference: spec.image,
-      }),
+      image,
+      warm: warm !== undefined,
       directory,
       user: `${this.#user.uid}:${this.#user.gid}`,
       ociRuntime,
@@ -222,35 +283,39 @@ export class ContainerStarter {
 
   async #run(
     engine: Engine,
-    container: Docker.Container,
+    { container, image }: { container: Docker.Container; image: string },
     spec: RuntimeSpec,
     workspace: Workspace,
-    { name, directory, isVolume, grant }: Place,
+    { name, directory, isVolume, grant, warm }: Place,
     signal: AbortSignal,
   ): Promise<DockerTask> {
     const { tasks, profile } = this.#options
     signal.throwIfAborted()
     // There before the container looks for them.
     const sockets = await tasks.openSockets(directory, grant)
+    if (warm !== undefined) warm.link = await ProgramLink.listen(directory.path)
     // Attached before the start, or the first words of a fast task are lost.
-    const attached = await attach(container)
+    const attached = warm === undefined ? await attach(container) : undefined
     try {
       await container.start({ abortSignal: engine.deadline() })
     } catch (error) {
       ;(attached as { destroy?: () => void }).destroy?.()
       await sockets?.close()
+      await warm?.link?.close()
       throw engineError(error, `attempt ${spec.attemptId}`)
     }
     const task = tasks.track(name, {
       engine,
       container,
+      image,
       outDir: workspace.outDir,
       isVolume,
       gpuUse: profile.gpuUse(spec.gpuIds),
       directory,
       sockets,
       diskBytes: spec.resources.diskBytes,
-      maxRuntimeMs: spec.maxRuntimeMs,
+      // Of a warm container each program has its own.
+      maxRuntimeMs: warm === undefined ? spec.maxRuntimeMs : Number.POSITIVE_INFINITY,
       paused: false,
       ranMs: 0,
       attached,
@@ -261,10 +326,13 @@ export class ContainerStarter {
     signal.addEventListener('abort', abort, { once: true })
     try {
       signal.throwIfAborted()
-      await Promise.race([confirmStart(() => directory.record(), task.wait()), aborted.promise])
+      const confirm = () => confirmStart(() => directory.record(), task.wait())
+      const begun = warm === undefined ? confirm() : warm.link!.awaited(task.wait(), confirm)
+      await Promise.race([begun, aborted.promise])
       return task
     } catch (error) {
       await task.remove()
+      await warm?.link?.close()
       throw error
     } finally {
       signal.removeEventListener('abort', abort)

@@ -40,6 +40,8 @@ export interface TemplateContext {
   cores?: string | undefined
   /** Processes of the sandbox's user over all containers; undefined: as the engine has it. */
   userProcesses?: number | undefined
+  /** For one program after another; what the spec says of a program is not used. */
+  warm?: boolean
 }
 
 /** Labels by which containers are found again; `docker ps --filter label=manyhands.host` shows them. */
@@ -52,6 +54,7 @@ export const LABELS = {
   diskBytes: 'manyhands.disk-bytes',
   egress: 'manyhands.egress',
   ports: 'manyhands.ports',
+  warm: 'manyhands.warm',
 } as const
 
 /** The same attempt on the same host always gets the same name: creating it twice is impossible. */
@@ -90,13 +93,14 @@ export function containerTemplate(
   const memory = Math.max(MEMORY_MIN, Math.floor(spec.resources.memoryBytes))
   const disk = Math.max(0, Math.floor(spec.resources.diskBytes))
   const tmp = Math.max(TMP_MIN, Math.min(disk, Math.floor(memory / 2)))
-  const command = argv(spec, context.image)
+  const command = context.warm ? ['-'] : programArgv(spec, context.image)
   const grant = connectionGrant(spec)
   const order = {
     maxRuntimeMs: spec.maxRuntimeMs,
     directory: context.image.workingDir,
     egress: grant.egress !== undefined,
     dial: grant.ports.length > 0,
+    ...(context.warm ? { warm: true } : {}),
   }
   return {
     Image: context.image.id,
@@ -105,7 +109,7 @@ export function containerTemplate(
     WorkingDir: '/',
     Entrypoint: initArgv(order),
     Cmd: command,
-    Env: environment(spec, grant),
+    Env: programEnvironment(spec, grant),
     Labels: {
       [LABELS.host]: context.hostInstance,
       [LABELS.client]: spec.labels.client,
@@ -116,6 +120,7 @@ export function containerTemplate(
       // Always there: an image's own labels of these names must not count.
       [LABELS.egress]: grant.egress === undefined ? '' : JSON.stringify(grant.egress),
       [LABELS.ports]: grant.ports.join(','),
+      [LABELS.warm]: context.warm ? '1' : '',
     },
     AttachStdin: false,
     AttachStdout: true,
@@ -176,7 +181,11 @@ function hostConfig(config: Docker.HostConfig & { CgroupnsMode: 'private' }): Do
   return config
 }
 
-function argv(spec: RuntimeSpec, image: EngineImage): string[] {
+/** What the first process is to start. @throws COMMAND_INVALID */
+export function programArgv(
+  spec: Pick<RuntimeSpec, 'command' | 'args'>,
+  image: EngineImage,
+): string[] {
   if (spec.command !== undefined) return [...spec.command]
   // Nothing appended leaves the image's own Cmd, as engines have it.
   const args = spec.args === undefined || spec.args.length === 0 ? image.cmd : spec.args
@@ -187,7 +196,11 @@ function argv(spec: RuntimeSpec, image: EngineImage): string[] {
   return whole
 }
 
-function environment(spec: RuntimeSpec, grant: ConnectionGrant): string[] {
+/** `NAME=value` for a program, beside what its image has. */
+export function programEnvironment(
+  spec: Pick<RuntimeSpec, 'env' | 'gpuIds'>,
+  grant: ConnectionGrant,
+): string[] {
   // A uid without a passwd entry gets HOME=/, which is read-only.
   const variables = new Map<string, string>([['HOME', '/tmp']])
   if (spec.gpuIds.length > 0) variables.set('NVIDIA_DRIVER_CAPABILITIES', GPU_CAPABILITIES)

@@ -12,6 +12,8 @@ export class DirectorySocket {
   readonly #directory: FileHandle
   readonly #sockets = new Set<Socket>()
   #closed: Promise<void> | undefined
+  #stopped: Promise<void> | undefined
+  #drained: Promise<void> | undefined
 
   private constructor(server: Server, directory: FileHandle) {
     this.#server = server
@@ -43,17 +45,29 @@ export class DirectorySocket {
     }
   }
 
+  /** Takes no more connections; those that there are go on. */
+  async stopListening(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    await this.#stopped
+  }
+
   /** Ends every connection too. */
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed
   }
 
-  async #close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
-    for (const socket of this.#sockets) socket.destroy()
-    await closed
+  async #stop(): Promise<void> {
+    // The name goes at once; what is waited for are the connections.
+    this.#drained = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     // Not before: the server removes its name through it.
     await this.#directory.close()
+  }
+
+  async #close(): Promise<void> {
+    const stopped = this.stopListening()
+    for (const socket of this.#sockets) socket.destroy()
+    await stopped
+    await this.#drained
   }
 }

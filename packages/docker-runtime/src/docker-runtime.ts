@@ -8,6 +8,8 @@ import {
   type RuntimeImages,
   type RuntimeSpec,
   type RuntimeTask,
+  type WarmSandbox,
+  type WarmSpec,
   type Workspace,
 } from '@manyhands/core'
 import { AttemptDirectories } from './attempt-directory.ts'
@@ -25,6 +27,7 @@ import { EngineImages } from './images/engine-images.ts'
 import { takeOver } from './reaper/generation.ts'
 import { Reaper } from './reaper/reaper.ts'
 import { TaskKeeper } from './task-keeper.ts'
+import type { WarmContainer } from './warm/warm-container.ts'
 
 const ENGINE_LOST_MS = 120_000
 const ORPHANED_MS = 600_000
@@ -64,6 +67,7 @@ class DockerRuntime implements Runtime {
   readonly #addresses: AddressPolicy
   /** Names of containers whose start is under way. */
   readonly #beingStarted = new Set<string>()
+  readonly #warm = new Set<WarmContainer>()
   #rooms: Rooms | undefined
   #closed = false
 
@@ -117,21 +121,43 @@ class DockerRuntime implements Runtime {
     workspace: Workspace,
     options: { signal: AbortSignal },
   ): Promise<RuntimeTask> {
+    return this.#started(spec.attemptId, (starter) =>
+      starter.start(spec, workspace, options.signal),
+    )
+  }
+
+  async #started<Value>(
+    attemptId: string,
+    start: (starter: ContainerStarter) => Promise<Value>,
+  ): Promise<Value> {
     const { hostInstance, starter } = this.#opened()
-    const name = containerName(hostInstance, spec.attemptId)
+    const name = containerName(hostInstance, attemptId)
     // Side by side, each would take the other's half-made container for a leftover.
     if (this.#beingStarted.has(name)) {
-      throw new ManyhandsError(
-        'RUNTIME_FAILED',
-        `attempt ${spec.attemptId} is being started already`,
-      )
+      throw new ManyhandsError('RUNTIME_FAILED', `attempt ${attemptId} is being started already`)
     }
     this.#beingStarted.add(name)
     try {
-      return await starter.start(spec, workspace, options.signal)
+      return await start(starter)
     } finally {
       this.#beingStarted.delete(name)
     }
+  }
+
+  async startWarm(
+    spec: WarmSpec,
+    place: { dir: string; inDir: string | undefined },
+    options: { signal: AbortSignal },
+  ): Promise<WarmSandbox> {
+    if (!this.capabilities.warm) {
+      throw new ManyhandsError('UNSUPPORTED', 'docker: this engine keeps no sandbox warm')
+    }
+    const sandbox = await this.#started(spec.attemptId, (starter) =>
+      starter.startWarm(spec, place, options.signal),
+    )
+    this.#warm.add(sandbox)
+    void sandbox.closed.then(() => this.#warm.delete(sandbox))
+    return sandbox
   }
 
   async recover(handle: RuntimeHandle): Promise<RuntimeTask | undefined> {
@@ -150,8 +176,9 @@ class DockerRuntime implements Runtime {
     if (found === undefined || !isAttemptOf(hostInstance, found.Name, found.Config.Labels)) {
       return undefined
     }
-    // It was created, but its start never came about: nothing ran, nothing is to be taken up.
-    if (found.State.Status === 'created') {
+    // It was created, but its start never came about: nothing ran, nothing is to be taken up. A warm one ends
+    // without the process that it takes its orders from.
+    if (found.State.Status === 'created' || found.Config.Labels[LABELS.warm] === '1') {
       if (starter.isStarting(found.Id)) return undefined
       await discardContainer(engine, container)
       await directories.of(found.Name)?.remove()
@@ -182,12 +209,12 @@ class DockerRuntime implements Runtime {
       .map(({ Id }) => ({ v: 1, runtime: this.name, id: Id }))
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#closed = true
     const { tasks, reaper } = this.#rooms ?? {}
+    await Promise.all([...this.#warm].map((sandbox) => sandbox.close().catch(() => {})))
     reaper?.release({ nothingLeft: tasks!.size === 0 })
     tasks?.release()
-    return Promise.resolve()
   }
 
   #opened(): Rooms {

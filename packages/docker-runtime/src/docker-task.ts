@@ -36,6 +36,8 @@ const OUTPUT_TRAIL_MS = 2000
 export interface DockerTaskOptions {
   engine: Engine
   container: Docker.Container
+  /** `sha256:…` of its image, as the engine says. */
+  image: string
   outDir: string
   /** Mean use of its GPUs; undefined for a task without. */
   gpuUse: (() => Promise<number | undefined>) | undefined
@@ -68,6 +70,7 @@ export interface DockerTaskOptions {
 /** One container, watched from its start (or its recovery) to its removal. */
 export class DockerTask implements RuntimeTask {
   readonly handle: RuntimeHandle
+  readonly image: string
   readonly #options: DockerTaskOptions
   readonly #container: Docker.Container
   readonly #engine: Engine
@@ -90,6 +93,7 @@ export class DockerTask implements RuntimeTask {
     this.#options = options
     this.#engine = options.engine
     this.#container = options.container
+    this.image = options.image
     this.handle = { v: 1, runtime: 'docker', id: options.container.id }
     this.#disk = new DiskMeter(options.outDir, options.diskBytes, {
       isVolume: options.isVolume,
@@ -196,6 +200,16 @@ export class DockerTask implements RuntimeTask {
       throw new ManyhandsError('UNSUPPORTED', `port ${port} is not declared: no port is`)
     }
     return sockets.dial(port, options)
+  }
+
+  /** Ends it because a program in it has run for too long. */
+  overdue(): void {
+    this.#endQuietly('max-runtime')
+  }
+
+  /** How many of its processes the kernel killed for want of memory; 0 where that cannot be seen. */
+  get oomKills(): number {
+    return readOomKills(this.#container.id) ?? 0
   }
 
   /** Lets go of the container without touching it: for a runtime that closes. */

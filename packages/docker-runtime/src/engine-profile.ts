@@ -75,6 +75,8 @@ export class EngineProfile {
       gpus: this.gpuDriver() !== undefined,
       recover: true,
       liveOutputs: true,
+      restore: true,
+      warm: able.warm,
       isolation: 'container',
     }
   }

@@ -6,8 +6,9 @@ import { agrees, type EndRecord } from './init/end-record.ts'
 /** Why we ended a container; undefined when we did not. */
 export type OwnEnd = 'stopped' | 'max-runtime' | 'disk' | undefined
 
+/** Names of signals by number. */
 // Reversed, because a number's usual name comes before its aliases and the last entry wins.
-const SIGNALS = new Map<number, string>(
+export const SIGNALS = new Map<number, string>(
   Object.entries(constants.signals)
     .map(([name, code]) => [code, name] as const)
     .reverse(),

@@ -48,7 +48,12 @@ export class RecentImages {
  */
 export async function resolveImage(engine: Engine, reference: string): Promise<EngineImage> {
   const found = await inspectImage(engine, reference)
-  return { id: found.Id, ...wishesOf(found.Config, reference) }
+  return { id: imageId(found.Id), ...wishesOf(found.Config, reference) }
+}
+
+/** An id as Docker writes it: Podman leaves out what kind of hash it is. */
+export function imageId(id: string): string {
+  return /^[0-9a-f]{64}$/.test(id) ? `sha256:${id}` : id
 }
 
 /**

@@ -49,6 +49,13 @@ export class PacedReading {
     clearTimeout(timer)
   }
 
+  /** Another task writes to the same stream from now on. */
+  renew(): void {
+    this.#owed = 0
+    this.#paced = true
+    this.#flooded = false
+  }
+
   #pace(cost: number): void {
     const now = performance.now()
     const paid = (now - this.#owedAt) * BYTES_PER_MS

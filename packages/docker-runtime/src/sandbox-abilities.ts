@@ -8,6 +8,8 @@ export interface SandboxAbilities {
   /** A process inside can connect to a unix socket that the host has put into a directory for it. */
   sockets: boolean
   secrets: boolean
+  /** Programs can follow each other in it: its processes are this kernel's, and are seen from here. */
+  warm: boolean
 }
 
 /** Containers of these are processes of this computer's kernel. */
@@ -27,7 +29,7 @@ export function sandboxAbilities(
   memory: boolean,
 ): SandboxAbilities {
   if (info === undefined || level === undefined || !local || platform !== 'linux') {
-    return { sockets: false, secrets: false }
+    return { sockets: false, secrets: false, warm: false }
   }
   // An engine that brings its own machine, such as Docker Desktop, has another kernel than ours.
   const ownMachine = /docker desktop/i.test(info.OperatingSystem ?? '')
@@ -35,7 +37,9 @@ export function sandboxAbilities(
     !ownMachine && (SHARED_KERNEL.includes(level) || (level === 'gvisor' && opensHostSockets(info)))
   // Where users are mapped, whom the task becomes is not known here, and nobody else may read them.
   const secrets = memory && !ownMachine && !mapsUsers(info) && level !== 'unknown'
-  return { sockets, secrets }
+  // A rootless engine's control groups are its user's, in places that differ from system to system.
+  const warm = sockets && (level === 'runc' || level === 'userns')
+  return { sockets, secrets, warm }
 }
 
 /** gVisor's own kernel lets no socket of the host in, unless its owner has told it to. */

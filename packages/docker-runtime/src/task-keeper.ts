@@ -10,6 +10,7 @@ import { DockerTask, type DockerTaskOptions } from './docker-task.ts'
 import type { AddressPolicy } from './egress/address-policy.ts'
 import type { Engine } from './engine.ts'
 import type { EngineProfile } from './engine-profile.ts'
+import { imageId } from './image.ts'
 
 export interface TaskKeeperOptions {
   profile: EngineProfile
@@ -82,6 +83,7 @@ export class TaskKeeper {
     return this.track(name, {
       engine,
       container,
+      image: imageId(found.Image),
       outDir: found.Mounts.find((mount) => mount.Destination === '/out')?.Source ?? '',
       isVolume,
       directory,

@@ -40,6 +40,9 @@ export const BUSYBOX_PROGRAMS: Required<CompliancePrograms> = {
     image: BUSYBOX_IMAGE,
     command: ['/bin/nc', '-ll', '-p', `${port}`, '-e', '/bin/cat'],
   }),
+  keep: (text) => sh('printf %s "$1" >/tmp/kept', text),
+  kept: () => sh('cat /tmp/kept'),
+  leave: () => sh('(trap "" TERM; while :; do echo late >/out/late; sleep 0.02; done) & exit 0'),
   badImage: () => ({ image: 'manyhands-test/no-such-image:1', command: ['/bin/true'] }),
   badCommand: () => ({ image: BUSYBOX_IMAGE, command: ['/no/such/program'] }),
 }

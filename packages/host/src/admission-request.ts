@@ -14,6 +14,10 @@ export interface AdmissionRequest {
   /** Milliseconds; 0: the host's own maximum. */
   timeoutMs: number
   networkProfile: 'none' | { egress: string[] }
+  /** Its tasks are to follow each other in one sandbox. */
+  warm?: boolean
+  /** Files of its tasks are to leave while they run, or when they ask to be continued alone. */
+  checkpoint?: 'live' | 'end'
   /** What each GPU of `resources.gpus` has to be; undefined when any will do. */
   gpu?: GpuNeed
   /** Roots of the artifacts that it needs: inputs, and the image where that is one. Omitted: not known. */
@@ -57,6 +61,10 @@ export function requestOf(
   const artifacts = artifactsOf(spec)
   return {
     ...{ client, runtime, image, resources, timeoutMs, networkProfile, gpu, artifacts },
+    ...(spec.warm === undefined ? {} : { warm: true }),
+    ...(spec.checkpoint === undefined
+      ? {}
+      : { checkpoint: spec.checkpoint.continueCode === undefined ? 'live' : 'end' }),
     ...(offeredImage === undefined ? {} : { offeredImage }),
     ...(imageNames === undefined ? {} : { imageNames }),
   }

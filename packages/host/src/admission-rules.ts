@@ -28,6 +28,12 @@ export function firstRefusal(
   return refusal(RULES, request, state)
 }
 
+/** Whether a client may use this host at all, whatever it asks for. */
+export function clientRefusal(client: string, state: AdmissionState): RuleVerdict | undefined {
+  const rules = LIST_RULES.filter(({ name }) => name === 'blocked' || name === 'clients')
+  return refusal(rules, { client } as AdmissionRequest, state)
+}
+
 /** The first rule that what runs breaks now, the owner having changed his mind. */
 export function firstBroken(
   request: AdmissionRequest,

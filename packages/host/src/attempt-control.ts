@@ -1,16 +1,8 @@
-import { type ByteSize, ManyhandsError, parseByteSize, type Resources } from '@manyhands/core'
+import { ManyhandsError, type RuntimeTask } from '@manyhands/core'
 import type { AdmissionLedger } from './admission-ledger.ts'
 import type { Attempt, PauseHolder } from './attempt.ts'
 import type { HostJournal } from './host-journal.ts'
-
-/** The least memory that a sandbox can be told to live with: below it no engine starts one. */
-const LEAST_MEMORY_BYTES = 6 * 1024 ** 2
-
-export interface LimitChange {
-  cpus?: number
-  memory?: ByteSize
-  pids?: number
-}
+import { type LimitChange, limitsOf } from './limit-change.ts'
 
 export interface AttemptControlOptions {
   ledger: AdmissionLedger
@@ -66,6 +58,24 @@ export class AttemptControl {
     // After the act: a crash between them leaves it paused, which its holder sees, and can end.
     if (!attempt.over) await this.#options.journal.changed(attempt.state)
     return true
+  }
+
+  /**
+   * Does something while the sandbox stands still, where it can be made to; its phase says nothing of that.
+   * Who wants it paused meanwhile waits until it is done.
+   *
+   * @throws UNSUPPORTED when nothing runs, what pausing or the work throws
+   */
+  still<Value>(attempt: Attempt, work: () => Promise<Value>): Promise<Value> {
+    const done = this.#after(attempt).then(() => this.#still(attempt, work))
+    this.#isSettling(
+      attempt,
+      done.then(
+        () => {},
+        () => {},
+      ),
+    )
+    return done
   }
 
   /** Brings an adopted sandbox to what the journal says of it. */
@@ -126,14 +136,34 @@ export class AttemptControl {
 
   /** One at a time per attempt, until the sandbox is what its holders want. */
   #settle(attempt: Attempt): Promise<void> {
-    const before = this.#settling.get(attempt) ?? Promise.resolve()
-    const settled = before.catch(() => {}).then(() => this.#bring(attempt))
+    const settled = this.#after(attempt).then(() => this.#bring(attempt))
+    this.#isSettling(attempt, settled)
+    return settled
+  }
+
+  /** Resolves when the sandbox is what was wanted of it before. */
+  #after(attempt: Attempt): Promise<void> {
+    return (this.#settling.get(attempt) ?? Promise.resolve()).catch(() => {})
+  }
+
+  #isSettling(attempt: Attempt, settled: Promise<void>): void {
     this.#settling.set(attempt, settled)
     const over = () => {
       if (this.#settling.get(attempt) === settled) this.#settling.delete(attempt)
     }
     settled.then(over, over)
-    return settled
+  }
+
+  async #still<Value>(attempt: Attempt, work: () => Promise<Value>): Promise<Value> {
+    const { runtimeTask: task } = attempt
+    if (task === undefined || attempt.intent !== undefined) throw wrongPhase(attempt, 'held still')
+    if (attempt.phase !== 'running' || task.pause === undefined) return work()
+    await task.pause()
+    try {
+      return await work()
+    } finally {
+      if (attempt.intent === undefined && !attempt.over) await thaw(attempt, task)
+    }
   }
 
   async #bring(attempt: Attempt): Promise<void> {
@@ -153,36 +183,13 @@ export class AttemptControl {
   }
 }
 
-function limitsOf(before: Resources, change: LimitChange): Resources {
-  const amount = (name: string, value: number | undefined, integer: boolean) => {
-    if (value === undefined) return undefined
-    if (typeof value === 'number' && value > 0 && Number.isFinite(value)) {
-      if (!integer || Number.isInteger(value)) return value
-    }
-    const expected = integer ? 'a positive integer' : 'a positive number'
-    throw new ManyhandsError('USAGE', `${name}: expected ${expected}, got ${String(value)}`)
-  }
-  const memory = change.memory === undefined ? undefined : bytesOf(change.memory)
-  return {
-    ...before,
-    cpus: amount('cpus', change.cpus, false) ?? before.cpus,
-    memoryBytes: memory ?? before.memoryBytes,
-    pids: amount('pids', change.pids, true) ?? before.pids,
-  }
-}
-
-function bytesOf(memory: ByteSize): number {
-  let bytes: number
+/** What cannot be thawed is ended: nobody else would. */
+async function thaw(attempt: Attempt, task: RuntimeTask): Promise<void> {
   try {
-    bytes = parseByteSize(memory, 'memory')
-  } catch (cause) {
-    throw new ManyhandsError('USAGE', (cause as Error).message, { cause })
+    await task.resume?.()
+  } catch {
+    attempt.intend({ phase: 'evicted', by: 'host', reason: 'it could not be thawed' })
   }
-  if (Number.isSafeInteger(bytes) && bytes >= LEAST_MEMORY_BYTES) return bytes
-  throw new ManyhandsError(
-    'USAGE',
-    `memory: expected at least ${LEAST_MEMORY_BYTES} bytes, got ${String(memory)}`,
-  )
 }
 
 function unsupported(attempt: Attempt, verb: string): ManyhandsError {

@@ -14,10 +14,13 @@ import type { AttemptRunner } from './attempt-runner.ts'
 import type { ClientRelations } from './client-relations.ts'
 import type { HostJournal } from './host-journal.ts'
 import type { ImageNames } from './image-names.ts'
+import type { JobOwners } from './job-owners.ts'
 import type { LimitBackoff } from './limit-backoff.ts'
 import type { OfferBoard } from './offer-board.ts'
 import type { AdmissionState } from './rules/rule.ts'
+import type { SharedOutputs } from './shared-outputs.ts'
 import type { UsageLedger } from './usage-ledger.ts'
+import type { WarmPool } from './warm/warm-pool.ts'
 
 export interface AttemptDeskOptions {
   network: Network
@@ -28,7 +31,10 @@ export interface AttemptDeskOptions {
   board: OfferBoard
   admission: AdmissionState
   images: ImageNames
+  warm: WarmPool
   usage: UsageLedger
+  owners: JobOwners
+  shared: SharedOutputs
   logger: Logger
   backoff: LimitBackoff
   /** Late binding: the runner reports back to this desk. */
@@ -86,6 +92,13 @@ export class AttemptDesk {
       await this.#forget(attempts.ownedBy(peer, ids))
       return {}
     })
+    network.handle('attempt.share', async ({ peer: other, parts }, { peer }) => {
+      const owned = parts.map(({ id, path }) => {
+        const [attempt] = attempts.ownedBy(peer, [id])
+        return attempt === undefined ? undefined : { attempt, path }
+      })
+      return { roots: await this.#options.shared.share(owned, other) }
+    })
     network.handle('attempt.inventory', async ({ job }, { peer }) => ({
       attempts: attempts
         .ofClient(peer)
@@ -128,7 +141,9 @@ export class AttemptDesk {
   sealed(attempt: Attempt): void {
     const { board, relations, logger } = this.#options
     attempt.endedAt = performance.now()
+    this.#options.attempts.ended(attempt)
     this.#keepOutputs(attempt)
+    this.#options.warm.rest(attempt)
     if (attempt.end !== undefined) this.#options.backoff.ended(attempt.client, attempt.end)
     board.changed()
     relations.outbox(attempt.client, attempt.job).end(attempt)
@@ -192,7 +207,9 @@ export class AttemptDesk {
 
   /** What is sealed needs no processor any more, but its outputs keep their place on the disk. */
   #keepOutputs(attempt: Attempt): void {
-    const diskBytes = Math.min(attempt.limits.diskBytes, attempt.end?.outputs?.bytes ?? 0)
+    const { outputs, checkpoint } = attempt.end ?? {}
+    const left = (outputs?.bytes ?? 0) + (checkpoint?.bytes ?? 0)
+    const diskBytes = Math.min(attempt.limits.diskBytes, left)
     const kept = { cpus: 0, memoryBytes: 0, diskBytes, gpus: 0, pids: 0 }
     this.#options.ledger.change(attempt.id, kept)
   }

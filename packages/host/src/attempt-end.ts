@@ -13,21 +13,25 @@ export function endOf(
 ): AttemptEnd {
   const { exit } = known
   return {
-    exitCode: exit?.exitCode,
-    signal: exit?.signal,
     oom: exit?.oom ?? false,
+    error: (known.error ?? (exit && exitError(exit, attempt)))?.toJSON(),
+    usage: attempt.usage,
+    signal: exit?.signal,
+    exitCode: exit?.exitCode,
     timedOut: exit?.reason === 'max-runtime',
     durationMs: Math.round(known.durationMs ?? attempt.runMs),
-    usage: attempt.usage,
-    stdoutTail: attempt.stdout.bytes(),
     stderrTail: attempt.stderr.bytes(),
-    error: (known.error ?? (exit && exitError(exit, attempt)))?.toJSON(),
+    stdoutTail: attempt.stdout.bytes(),
   }
 }
 
 /** The end of an attempt that was ended from outside says so, whatever its sandbox made of it. */
 export function endedFromOutside(attempt: Attempt, end: AttemptEnd): AttemptPhase {
-  if (attempt.intent === undefined) return phaseOf(end)
+  const ended = attempt.intent?.phase ?? phaseOf(end)
+  // Of one that its client has ended nobody asks for anything; and a result needs no checkpoint.
+  const goesOn = ended !== 'completed' && ended !== 'canceled'
+  end.checkpoint = goesOn ? attempt.checkpoints.pending : undefined
+  if (attempt.intent === undefined) return ended
   const { phase, by, reason } = attempt.intent
   end.by = by
   end.reason = reason
@@ -37,6 +41,12 @@ export function endedFromOutside(attempt: Attempt, end: AttemptEnd): AttemptPhas
       ? new ManyhandsError('EVICTED', `evicted by the host: ${reason}`).toJSON()
       : undefined
   return phase
+}
+
+/** Whether a task ended by itself with the code that means: checkpointed, continue me. */
+export function asksToContinue({ spec }: Attempt, exit: RuntimeExit): boolean {
+  const code = spec.checkpoint?.continueCode
+  return code !== undefined && exit.reason === 'exited' && !exit.oom && exit.exitCode === code
 }
 
 function phaseOf(end: AttemptEnd): AttemptPhase {

@@ -3,6 +3,7 @@ import type { Attempt } from './attempt.ts'
 /** The attempts that this host keeps: those that are not over, and ends that were not acknowledged. */
 export class AttemptRegistry {
   readonly #attempts = new Map<string, Attempt>()
+  readonly #live = new Set<Attempt>()
 
   get(id: string): Attempt | undefined {
     return this.#attempts.get(id)
@@ -14,22 +15,27 @@ export class AttemptRegistry {
 
   add(attempt: Attempt): void {
     this.#attempts.set(attempt.id, attempt)
+    if (!attempt.over) this.#live.add(attempt)
+  }
+
+  /** It is over, and kept until it is acknowledged. */
+  ended(attempt: Attempt): void {
+    this.#live.delete(attempt)
   }
 
   /** Returns false when it was gone before. */
   remove(attempt: Attempt): boolean {
+    this.#live.delete(attempt)
     return this.#attempts.delete(attempt.id)
   }
 
   /** Attempts that are not over. */
   live(): Attempt[] {
-    return this.all()
-      .filter((attempt) => !attempt.over)
-      .toArray()
+    return [...this.#live]
   }
 
   get liveCount(): number {
-    return this.all().reduce((count, attempt) => count + (attempt.over ? 0 : 1), 0)
+    return this.#live.size
   }
 
   ofClient(client: string): Attempt[] {

@@ -1,8 +1,10 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   type ArtifactStore,
   type AttemptEnd,
   type AttemptPhase,
+  type ErrorDocument,
   type Logger,
   ManyhandsError,
   type Network,
@@ -10,21 +12,24 @@ import {
   type RuntimeExit,
   type RuntimeOutput,
   type RuntimeTask,
+  removeTree,
   toManyhandsError,
 } from '@manyhands/core'
 import type { Attempt } from './attempt.ts'
 import type { AttemptControl } from './attempt-control.ts'
-import { endOf } from './attempt-end.ts'
+import { asksToContinue, endOf } from './attempt-end.ts'
 import type { AttemptSealer } from './attempt-sealer.ts'
 import { checkSecrets, fetchSecrets } from './attempt-secrets.ts'
 import type { AttemptStaging, Cleanup } from './attempt-staging.ts'
+import type { CheckpointKeeper } from './checkpoints/checkpoint-keeper.ts'
 import type { HostJournal } from './host-journal.ts'
 import { type OutputWatcher, outputGlobs } from './output-watch.ts'
-import { removeTree } from './remove-tree.ts'
 import type { SandboxEnder } from './sandbox-ender.ts'
 import { sandboxSpec } from './sandbox-spec.ts'
+import { unlessEnded } from './unless-ended.ts'
 import type { UsageLedger } from './usage-ledger.ts'
 import type { UsageMeter } from './usage-meter.ts'
+import type { WarmRunner } from './warm/warm-runner.ts'
 
 export interface AttemptRunnerOptions {
   network: Network
@@ -34,9 +39,11 @@ export interface AttemptRunnerOptions {
   runtimes: ReadonlyMap<string, { runtime: Runtime }>
   store: ArtifactStore
   staging: AttemptStaging
+  warm: WarmRunner
   sealer: AttemptSealer
   sandboxes: SandboxEnder
   outputs: OutputWatcher
+  checkpoints: CheckpointKeeper
   journal: HostJournal
   meter: UsageMeter
   usage: UsageLedger
@@ -65,21 +72,27 @@ export class AttemptRunner {
       const { runtime } = this.#runtimeOf(attempt)
       checkSecrets(attempt, runtime)
       this.#move(attempt, 'staging')
-      const workspace = await this.#options.staging.stage(attempt, runtime, cleanups)
-      attempt.ending.signal.throwIfAborted()
-      const secrets = await fetchSecrets(attempt, this.#options.network)
-      const task = await runtime.start(
-        sandboxSpec(attempt, {
-          instance: this.#options.instance,
-          image: workspace.image,
-          maxRuntimeMs: this.#maxRuntimeMs(attempt),
-          secrets,
-        }),
-        { inDir: workspace.inDir, outDir: workspace.outDir },
-        { signal: attempt.ending.signal },
-      )
-      return this.#follow(attempt, task, cleanups)
+      const { task, outDir } =
+        attempt.spec.warm === undefined
+          ? await this.#startCold(attempt, runtime, cleanups)
+          : await this.#options.warm.start(attempt, runtime, this.#maxRuntimeMs(attempt), cleanups)
+      return this.#follow(attempt, { task, outDir }, cleanups)
     })
+  }
+
+  async #startCold(
+    attempt: Attempt,
+    runtime: Runtime,
+    cleanups: Cleanup[],
+  ): Promise<{ task: RuntimeTask; outDir: string }> {
+    const { staging, network, instance } = this.#options
+    const { image, inDir, outDir } = await staging.stage(attempt, runtime, cleanups)
+    const { signal } = attempt.ending
+    signal.throwIfAborted()
+    const secrets = await fetchSecrets(attempt, network)
+    const by = { instance, image, maxRuntimeMs: this.#maxRuntimeMs(attempt), secrets }
+    const task = await runtime.start(sandboxSpec(attempt, by), { inDir, outDir }, { signal })
+    return { task, outDir }
   }
 
   /**
@@ -92,7 +105,9 @@ export class AttemptRunner {
       const task = await unlessEnded(found, attempt.ending.signal)
       attempt.runtimeTask = task
       await this.#countEarlierRun(attempt)
-      return this.#follow(attempt, task, cleanups, () => this.#options.control.adopted(attempt))
+      const outDir = this.#outDirOf(attempt)
+      const adopted = () => this.#options.control.adopted(attempt)
+      return this.#follow(attempt, { task, outDir }, cleanups, adopted)
     })
   }
 
@@ -120,13 +135,15 @@ export class AttemptRunner {
 
   async #follow(
     attempt: Attempt,
-    task: RuntimeTask,
+    { task, outDir }: { task: RuntimeTask; outDir: string },
     cleanups: Cleanup[],
     running = async () => {},
   ): Promise<AttemptEnd> {
     attempt.runtimeTask = task
     attempt.startedAt = performance.now()
-    cleanups.push(() => this.#options.sandboxes.remove(attempt, task))
+    const { warm } = attempt
+    // A warm sandbox is cleared, or ended, by those who keep it.
+    cleanups.push(() => warm?.settled() ?? this.#options.sandboxes.remove(attempt, task))
     const ended = task.wait()
     const kill = () => void this.#options.sandboxes.kill(attempt, task, ended)
     attempt.ending.signal.addEventListener('abort', kill, { once: true })
@@ -134,21 +151,24 @@ export class AttemptRunner {
     const drained = this.#drain(attempt, task)
     // Before anybody is told that it runs: what was seen running is adopted by a restarted host. When
     // it cannot be written, the attempt itself goes on.
-    await this.#options.journal
-      .started(attempt.id, task.handle)
-      .catch((cause) => this.#warn('journaling a start failed', attempt, cause))
+    const { runtime } = this.#runtimeOf(attempt)
+    if (runtime.capabilities.recover) {
+      await this.#options.journal
+        .started(attempt.id, task.handle)
+        .catch((cause) => this.#warn('journaling a start failed', attempt, cause))
+    }
     this.#move(attempt, 'running')
     running().catch((cause) => this.#warn('an adopted attempt is not as it was', attempt, cause))
-    const { runtime } = this.#runtimeOf(attempt)
-    const watch = this.#options.outputs.watch(attempt, this.#outDirOf(attempt), runtime)
+    const watch = this.#options.outputs.watch(attempt, outDir, runtime)
+    const saving = this.#options.checkpoints.watch(attempt, outDir, runtime)
     const exit = await ended
-    const watched = watch.stop()
+    const watched = Promise.all([watch.stop(), saving.stop()])
     attempt.ending.signal.removeEventListener('abort', kill)
     await drained
     const durationMs = attempt.runMs
     await this.#options.meter.last(attempt)
     await watched
-    return this.#collect(attempt, exit, durationMs)
+    return this.#collect(attempt, outDir, exit, durationMs)
   }
 
   /** How long it ran before, without its pauses: what was counted, and the time of which nobody knows. */
@@ -170,28 +190,43 @@ export class AttemptRunner {
     }
   }
 
-  async #collect(attempt: Attempt, exit: RuntimeExit, durationMs: number): Promise<AttemptEnd> {
+  async #collect(
+    attempt: Attempt,
+    outDir: string,
+    exit: RuntimeExit,
+    durationMs: number,
+  ): Promise<AttemptEnd> {
     const end = endOf(attempt, { exit, durationMs })
     if (attempt.intent !== undefined || exit.reason === 'stopped') return end
-    // More than it may keep, perhaps a million files: nobody is served by collecting that.
-    if (exit.reason === 'disk') return end
+    // More than it may keep, perhaps a million files: nobody is served by collecting that. And where it is
+    // not known whether it has ended, somebody may be at work in there.
+    if (exit.reason === 'disk' || exit.reason === 'engine-lost') return end
     this.#move(attempt, 'collecting')
+    // What is collected takes the place of what was written; checkpoints have what that leaves.
+    await this.#options.checkpoints.measured(attempt)
+    const globs = outputGlobs(attempt.spec.outputs)
+    const { makesOutDir } = this.#runtimeOf(attempt).runtime.capabilities
+    // One with checkpoints has its directory in any case.
+    attempt.leftNothing =
+      makesOutDir === true && attempt.warm === undefined && !existsSync(this.#dirOf(attempt))
+    if (attempt.leftNothing || (makesOutDir && !existsSync(outDir))) {
+      end.error ??= missingOutputs(globs)
+      return end
+    }
     try {
-      const artifact = await this.#options.store.collect(
-        this.#outDirOf(attempt),
-        outputGlobs(attempt.spec.outputs),
-        { signal: attempt.ending.signal, holder: attempt.id },
-      )
+      if (asksToContinue(attempt, exit)) {
+        await this.#options.checkpoints.continued(attempt, outDir, exit, end)
+        return end
+      }
+      const artifact = await this.#options.store.collect(outDir, globs, {
+        signal: attempt.ending.signal,
+        holder: attempt.id,
+        copy: exit.shared === true,
+      })
       if (artifact.manifest.files.length > 0 || artifact.manifest.directories.length > 0) {
         end.outputs = { root: artifact.root, bytes: artifact.size }
       } else await this.#options.store.release(artifact.root, attempt.id)
-      const missing = artifact.unmatched?.filter((glob) => glob !== '**') ?? []
-      if (end.error === undefined && missing.length > 0) {
-        end.error = new ManyhandsError(
-          'OUTPUT_MISSING',
-          `the task ended with 0 but wrote nothing at ${missing.map((glob) => `/out/${glob}`).join(', ')}`,
-        ).toJSON()
-      }
+      end.error ??= missingOutputs(artifact.unmatched ?? [])
     } catch (cause) {
       // A task that already failed keeps its own reason.
       end.error ??= toManyhandsError(cause, 'HOST_FAILED').toJSON()
@@ -204,6 +239,9 @@ export class AttemptRunner {
     const phase = await this.#options.sealer.seal(attempt, end)
     attempt.move(phase)
     this.#options.sealed(attempt)
+    await this.#options.checkpoints
+      .sealed(attempt)
+      .catch((cause) => this.#warn('checkpoints could not be removed', attempt, cause))
     if (root === undefined || end.outputs !== undefined) return
     // Ended from outside, or not durable: nobody will ask for what it wrote.
     await this.#options.store
@@ -245,15 +283,13 @@ export class AttemptRunner {
   }
 }
 
-/** What was waited for, unless the attempt is to end before it comes. */
-async function unlessEnded<Value>(coming: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  const ended = Promise.withResolvers<never>()
-  const end = () => ended.reject(signal.reason)
-  signal.addEventListener('abort', end, { once: true })
-  if (signal.aborted) end()
-  try {
-    return await Promise.race([coming, ended.promise])
-  } finally {
-    signal.removeEventListener('abort', end)
-  }
+/** An end without what was declared is no success; undefined when nothing is missing. */
+function missingOutputs(unmatched: readonly string[]): ErrorDocument | undefined {
+  const missing = unmatched.filter((glob) => glob !== '**')
+  if (missing.length === 0) return undefined
+  const where = missing.map((glob) => `/out/${glob}`).join(', ')
+  return new ManyhandsError(
+    'OUTPUT_MISSING',
+    `the task ended with 0 but wrote nothing at ${where}`,
+  ).toJSON()
 }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import {
   type AttemptEnd,
   type AttemptPhase,
+  encodedDocument,
   type Logger,
   ManyhandsError,
   toManyhandsError,
@@ -9,6 +10,7 @@ import {
 import type { Attempt } from './attempt.ts'
 import { endedFromOutside } from './attempt-end.ts'
 import type { HostJournal } from './host-journal.ts'
+import type { ReceiptDesk } from './receipt-desk.ts'
 import type { EndPhase } from './usage-account.ts'
 import type { UsageLedger } from './usage-ledger.ts'
 
@@ -16,20 +18,27 @@ import type { UsageLedger } from './usage-ledger.ts'
 const PATIENCE_MS = 30_000
 const AGAIN_MS = 500
 
+export interface AttemptSealerOptions {
+  journal: HostJournal
+  usage: UsageLedger
+  receipts: ReceiptDesk
+  logger: Logger
+}
+
 /**
  * Makes ends durable before they are announced. A success that cannot be made durable is none: when the
  * disk stays full it is the host's fault, and the task goes elsewhere.
  */
 export class AttemptSealer {
-  readonly #options: { journal: HostJournal; usage: UsageLedger; logger: Logger }
+  readonly #options: AttemptSealerOptions
 
-  constructor(options: { journal: HostJournal; usage: UsageLedger; logger: Logger }) {
+  constructor(options: AttemptSealerOptions) {
     this.#options = options
   }
 
   /** Returns the phase that was sealed. Does not reject. */
   async seal(attempt: Attempt, end: AttemptEnd): Promise<AttemptPhase> {
-    const { journal, usage, logger } = this.#options
+    const { journal, usage, receipts, logger } = this.#options
     const begunAt = performance.now()
     let counted: Promise<void> | undefined
     for (;;) {
@@ -37,7 +46,10 @@ export class AttemptSealer {
       const phase = endedFromOutside(attempt, end)
       attempt.end = end
       try {
-        const sealed = journal.sealed(attempt.id, phase, end)
+        await receipts.sign(attempt, phase, end)
+        const document = encodedDocument(end)
+        attempt.sealedEnd = document
+        const sealed = journal.sealed(attempt.id, phase, document.bytes)
         // In one group with the end, and once.
         counted ??= usage.ended(attempt, phase as EndPhase)
         await Promise.all([sealed, counted])
@@ -51,11 +63,13 @@ export class AttemptSealer {
         }
         // The client is told all the same; after a restart the attempt counts as lost.
         if (phase !== 'completed') return phase
+        attempt.sealedEnd = undefined
         end.outputs = undefined
         end.error = new ManyhandsError(
           'DISK_FULL',
           `the result could not be kept: ${message}`,
         ).toJSON()
+        await receipts.sign(attempt, 'failed', end)
         return 'failed'
       }
     }

@@ -1,10 +1,10 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ManyhandsError, type Runtime } from '@manyhands/core'
+import { ManyhandsError, type Runtime, removeTree } from '@manyhands/core'
 import type { Attempt } from './attempt.ts'
+import type { CheckpointRestore } from './checkpoints/checkpoint-restore.ts'
 import type { ImageStage } from './image-stage.ts'
 import type { InputStage, StagePart, StageSource } from './input-stage.ts'
-import { removeTree } from './remove-tree.ts'
 import type { StagingNews } from './staging-news.ts'
 
 /** What gives back what an attempt holds, newest last. Never throws. */
@@ -23,6 +23,7 @@ export interface AttemptStagingOptions {
   /** Most bytes of inputs that are taken for one artifact. */
   maxInputBytes(): number
   inputs: InputStage
+  restore: CheckpointRestore
   images: ImageStage
   /** Tells how far it is. */
   news: StagingNews
@@ -50,17 +51,24 @@ export class AttemptStaging {
    * @throws as ArtifactStore.fetch and RuntimeImages.load; IMAGE_INVALID; the reason of the attempt's end
    */
   async stage(attempt: Attempt, runtime: Runtime, cleanups: Cleanup[]): Promise<StagedWorkspace> {
-    const { inputs, maxInputBytes, received } = this.#options
-    const source: Omit<StageSource, 'phase'> = {
-      peer: attempt.client,
-      maxBytes: maxInputBytes(),
-      signal: attempt.ending.signal,
-      onReceived: (bytes) => {
-        attempt.bytesIn += bytes
-        received(attempt, bytes)
-      },
-    }
-    let image = attempt.spec.image
+    const image = await this.image(attempt, runtime, cleanups)
+    const inDir = await this.inputs(attempt, cleanups)
+    const dir = this.dirOf(attempt)
+    const outDir = join(dir, 'out')
+    cleanups.push(async () => attempt.leftNothing || removeTree(dir))
+    // What is to be restored there, or looked at, needs a place.
+    const late = runtime.capabilities.makesOutDir && attempt.spec.checkpoint === undefined
+    if (late) return { image, inDir, outDir }
+    await mkdir(dir, { mode: 0o700 })
+    await mkdir(outDir)
+    if (attempt.spec.restore !== undefined) await this.#restore(attempt, outDir)
+    return { image, inDir, outDir }
+  }
+
+  /** What a sandbox is started from. @throws as {@link stage} */
+  async image(attempt: Attempt, runtime: Runtime, cleanups: Cleanup[]): Promise<string> {
+    const source = this.#source(attempt)
+    let { image } = attempt.spec
     if (runtime.capabilities.image === 'artifact') {
       // Never a path: the client would choose which of the owner's files is opened.
       if (!ARTIFACT_IMAGE.test(image)) {
@@ -71,7 +79,7 @@ export class AttemptStaging {
       }
       const root = image.slice('artifact:'.length)
       const wanted = [{ path: '/in/image', root }]
-      const stage = inputs.acquire(wanted, { ...source, phase: 'image' })
+      const stage = this.#options.inputs.acquire(wanted, { ...source, phase: 'image' })
       cleanups.push(stage.release)
       image = join(await this.#wait(attempt, stage), 'image')
     }
@@ -80,18 +88,45 @@ export class AttemptStaging {
       const wanted = { attempt: attempt.id, runtime, images, id: image }
       await this.#wait(attempt, this.#options.images.acquire(wanted, source))
     }
-    let inDir: string | undefined
-    if (attempt.spec.inputs.length > 0) {
-      const stage = inputs.acquire(attempt.spec.inputs, { ...source, phase: 'inputs' })
-      cleanups.push(stage.release)
-      inDir = await this.#wait(attempt, stage)
+    return image
+  }
+
+  async #restore(attempt: Attempt, outDir: string): Promise<void> {
+    const { restore, maxInputBytes } = this.#options
+    const maxBytes = Math.min(attempt.limits.diskBytes, maxInputBytes())
+    await restore.bring(attempt, outDir, { ...this.#source(attempt), maxBytes })
+  }
+
+  /** What the attempt has at /in; undefined when it has nothing. @throws as {@link stage} */
+  async inputs(attempt: Attempt, cleanups: Cleanup[]): Promise<string | undefined> {
+    if (attempt.spec.inputs.length === 0) return undefined
+    const source = this.#source(attempt)
+    const stage = this.#options.inputs.acquire(attempt.spec.inputs, { ...source, phase: 'inputs' })
+    cleanups.push(stage.release)
+    return this.#wait(attempt, stage)
+  }
+
+  /** Keeps what the attempt has at /in beyond its end, for the one that comes after it in its sandbox. */
+  keepInputs(attempt: Attempt): (() => Promise<void>) | undefined {
+    if (attempt.spec.inputs.length === 0) return undefined
+    const source = this.#source(attempt)
+    const stage = this.#options.inputs.acquire(attempt.spec.inputs, { ...source, phase: 'inputs' })
+    // Its own part is ready; whoever ends it meanwhile ends that.
+    stage.ready.catch(() => {})
+    return stage.release
+  }
+
+  #source(attempt: Attempt): Omit<StageSource, 'phase'> {
+    const { maxInputBytes, received } = this.#options
+    return {
+      peer: attempt.client,
+      maxBytes: maxInputBytes(),
+      signal: attempt.ending.signal,
+      onReceived: (bytes) => {
+        attempt.bytesIn += bytes
+        received(attempt, bytes)
+      },
     }
-    const dir = this.dirOf(attempt)
-    const outDir = join(dir, 'out')
-    cleanups.push(() => removeTree(dir))
-    await mkdir(dir, { mode: 0o700 })
-    await mkdir(outDir)
-    return { image, inDir, outDir }
   }
 
   /** While an attempt waits for a transfer, whoever looks at it sees how far that is. */

@@ -1,8 +1,10 @@
 import {
+  type AnnouncedCheckpoint,
   type AttemptEnd,
   type AttemptPhase,
   type AttemptSpec,
   assertTransition,
+  type EncodedDocument,
   isTerminal,
   LIMITS,
   NO_USAGE,
@@ -13,10 +15,12 @@ import {
   type TransferProgress,
   type Usage,
 } from '@manyhands/core'
+import { AttemptCheckpoints } from './checkpoints/attempt-checkpoints.ts'
 import type { HostAttempt } from './host.ts'
 import { StreamedOutputs } from './streamed-outputs.ts'
 import { TailBuffer } from './tail-buffer.ts'
 import { UsageHistory } from './usage-history.ts'
+import type { WarmSlot } from './warm/warm-slot.ts'
 
 /** Who wants an attempt to end before its time, decided once: the first word holds. */
 export interface EndIntent {
@@ -31,25 +35,36 @@ export type PauseHolder = 'owner' | 'schedule'
 export interface AttemptIdentity {
   id: string
   client: string
+  /** Who offered it; default: its client. */
+  origin?: string
   job: string
   jobName: string
   task: string
   spec: AttemptSpec
+  /** What its client wants in the receipt; without, there is none. */
+  nonce?: string
+  /** Whether its client reads proofs; after a restart nobody knows, and receipts are read by all. */
+  proofs?: boolean
   /** Default: what the spec asks for. */
   limits?: Resources
   gpuIds?: string[]
   imageNames?: readonly string[]
   pauses?: Iterable<readonly [PauseHolder, string]>
+  /** The newest that an earlier life of this host made of it. */
+  checkpoint?: AnnouncedCheckpoint | undefined
 }
 
 /** One attempt on this host: its identity, phase and what was measured. It decides nothing. */
 export class Attempt {
   readonly id: string
-  readonly client: string
+  /** The client that offered it, and with which its receipt is made out. */
+  readonly origin: string
   readonly job: string
   readonly jobName: string
   readonly task: string
   readonly spec: AttemptSpec
+  readonly nonce: string | undefined
+  readonly proofs: boolean
   readonly acceptedAt = performance.now()
   readonly since = new Date()
   /** Aborted when an end intent is set: whatever is under way stops. */
@@ -60,6 +75,7 @@ export class Attempt {
   readonly written = { stdout: 0, stderr: 0 }
   /** Outputs that were taken while it runs. */
   readonly streamed = new StreamedOutputs()
+  readonly checkpoints: AttemptCheckpoints
   readonly history = new UsageHistory()
   readonly gpuIds: readonly string[]
   /** Who holds it paused, and why; the latest last. */
@@ -76,14 +92,21 @@ export class Attempt {
   transfer: (() => TransferProgress) | undefined
   /** How long the sandbox exists, as the runtime said with the last sample. */
   sandboxMs = 0
+  /** The warm sandbox that it is in, or that was claimed for it; its reservation is this attempt's meanwhile. */
+  warm: WarmSlot | undefined
   /** Set while the sandbox exists. */
   runtimeTask: RuntimeTask | undefined
   startedAt: number | undefined
+  /** Its runtime has made nothing for it on the disk, so that there is nothing to remove. */
+  leftNothing = false
   /** When its end was sealed, monotonic ms. */
   endedAt: number | undefined
   end: AttemptEnd | undefined
+  /** Its end as it is in the journal and goes to the client. */
+  sealedEnd: EncodedDocument | undefined
   /** Settles when nothing of it runs any more and its end is sealed. */
   readonly done = Promise.withResolvers<void>()
+  #client: string
   #phase: AttemptPhase
   #intent: EndIntent | undefined
   #seq = 0
@@ -94,18 +117,33 @@ export class Attempt {
 
   constructor(identity: AttemptIdentity, phase: AttemptPhase = 'offered') {
     this.id = identity.id
-    this.client = identity.client
+    this.#client = identity.client
+    this.origin = identity.origin ?? identity.client
     this.job = identity.job
     this.jobName = identity.jobName
     this.task = identity.task
     this.spec = identity.spec
+    this.nonce = identity.nonce
+    this.proofs = identity.proofs ?? false
     this.limits = identity.limits ?? identity.spec.resources
     this.gpuIds = identity.gpuIds ?? []
     this.imageNames = identity.imageNames
     const owned = (identity.imageNames?.length ?? 0) > 0
     this.imageBytes = owned ? undefined : identity.spec.offeredImage?.bytes
     this.pauses = new Map(identity.pauses)
+    this.checkpoints = new AttemptCheckpoints(identity.checkpoint)
     this.#phase = phase
+  }
+
+  /** Whose it is now. */
+  get client(): string {
+    return this.#client
+  }
+
+  /** Its job goes on at another client. */
+  movedTo(client: string): void {
+    this.#client = client
+    this.checkpoints.forgotten()
   }
 
   get phase(): AttemptPhase {

@@ -21,6 +21,8 @@ export interface ClientRelationsOptions {
   attempts: AttemptRegistry
   orphanMs: number
   offer(): Offer
+  /** Nothing of a job is here any more, and its client does not listen. */
+  jobForgotten(client: string, job: string): void
 }
 
 /**
@@ -88,6 +90,7 @@ export class ClientRelations {
     if (relation === undefined || relation.outboxes.get(job)?.listening) return
     if (this.#options.attempts.ofClient(client).some((attempt) => attempt.job === job)) return
     relation.outboxes.delete(job)
+    this.#options.jobForgotten(client, job)
     this.forgetClient(client)
   }
 
@@ -105,14 +108,26 @@ export class ClientRelations {
     for (const client of [...this.#clients.keys()]) this.forgetClient(client)
   }
 
-  /** Waits a moment until clients that listen, or one of them, have acknowledged what there is to tell. */
-  async flush(client?: string): Promise<void> {
+  /** Waits a moment until clients that listen have acknowledged what there is to tell. */
+  async flush(): Promise<void> {
     const waiting = () =>
       this.#clients
-        .entries()
-        .filter(([id]) => client === undefined || id === client)
-        .some(([, { outboxes }]) => outboxes.values().some((outbox) => outbox.telling))
-    for (let turn = 0; turn < FLUSH_TURNS && waiting(); turn += 1) await delay(FLUSH_TURN_MS)
+        .values()
+        .some(({ outboxes }) => outboxes.values().some((outbox) => outbox.telling))
+    await turns(waiting)
+  }
+
+  /**
+   * Waits a moment until one client has acknowledged what there is to tell. One that is here and does not
+   * listen yet is about to: its first attempt may have started a moment ago.
+   */
+  async flushClient(client: string): Promise<void> {
+    const { network } = this.#options
+    await turns(
+      () =>
+        network.isConnected(client) &&
+        (this.#clients.get(client)?.outboxes.values().some((outbox) => outbox.owing) ?? false),
+    )
   }
 
   close(): void {
@@ -148,4 +163,8 @@ export class ClientRelations {
       orphaned: (orphans) => cancel(orphans, 'host', 'the client did not come back'),
     })
   }
+}
+
+async function turns(waiting: () => boolean): Promise<void> {
+  for (let turn = 0; turn < FLUSH_TURNS && waiting(); turn += 1) await delay(FLUSH_TURN_MS)
 }

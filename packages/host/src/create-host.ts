@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { getEventListeners } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
@@ -10,7 +11,6 @@ import {
 } from '@manyhands/core'
 import { AdmissionLedger } from './admission-ledger.ts'
 import { admissionState } from './admission-state.ts'
-import type { Attempt, EndIntent } from './attempt.ts'
 import { AttemptControl } from './attempt-control.ts'
 import { AttemptDesk } from './attempt-desk.ts'
 import { AttemptRegistry } from './attempt-registry.ts'
@@ -18,6 +18,9 @@ import { AttemptRunner } from './attempt-runner.ts'
 import { AttemptSealer } from './attempt-sealer.ts'
 import { AttemptStaging } from './attempt-staging.ts'
 import { BlockList } from './block-list.ts'
+import { answerCheckpoints, endAfterLast } from './checkpoints/checkpoint-desk.ts'
+import { CheckpointKeeper } from './checkpoints/checkpoint-keeper.ts'
+import { CheckpointRestore } from './checkpoints/checkpoint-restore.ts'
 import { ClientRelations } from './client-relations.ts'
 import { DiskFloor } from './disk-floor.ts'
 import { reasonOf } from './held-artifacts.ts'
@@ -29,24 +32,30 @@ import { ImageNames } from './image-names.ts'
 import { ImageRoom } from './image-room.ts'
 import { ImageStage } from './image-stage.ts'
 import { InputStage } from './input-stage.ts'
+import { JobOwners } from './job-owners.ts'
 import { lendingOf } from './lending.ts'
 import { LimitBackoff } from './limit-backoff.ts'
 import { OfferBoard } from './offer-board.ts'
 import { OutputWatcher, releaseStreamed } from './output-watch.ts'
 import { PolicyBook } from './policy-book.ts'
 import { PolicyEnforcer } from './policy-enforcer.ts'
+import { ReceiptDesk } from './receipt-desk.ts'
 import { recoverAttempts } from './recover-attempts.ts'
 import { watchRules } from './rule-watch.ts'
 import type { HostRuntime } from './runtime-recovery.ts'
 import { SandboxEnder } from './sandbox-ender.ts'
 import { ScheduleKeeper } from './schedule-keeper.ts'
 import { thisComputer } from './sensors/this-computer.ts'
+import { SharedOutputs } from './shared-outputs.ts'
 import { SovereignHost } from './sovereign-host.ts'
 import { StagingNews } from './staging-news.ts'
+import { temporaryJournal } from './temporary-journal.ts'
 import { TransferAccount } from './transfer-account.ts'
 import { UsageLedger } from './usage-ledger.ts'
 import { UsageMeter } from './usage-meter.ts'
 import { applyUsageRule } from './usage-rule.ts'
+import { WarmPool } from './warm/warm-pool.ts'
+import { WarmRunner } from './warm/warm-runner.ts'
 
 const DEFAULT_LISTEN = ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws']
 
@@ -69,9 +78,10 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const inputsDir = join(state.dir, 'inputs')
   await mkdir(workDir, { recursive: true, mode: 0o700 })
 
-  const journal = openHostJournal(state.persistent ? join(state.dir, 'host.db') : undefined, () =>
-    randomBytes(8).toString('hex'),
-  )
+  const newInstance = () => randomBytes(8).toString('hex')
+  const journal = state.persistent
+    ? openHostJournal(join(state.dir, 'host.db'), newInstance)
+    : temporaryJournal(newInstance())
   opening.defer(() => journal.close())
   const { transfers: transferJournal } = journal
   const transfers = new TransferAccount({
@@ -141,7 +151,15 @@ export async function createHost(options: HostOptions): Promise<Host> {
     transfer: governor,
     holds: (root) => store.has(root),
   })
+  const warm: WarmPool = new WarmPool({
+    ledger,
+    lending: () => !draining && keeper.closed === undefined,
+    changed: () => board.changed(),
+    logger,
+  })
+  opening.defer(() => warm.close())
   const board = new OfferBoard({
+    reclaimable: () => warm.held,
     network,
     ledger,
     instance: journal.instance,
@@ -154,6 +172,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
 
   const inputs = new InputStage(inputsDir, store, network)
   const changed = (attempt: { describe(): unknown }) => {
+    if (getEventListeners(events, 'attempt').length === 0) return
     events.dispatchEvent(new CustomEvent('attempt', { detail: attempt.describe() }))
   }
   const relations = new ClientRelations({
@@ -161,7 +180,22 @@ export async function createHost(options: HostOptions): Promise<Host> {
     attempts,
     orphanMs: parseDuration(options.orphanTime ?? '10m', 'orphanTime'),
     offer: () => board.current(),
+    jobForgotten: (client, job) => {
+      owners.forget(client, job)
+      void warm.endAll({ client, job })
+    },
   })
+  const owners: JobOwners = new JobOwners({
+    network,
+    attempts,
+    relations,
+    journal: journal.owners,
+    admission,
+    images: imageNames,
+    logger,
+    changed,
+  })
+  const shared = new SharedOutputs(store, (attempt) => attempts.get(attempt.id) === attempt)
   const desk: AttemptDesk = new AttemptDesk({
     network,
     attempts,
@@ -171,7 +205,10 @@ export async function createHost(options: HostOptions): Promise<Host> {
     board,
     admission,
     images: imageNames,
+    warm,
     usage,
+    owners,
+    shared,
     logger,
     backoff,
     runner: () => runner,
@@ -180,6 +217,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
       const root = attempt.end?.outputs?.root
       if (root !== undefined) await store.release(root, attempt.id)
       await releaseStreamed(attempt, store)
+      await checkpoints.forget(attempt)
+      await shared.forget(attempt)
     },
   })
   const control = new AttemptControl({
@@ -188,10 +227,20 @@ export async function createHost(options: HostOptions): Promise<Host> {
     changed: (attempt) => {
       board.changed()
       desk.progressed(attempt)
+      if (attempt.phase === 'paused') checkpoints.soon(attempt)
     },
   })
+  const checkpoints: CheckpointKeeper = new CheckpointKeeper({
+    store,
+    control,
+    journal,
+    listening: (attempt) => relations.listening(attempt.client, attempt.job),
+    diskShort: () => disk.short() !== undefined,
+    taken: (attempt) => desk.measured(attempt),
+    logger,
+  })
   const live = () => attempts.live()
-  const end = (unwanted: Attempt[], intent: EndIntent) => desk.end(unwanted, intent)
+  const end = endAfterLast(checkpoints, (unwanted, intent) => desk.end(unwanted, intent))
   const enforcer = new PolicyEnforcer({ state: admission, live, images: imageNames, end })
   const keeper: ScheduleKeeper = new ScheduleKeeper({
     schedule: () => policy.schedule,
@@ -199,38 +248,50 @@ export async function createHost(options: HostOptions): Promise<Host> {
     control,
     live,
     end,
-    changed: () => board.changed({ now: true }),
+    changed: () => {
+      board.changed({ now: true })
+      if (keeper.closed !== undefined) void warm.endAll()
+    },
     logger,
   })
   const meter = new UsageMeter(
     () => attempts.all(),
     (attempt, sample) => {
       usage.measured(attempt)
+      void checkpoints.measured(attempt)
       desk.measured(attempt)
       applyUsageRule({ policy: policy.rules, control, logger }, attempt, sample)
     },
   )
   const sandboxes = new SandboxEnder(logger)
+  const staging = new AttemptStaging({
+    workDir,
+    maxInputBytes: () => ledger.share.diskBytes,
+    inputs,
+    restore: new CheckpointRestore(store, network),
+    images: new ImageStage({
+      network,
+      store,
+      inputs,
+      makeRoom: (images, id, bytes) => imageRoom.make(images, id, bytes),
+    }),
+    news: new StagingNews((attempt) => desk.measured(attempt)),
+    received: (attempt, bytes) => usage.received(attempt, bytes),
+  })
   const runner = new AttemptRunner({
     network,
     instance: journal.instance,
     maxRuntimeMs: () => policy.maxRuntimeMs,
     runtimes,
     store,
-    staging: new AttemptStaging({
-      workDir,
-      maxInputBytes: () => ledger.share.diskBytes,
-      inputs,
-      images: new ImageStage({
-        network,
-        store,
-        inputs,
-        makeRoom: (images, id, bytes) => imageRoom.make(images, id, bytes),
-      }),
-      news: new StagingNews((attempt) => desk.measured(attempt)),
-      received: (attempt, bytes) => usage.received(attempt, bytes),
+    staging,
+    warm: new WarmRunner({ network, instance: journal.instance, workDir, staging, logger }),
+    sealer: new AttemptSealer({
+      journal,
+      usage,
+      receipts: new ReceiptDesk(network.peerId, state.identitySeed),
+      logger,
     }),
-    sealer: new AttemptSealer({ journal, usage, logger }),
     sandboxes,
     outputs: new OutputWatcher({
       store,
@@ -239,6 +300,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
       streamed: (attempt, file) => desk.streamed(attempt, file),
       logger,
     }),
+    checkpoints,
     journal,
     meter,
     usage,
@@ -251,15 +313,19 @@ export async function createHost(options: HostOptions): Promise<Host> {
     sealed: (attempt) => desk.sealed(attempt),
   })
 
-  // Outputs go to the client whose attempt wrote them, and to nobody else.
+  // Outputs go to the client whose attempt wrote them, and to hosts that it names.
   const ownerOf = (peer: string, root: string) =>
     attempts
       .all()
       .filter((attempt) => attempt.client === peer)
-      .find(({ end, streamed }) => end?.outputs?.root === root || streamed.has(root))
+      .find(
+        ({ end, streamed, checkpoints }) =>
+          end?.outputs?.root === root || streamed.has(root) || checkpoints.has(root),
+      )
   await store.serve(
     network,
-    (peer, root) => ownerOf(peer, root) !== undefined,
+    (peer, root) =>
+      ownerOf(peer, root) !== undefined || shared.allows(peer, root) || owners.mayFetch(peer, root),
     (root, bytes, peer) => {
       const attempt = ownerOf(peer, root)
       attempt?.handedOver(bytes)
@@ -298,6 +364,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
     closing: closing.signal,
     recovered: () => house.runtimeChanged(),
   })
+  owners.open()
+  answerCheckpoints(network, attempts, checkpoints)
   await desk.open()
   network.addEventListener('peer:disconnect', (event) => {
     relations.forgetClient((event as CustomEvent<string>).detail)
@@ -314,6 +382,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     attempts,
     relations,
     desk,
+    end,
     meter,
     control,
     usage,
@@ -331,9 +400,11 @@ export async function createHost(options: HostOptions): Promise<Host> {
       ...options.runtimes.flatMap(({ rooms = [] }) => rooms),
     ],
     settle: () => store.settle(),
+    endWarm: (client) => warm.endAll(client === undefined ? {} : { client }),
     setDraining: () => {
       draining = true
       board.changed({ now: true })
+      void warm.endAll()
     },
     close: async () => {
       closing.abort()

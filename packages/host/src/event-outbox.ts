@@ -1,5 +1,7 @@
 import {
+  type AttemptEnd,
   type AttemptEvent,
+  type EncodedDocument,
   encodeDocument,
   type FrameStream,
   isTerminal,
@@ -11,6 +13,8 @@ import type { Attempt } from './attempt.ts'
 
 /** Bytes of events in one frame; an event with two full tails is about 33 KiB. */
 const FRAME_BYTES = 256 * 1024
+/** About what a receipt takes in it. */
+const RECEIPT_BYTES = 1024
 /** Bytes of a task's output that wait for a slow client; older ones are dropped, and that is told. */
 const PENDING_OUTPUT_BYTES = 32 * 1024
 /**
@@ -18,6 +22,8 @@ const PENDING_OUTPUT_BYTES = 32 * 1024
  * line of a task that writes thousands a second would cost its host and its client more than the task.
  */
 const OUTPUT_PAUSE_MS = 100
+/** So long a phase waits for the next one, or for the end: a short task is told of once. */
+const PHASE_PAUSE_MS = 10
 
 /**
  * What the client of one job has not been told yet. Progress is merged per attempt, so that a slow
@@ -26,6 +32,8 @@ const OUTPUT_PAUSE_MS = 100
  */
 export class EventOutbox {
   readonly #ends = new Map<string, AttemptEvent>()
+  /** Ends as they were encoded for the journal. */
+  readonly #encoded = new WeakMap<AttemptEnd, EncodedDocument>()
   #pending = new Map<string, AttemptEvent>()
   /** Files that were not told of yet, by attempt and path: the latest of each. */
   readonly #outputs = new Map<string, Map<string, StreamedOutput>>()
@@ -34,6 +42,8 @@ export class EventOutbox {
   #due = false
   #toldAt = Number.NEGATIVE_INFINITY
   #pause: NodeJS.Timeout | undefined
+  /** When the pause is over, monotonic ms. */
+  #dueAt = 0
 
   /** Whether somebody listens now. */
   get listening(): boolean {
@@ -42,7 +52,12 @@ export class EventOutbox {
 
   /** Whether somebody listens and has not acknowledged everything. */
   get telling(): boolean {
-    return this.listening && this.#ends.size > 0
+    return this.listening && this.owing
+  }
+
+  /** Whether there is an end that was not acknowledged, whoever listens. */
+  get owing(): boolean {
+    return this.#ends.size > 0
   }
 
   /**
@@ -59,6 +74,7 @@ export class EventOutbox {
       usage: attempt.usage,
       bytesIn: attempt.bytesIn === 0 ? undefined : attempt.bytesIn,
       transfer: attempt.transfer?.(),
+      checkpoint: attempt.checkpoints.pending,
       stdout: before?.stdout,
       stderr: before?.stderr,
       stdoutAt: before?.stdoutAt,
@@ -73,7 +89,8 @@ export class EventOutbox {
     }
     this.#pending.set(attempt.id, event)
     const waiting = output === undefined ? 0 : event[output.stream]!.length
-    if (output === undefined || waiting > PENDING_OUTPUT_BYTES / 2) this.#rouse()
+    if (output === undefined) this.#rouseIn(PHASE_PAUSE_MS)
+    else if (waiting > PENDING_OUTPUT_BYTES / 2) this.#rouse()
     else this.#rouseSoon()
   }
 
@@ -104,6 +121,7 @@ export class EventOutbox {
       end: attempt.end,
     }
     this.#ends.set(attempt.id, event)
+    if (attempt.sealedEnd !== undefined) this.#encoded.set(attempt.end, attempt.sealedEnd)
     this.#pending.set(attempt.id, event)
     this.#rouse()
   }
@@ -158,21 +176,38 @@ export class EventOutbox {
     this.#due = this.#pending.size > 0
     if (batch.length === 0) return
     this.#toldAt = performance.now()
-    await stream.send(encodeDocument(batch))
+    const documents = batch.map((event) =>
+      event.end === undefined
+        ? event
+        : { ...event, end: this.#encoded.get(event.end) ?? event.end },
+    )
+    await stream.send(encodeDocument(documents))
   }
 
   /** What waits is to be told now. */
   #rouse(): void {
-    clearTimeout(this.#pause)
-    this.#pause = undefined
+    if (this.#pause !== undefined) {
+      clearTimeout(this.#pause)
+      this.#pause = undefined
+    }
     this.#due = true
     this.#wake?.()
+    this.#wake = undefined
   }
 
   #rouseSoon(): void {
     const leftMs = this.#toldAt + OUTPUT_PAUSE_MS - performance.now()
     if (leftMs <= 0) this.#rouse()
-    else this.#pause ??= setTimeout(() => this.#rouse(), leftMs).unref()
+    else this.#rouseIn(leftMs)
+  }
+
+  #rouseIn(ms: number): void {
+    if (this.#due) return
+    const at = performance.now() + ms
+    if (this.#pause !== undefined && this.#dueAt <= at) return
+    clearTimeout(this.#pause)
+    this.#dueAt = at
+    this.#pause = setTimeout(() => this.#rouse(), ms).unref()
   }
 
   close(): void {
@@ -215,7 +250,9 @@ function size(event: AttemptEvent): number {
     (event.stdout?.length ?? 0) +
     (event.stderr?.length ?? 0) +
     (event.end?.stdoutTail.length ?? 0) +
-    (event.end?.stderrTail.length ?? 0)
+    (event.end?.stderrTail.length ?? 0) +
+    (event.end?.receipt === undefined ? 0 : RECEIPT_BYTES) +
+    (event.end?.proof?.path.length ?? 0)
   )
 }
 

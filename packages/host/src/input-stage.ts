@@ -3,7 +3,9 @@ import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type Artifact,
+  type ArtifactHolder,
   type ArtifactStore,
+  type ErrorCode,
   ManyhandsError,
   type Network,
   TransferCounts,
@@ -42,6 +44,28 @@ interface Stage {
   unwanted: AbortController
 }
 
+/** Failures of a fetch that another source would not mend. */
+const FINAL: ReadonlySet<ErrorCode> = new Set(['LIMIT', 'DISK_FULL', 'TRANSFER_QUOTA'])
+
+/** Connects to a host that the client names. What it may be asked for, it knows from the client. */
+async function reach(
+  { peer, addresses }: ArtifactHolder,
+  network: Network,
+  signal: AbortSignal,
+): Promise<void> {
+  if (network.isConnected(peer)) return
+  let failure: unknown = new ManyhandsError('CONNECT_FAILED', `host ${peer} has no address`)
+  for (const address of addresses) {
+    signal.throwIfAborted()
+    try {
+      if ((await network.connect(address, { signal })) === peer) return
+    } catch (cause) {
+      failure = cause
+    }
+  }
+  throw failure
+}
+
 /**
  * Directories of inputs, ready to be mounted read-only. Attempts with equal inputs share one, since
  * nobody can write to it: a job of a thousand tasks stages its scene once. What was staged is kept in
@@ -67,7 +91,9 @@ export class InputStage {
    * @throws (from `ready`) as ArtifactStore.fetch
    */
   acquire(inputs: WireInput[], source: StageSource): StagePart {
-    const key = inputs.map((input) => `${input.path}\0${input.root}`).join('\n')
+    // Who names others that have it waits for those others alone.
+    const named = inputs.some(({ from = [] }) => from.length > 0) ? `${source.peer}\n` : ''
+    const key = named + inputs.map((input) => `${input.path}\0${input.root}`).join('\n')
     let stage = this.#stages.get(key)
     if (stage === undefined) {
       const dir = join(this.#dir, randomBytes(8).toString('hex'))
@@ -122,7 +148,8 @@ export class InputStage {
     const bring = async () => {
       let left = source.maxBytes
       for (const root of roots) {
-        const artifact = await this.#fetch(root, left, source, meter)
+        const holders = inputs.find((input) => input.root === root)?.from ?? []
+        const artifact = await this.#fetch(root, left, holders, source, meter)
         meter.complete(root)
         left -= artifact.size
         this.#store.keep(root)
@@ -154,6 +181,7 @@ export class InputStage {
   async #fetch(
     root: string,
     maxBytes: number,
+    holders: ArtifactHolder[],
     source: StageSource,
     meter: TransferMeter,
   ): Promise<Artifact> {
@@ -164,8 +192,22 @@ export class InputStage {
       if (fresh > 0) source.onReceived(fresh)
     }
     try {
-      const from = { network: this.#network, peer: source.peer }
-      return await this.#store.fetch(root, from, { signal: source.signal, maxBytes, onProgress })
+      const network = this.#network
+      const { signal } = source
+      for (const holder of holders) {
+        if (holder.peer === network.peerId) continue
+        try {
+          await reach(holder, network, signal)
+          const from = { network, peer: holder.peer }
+          return await this.#store.fetch(root, from, { signal, maxBytes, onProgress })
+        } catch (cause) {
+          signal.throwIfAborted()
+          // Nobody else would have a smaller one, nor would there be more room for it.
+          if (cause instanceof ManyhandsError && FINAL.has(cause.code)) throw cause
+        }
+      }
+      const from = { network, peer: source.peer }
+      return await this.#store.fetch(root, from, { signal, maxBytes, onProgress })
     } finally {
       transfer.end()
     }

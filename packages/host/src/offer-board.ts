@@ -1,5 +1,13 @@
 import { arch, cpus, platform } from 'node:os'
-import type { Network, Offer, OfferedRuntime, Runtime, RuntimeFingerprint } from '@manyhands/core'
+import {
+  addResources,
+  type Network,
+  type Offer,
+  type OfferedRuntime,
+  type Resources,
+  type Runtime,
+  type RuntimeFingerprint,
+} from '@manyhands/core'
 import { type AdmissionLedger, NOTHING } from './admission-ledger.ts'
 
 /** Changes of what is free are gossiped at most this often, ms; clients with work here hear them at once. */
@@ -14,6 +22,8 @@ export interface OfferBoardOptions {
   instance: string
   labels: Record<string, string>
   runtimes: ReadonlyMap<string, { runtime: Runtime; fingerprint: RuntimeFingerprint }>
+  /** What sandboxes hold that would end for whoever needs their room. */
+  reclaimable(): Resources
   draining(): boolean
   /** Whether nothing is lent now; then nothing is free, so that no client asks. */
   closed(): boolean
@@ -56,7 +66,7 @@ export class OfferBoard {
   }
 
   #build(): Offer {
-    const { ledger, network, runtimes } = this.#options
+    const { ledger, network, runtimes, reclaimable } = this.#options
     this.#revision += 1
     return {
       v: 1,
@@ -69,7 +79,7 @@ export class OfferBoard {
       disk: ledger.share.diskBytes,
       gpus: ledger.share.gpus,
       share: ledger.share,
-      free: this.#options.closed() ? NOTHING : ledger.free,
+      free: this.#options.closed() ? NOTHING : addResources(ledger.free, reclaimable()),
       runtimes: [...runtimes.values()]
         .filter(({ fingerprint }) => fingerprint.available)
         .map(offered),

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import {
   type ArtifactStore,
@@ -11,7 +12,9 @@ import {
   toManyhandsError,
 } from '@manyhands/core'
 import type { Attempt } from './attempt.ts'
+import { copiesRoom, makeCopiesRoom } from './copies-room.ts'
 import { streamedHolder } from './held-artifacts.ts'
+import { Lanes } from './lanes.ts'
 import { RipeFiles } from './ripe-files.ts'
 
 /** Most tasks are over by then, and cost nothing. */
@@ -52,8 +55,7 @@ const NO_WATCH: OutputWatch = { stop: async () => {} }
  */
 export class OutputWatcher {
   readonly #options: OutputWatchOptions
-  readonly #lanes: (() => void)[] = []
-  #free = LANES
+  readonly #lanes = new Lanes(LANES)
 
   constructor(options: OutputWatchOptions) {
     this.#options = options
@@ -64,32 +66,46 @@ export class OutputWatcher {
     const { outputs, streamOutputs } = attempt.spec
     const visible = liveTreesSupported && runtime.capabilities.liveOutputs
     if (!visible || streamOutputs === false) return NO_WATCH
-    const tree = openLiveTree(outDir, outputGlobs(outputs))
-    const stopping = new AbortController()
-    const over = this.#follow(attempt, tree, stopping.signal).catch((cause) => {
-      if (stopping.signal.aborted) return
-      this.#options.logger.debug('outputs of an attempt are not streamed any more', {
-        attempt: attempt.id,
-        cause: String(cause),
+    let stopping: AbortController | undefined
+    let over: Promise<void> | undefined
+    // Nothing is made for those that are over before the first look.
+    const first = setTimeout(() => {
+      const tree = openLiveTree(outDir, outputGlobs(outputs))
+      stopping = new AbortController()
+      const { signal } = stopping
+      over = this.#follow(attempt, outDir, tree, signal).catch((cause) => {
+        if (signal.aborted) return
+        this.#options.logger.debug('outputs of an attempt are not streamed any more', {
+          attempt: attempt.id,
+          cause: String(cause),
+        })
       })
-    })
+    }, FIRST_LOOK_MS).unref()
     return {
-      stop: () => {
-        stopping.abort()
-        return over
+      stop: async () => {
+        clearTimeout(first)
+        stopping?.abort()
+        await over
       },
     }
   }
 
-  async #follow(attempt: Attempt, tree: LiveTree, signal: AbortSignal): Promise<void> {
+  async #follow(
+    attempt: Attempt,
+    outDir: string,
+    tree: LiveTree,
+    signal: AbortSignal,
+  ): Promise<void> {
     const ripe = new RipeFiles()
-    let pauseMs = FIRST_LOOK_MS
+    let pauseMs = 0
     while (!attempt.streamed.full) {
-      await delay(pauseMs, undefined, { signal, ref: false })
+      if (pauseMs > 0) await delay(pauseMs, undefined, { signal, ref: false })
+      pauseMs ||= FIRST_LOOK_MS
       const { listening, diskShort } = this.#options
-      // While it is paused, a file may stand still in the middle.
-      if (attempt.phase !== 'running' || !listening(attempt) || diskShort()) continue
-      const look = await this.#inLane(signal, () => this.#look(attempt, tree, ripe, signal))
+      // While it is paused, a file may stand still in the middle; and some make their directory late.
+      const still = attempt.phase !== 'running' || !existsSync(outDir)
+      if (still || !listening(attempt) || diskShort()) continue
+      const look = await this.#lanes.run(signal, () => this.#look(attempt, tree, ripe, signal))
       const quietMs = Math.min(LOOK_MS.most, Math.max(LOOK_MS.least, pauseMs * 1.25))
       pauseMs = Math.max(look.pending ? LOOK_MS.least : quietMs, look.ms * REST_FACTOR)
     }
@@ -100,11 +116,12 @@ export class OutputWatcher {
     const { files } = await tree.files({ maxEntries: LOOK_ENTRIES, signal })
     const ms = performance.now() - begun
     const found = ripe.look(files, attempt.runMs)
-    await this.#makeRoom(attempt)
+    // The task comes first: when it has written more, copies go. They were fetched, or come at the end.
+    await makeCopiesRoom(attempt, 0, this.#options.store)
     let { pending } = found
     for (const file of found.ripe) {
       if (attempt.streamed.full) break
-      if (file.size > roomOf(attempt)) continue
+      if (file.size > copiesRoom(attempt)) continue
       pending = true
       const taken = await this.#take(attempt, tree, file, signal)
       if (taken) ripe.took(file, attempt.runMs)
@@ -140,27 +157,6 @@ export class OutputWatcher {
       await handle.close()
     }
   }
-
-  /** The task comes first: when it has written more, the oldest copies go. They were fetched, or come at the end. */
-  async #makeRoom(attempt: Attempt): Promise<void> {
-    while (roomOf(attempt) < 0 && attempt.streamed.bytes > 0) {
-      const root = attempt.streamed.dropOldest()
-      if (root !== undefined) await this.#options.store.release(root, holderOf(attempt))
-    }
-  }
-
-  async #inLane<Value>(signal: AbortSignal, work: () => Promise<Value>): Promise<Value> {
-    if (this.#free > 0) this.#free -= 1
-    else await new Promise<void>((resolve) => this.#lanes.push(resolve))
-    try {
-      signal.throwIfAborted()
-      return await work()
-    } finally {
-      const next = this.#lanes.shift()
-      if (next === undefined) this.#free += 1
-      else next()
-    }
-  }
 }
 
 /** Lets go of the copies of an attempt. */
@@ -171,11 +167,6 @@ export async function releaseStreamed(attempt: Attempt, store: ArtifactStore): P
 /** Globs of a spec, relative to the output directory. */
 export function outputGlobs(outputs: string[]): string[] {
   return outputs.map((glob) => glob.slice('/out/'.length) || '**')
-}
-
-/** What an attempt's disk has left for copies. Negative when it has written more meanwhile. */
-function roomOf(attempt: Attempt): number {
-  return attempt.limits.diskBytes - attempt.usage.disk - attempt.streamed.bytes
 }
 
 const holderOf = (attempt: Attempt) => streamedHolder(attempt.id)

@@ -5,6 +5,7 @@ import { Attempt } from './attempt.ts'
 import type { AttemptDesk } from './attempt-desk.ts'
 import type { AttemptRegistry } from './attempt-registry.ts'
 import type { AttemptRunner } from './attempt-runner.ts'
+import { checkpointHolder } from './held-artifacts.ts'
 import type { HostJournal, JournaledAttempt } from './host-journal.ts'
 import { type HostRuntime, RuntimeRecovery } from './runtime-recovery.ts'
 
@@ -39,6 +40,8 @@ export async function recoverAttempts(parts: RecoveryParts): Promise<void> {
   const staged = await readdir(inputsDir).catch(() => [])
   const open: JournaledAttempt[] = []
   for (const row of journal.attempts()) {
+    const left = row.end === undefined ? row.checkpoint : row.end.checkpoint
+    if (left !== undefined) store.retain(left.root, checkpointHolder(row.id))
     if (row.end === undefined) open.push(row)
     else restoreSealed(row, { store, desk })
   }

@@ -49,6 +49,8 @@ export interface SovereignHostParts {
   attempts: AttemptRegistry
   relations: ClientRelations
   desk: AttemptDesk
+  /** Ends attempts that are kept for a last checkpoint before, if it can be made in time. */
+  end(attempts: Attempt[], intent: EndIntent): Promise<void>
   meter: UsageMeter
   control: AttemptControl
   usage: UsageLedger
@@ -64,6 +66,8 @@ export interface SovereignHostParts {
   /** What can be tidied up. */
   rooms(): GcRoom[]
   settle(): void
+  /** Ends warm sandboxes that no task is in, of one client or all. */
+  endWarm(client?: string): Promise<void>
   setDraining(): void
   close(): Promise<void>
 }
@@ -75,17 +79,25 @@ export class SovereignHost extends EventTarget implements Host {
   readonly #drainDeadline: DrainDeadline
   #draining: Promise<DrainReport> | undefined
 
+  readonly #passesOn = new Set<string>()
+
   constructor(parts: SovereignHostParts) {
     super()
     this.#parts = parts
     this.#drainDeadline = new DrainDeadline((reason) => {
-      void parts.desk.end(parts.attempts.live(), evicted(reason))
+      void parts.end(parts.attempts.live(), evicted(reason))
     })
-    for (const type of ['attempt', 'transfer']) {
-      parts.events.addEventListener(type, (event) => {
-        this.dispatchEvent(new CustomEvent(type, { detail: (event as CustomEvent).detail }))
-      })
-    }
+  }
+
+  /** Who makes events makes none for nobody: there are some for every step of every attempt. */
+  override addEventListener(...of: Parameters<EventTarget['addEventListener']>): void {
+    super.addEventListener(...of)
+    const [type] = of
+    if (this.#passesOn.has(type)) return
+    this.#passesOn.add(type)
+    this.#parts.events.addEventListener(type, (event) => {
+      this.dispatchEvent(new CustomEvent(type, { detail: (event as CustomEvent).detail }))
+    })
   }
 
   get peerId(): string {
@@ -152,6 +164,8 @@ export class SovereignHost extends EventTarget implements Host {
     this.#parts.settle()
     const { share, gpus } = lendingOf(policy.document.share, admission.runtimes)
     admission.ledger.resize(share, gpus)
+    // They hold what was promised before; nobody waits for them.
+    await this.#parts.endWarm()
     // Clients hear at once that there is less; and again what became free by it.
     board.changed({ now: true })
     await Promise.all([keeper.apply(), enforcer.rejudge({ admit: policy.rules.admit !== admit })])
@@ -199,11 +213,11 @@ export class SovereignHost extends EventTarget implements Host {
     durable.catch(() => {})
     const mine = attempts.live().filter((attempt) => attempt.client === peerId)
     const ended = desk.end(mine, evicted('the client was blocked'))
-    // A client that listens hears why before it is cut off, so that its tasks move on at once.
+    // A client that is here hears why before it is cut off, so that its tasks move on at once.
     await within(ENDING_MS, ended)
-    await within(FAREWELL_MS, relations.flush(peerId))
+    await within(FAREWELL_MS, relations.flushClient(peerId))
     await blocks.cut(peerId)
-    await Promise.all([durable, ended])
+    await Promise.all([durable, ended, this.#parts.endWarm(peerId)])
     // It will never come to acknowledge.
     await desk.abandon(peerId)
   }

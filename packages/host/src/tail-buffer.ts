@@ -25,6 +25,7 @@ export class TailBuffer {
 
   /** The last bytes, at most the limit. */
   bytes(): Uint8Array {
+    if (this.#length === 0) return new Uint8Array()
     const all = new Uint8Array(Buffer.concat(this.#chunks))
     return all.length > this.#limit ? all.subarray(all.length - this.#limit) : all
   }

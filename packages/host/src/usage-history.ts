@@ -20,12 +20,15 @@ const FIELDS = [
 
 /** The last samples of one attempt as plain numbers: 80 bytes each, however long it runs. */
 export class UsageHistory {
-  #numbers = new Float64Array(FIRST_SAMPLES * FIELDS.length)
+  /** Nothing before the first sample: most attempts of a large batch end before it. */
+  #numbers = new Float64Array()
   #written = 0
 
   push(usage: Usage): void {
     const room = this.#numbers.length / FIELDS.length
-    if (this.#written === room && room < SAMPLES) this.#grow(Math.min(SAMPLES, room * 2))
+    if (this.#written === room && room < SAMPLES) {
+      this.#grow(Math.min(SAMPLES, Math.max(FIRST_SAMPLES, room * 2)))
+    }
     const at = (this.#written % (this.#numbers.length / FIELDS.length)) * FIELDS.length
     for (const [index, field] of FIELDS.entries()) {
       this.#numbers[at + index] = usage[field] ?? Number.NaN

@@ -29,6 +29,8 @@ export class UsageLedger {
   readonly #jobs = new Map<string, AccountDocument>()
   /** What of an attempt's counters is in the accounts already. */
   readonly #counted = new Map<string, MeasuredAttempt>()
+  /** The last key of each of them: mostly it is the one that is active again. */
+  readonly #newest = new Map<Map<string, AccountDocument>, string>()
   readonly #dirty = new Set<string>()
   readonly #dirtyAttempts = new Set<string>()
   readonly #timer: NodeJS.Timeout
@@ -180,10 +182,13 @@ export class UsageLedger {
   }
 
   #account(of: Map<string, AccountDocument>, key: string, jobName?: string): AccountDocument {
-    const account = of.get(key) ?? newAccount(jobName)
+    this.#dirty.add(key)
+    let account = of.get(key)
+    if (account !== undefined && this.#newest.get(of) === key) return account
+    account ??= newAccount(jobName)
     of.delete(key)
     of.set(key, account)
-    this.#dirty.add(key)
+    this.#newest.set(of, key)
     if (of.size > ACCOUNTS) {
       const [oldest] = of.keys()
       of.delete(oldest!)

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Attempt } from './attempt.ts'
 import type { UsageSample } from './usage-totals.ts'
 
@@ -70,10 +69,12 @@ export class UsageMeter {
 
   /** Measures one attempt now, for its last word; an engine that hangs does not hold it up. */
   async last(attempt: Attempt): Promise<void> {
-    const waiting = new AbortController()
-    const late = delay(LAST_SAMPLE_MS, undefined, { ref: false, signal: waiting.signal })
-    await Promise.race([measure(attempt), late.catch(() => {})])
-    waiting.abort()
+    let late: NodeJS.Timeout | undefined
+    const tooLate = new Promise<void>((resolve) => {
+      late = setTimeout(resolve, LAST_SAMPLE_MS).unref()
+    })
+    await Promise.race([measure(attempt), tooLate])
+    clearTimeout(late)
   }
 
   close(): void {

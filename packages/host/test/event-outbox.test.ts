@@ -4,7 +4,7 @@ import {
   decodeDocument,
   type FrameStream,
 } from '@manyhands/core'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { endOf } from '../src/attempt-end.ts'
 import { EventOutbox } from '../src/event-outbox.ts'
 import { runningAttempt } from './attempt-for-tests.ts'
@@ -40,6 +40,7 @@ async function until(fact: () => boolean): Promise<void> {
 describe('what a client is told of output', () => {
   let outbox = new EventOutbox()
   afterEach(() => {
+    vi.useRealTimers()
     outbox.close()
     outbox = new EventOutbox()
   })
@@ -63,7 +64,7 @@ describe('what a client is told of output', () => {
     expect(frames.count).toBeLessThan(100)
   })
 
-  it('comes at once when there is news beside it', async () => {
+  it('does not wait for its turn when there is news beside it', async () => {
     const attempt = runningAttempt('a')
     const { events, text } = listener(outbox)
     say(attempt, 'first ')
@@ -71,10 +72,40 @@ describe('what a client is told of output', () => {
     say(attempt, 'last words')
     attempt.move('collecting')
     outbox.progress(attempt)
-    await turn()
-    await turn()
+    await until(() => text() !== 'first ')
     expect(text()).toBe('first last words')
     expect(events.at(-1)?.phase).toBe('collecting')
+  })
+
+  it('is told once with a short task: phases wait a moment for its end', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    const attempt = runningAttempt('a')
+    const { events, frames } = listener(outbox)
+    await turn()
+    outbox.progress(attempt)
+    await turn()
+    attempt.move('collecting')
+    outbox.progress(attempt)
+    vi.advanceTimersByTime(9)
+    await turn()
+    await turn()
+    expect(frames.count).toBe(0)
+    attempt.move('completed')
+    attempt.end = endOf(attempt, {})
+    outbox.end(attempt)
+    while (events.length === 0) await turn()
+    expect(events.map(({ phase }) => phase)).toEqual(['completed'])
+  })
+
+  it('of a phase is told after that moment, when its end does not come', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    const attempt = runningAttempt('a')
+    const { events } = listener(outbox)
+    await turn()
+    outbox.progress(attempt)
+    vi.advanceTimersByTime(10)
+    while (events.length === 0) await turn()
+    expect(events.map(({ phase }) => phase)).toEqual(['running'])
   })
 
   it('is for the stream that took over, as is every end', async () => {

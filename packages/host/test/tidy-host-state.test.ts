@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type AttemptEnd, createArtifactStore, NO_USAGE } from '@manyhands/core'
+import { type AttemptEnd, createArtifactStore, encodeDocument, NO_USAGE } from '@manyhands/core'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { type JournaledAttempt, openHostJournal } from '../src/host-journal.ts'
 import { tidyHostState } from '../src/tidy-host-state.ts'
@@ -59,7 +59,7 @@ it('keeps results that wait for their client and inputs of what may still run, w
     stderrTail: new Uint8Array(),
     outputs: { root: result!, bytes: 6 },
   }
-  await journal.sealed('over', 'completed', end)
+  await journal.sealed('over', 'completed', encodeDocument(end))
 
   await expect(tidyHostState(state)).rejects.toMatchObject({
     code: 'STATE_LOCKED',

@@ -64,6 +64,8 @@ class MicrovmRuntime implements Runtime {
     gpus: false,
     recover: false,
     liveOutputs: false,
+    restore: true,
+    warm: false,
     isolation: 'microvm',
   }
   readonly #options: MicrovmOptions

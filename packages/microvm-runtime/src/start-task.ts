@@ -1,5 +1,6 @@
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ManyhandsError, type RuntimeSpec, type Workspace } from '@manyhands/core'
+import { ManyhandsError, type RuntimeSpec, removeTree, type Workspace } from '@manyhands/core'
 import type { Acceleration } from './accelerator.ts'
 import { type BootedMachine, bootMachine } from './boot-machine.ts'
 import { makeInputDisk, makeOutputDisk } from './disk-images.ts'
@@ -98,8 +99,9 @@ export async function startTask(options: StartOptions): Promise<BootedMachine> {
 
 async function makeDisks(options: StartOptions): Promise<('in' | 'out')[]> {
   const { spec, workspace, room, signal } = options
+  const { outDir } = workspace
   const out = makeOutputDisk(join(room.directory, 'out'), spec.resources.diskBytes, SANDBOX_ID, {
-    signal,
+    ...{ directory: outDir, signal },
   })
   const input =
     workspace.inDir === undefined
@@ -108,6 +110,8 @@ async function makeDisks(options: StartOptions): Promise<('in' | 'out')[]> {
   const [first, second] = await Promise.allSettled([out, input])
   if (first.status === 'rejected') throw first.reason
   if (second.status === 'rejected') throw second.reason
+  // What it begins with is on its disk now, and comes back from there, changed or not.
+  for (const name of await readdir(outDir)) await removeTree(join(outDir, name))
   return input === undefined ? ['out'] : ['in', 'out']
 }
 

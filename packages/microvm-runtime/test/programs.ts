@@ -41,6 +41,9 @@ export function busyboxPrograms(image: string): Required<CompliancePrograms> {
       ),
     fetch: (url) => ({ image, command: ['/bin/wget', '-q', '-O', '-', url] }),
     serve: (port) => ({ image, command: ['/bin/nc', '-ll', '-p', `${port}`, '-e', '/bin/cat'] }),
+    keep: (text) => sh('printf %s "$1" >/tmp/kept', text),
+    kept: () => sh('cat /tmp/kept'),
+    leave: () => sh('sleep 1000 & exit 0'),
     badImage: () => ({ image: '/nowhere/root.squashfs', command: ['/bin/true'] }),
     badCommand: () => ({ image, command: ['/no/such/program'] }),
   }

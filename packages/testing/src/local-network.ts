@@ -2,6 +2,11 @@ import { type Client, type ClientOptions, createClient } from '@manyhands/client
 import type { Runtime } from '@manyhands/core'
 import { createHost, type Host, type HostOptions } from '@manyhands/host'
 import { scripted } from './scripted-runtime.ts'
+import {
+  type SimulatedNetwork,
+  type SimulatedNetworkOptions,
+  simulateNetwork,
+} from './simulated/simulate-network.ts'
 
 /** How a host of a local network differs from the others. */
 export type LocalHostOptions = Partial<Omit<HostOptions, 'network'>>
@@ -30,13 +35,31 @@ const LOOPBACK = ['/ip4/127.0.0.1/tcp/0']
 const HEARTBEAT = '200ms'
 
 /**
- * A local twin of a network: the same program, all in one process.
+ * A local twin of a network: the same program, all in one process. With `simulate` the hosts and the network
+ * are simulated, on a clock that jumps from one event to the next; client, scheduler and journal are the
+ * real ones. Without, everything is real.
+ *
+ * @throws CONFIG_INVALID naming the option of `simulate` or of a simulated host
  *
  * @example
  * await using network = await createLocalNetwork({ hosts: 3 })
  * await network.client.run({ runtime: 'scripted', image: 'any', command: ['run'], tasks: '1-100' })
+ *
+ * @example
+ * await using network = await createLocalNetwork({
+ *   hosts: [{ speed: 2 }, { speed: 0.5, freezesAfter: '10m' }],
+ *   simulate: { seed: 7, latency: '30ms', work: () => '5m' },
+ * })
  */
-export async function createLocalNetwork(options: LocalNetworkOptions = {}): Promise<LocalNetwork> {
+export function createLocalNetwork(options: SimulatedNetworkOptions): Promise<SimulatedNetwork>
+export function createLocalNetwork(options?: LocalNetworkOptions): Promise<LocalNetwork>
+export function createLocalNetwork(
+  options: LocalNetworkOptions | SimulatedNetworkOptions = {},
+): Promise<LocalNetwork | SimulatedNetwork> {
+  return 'simulate' in options ? simulateNetwork(options) : realNetwork(options)
+}
+
+async function realNetwork(options: LocalNetworkOptions): Promise<LocalNetwork> {
   await using opening = new AsyncDisposableStack()
   const wanted = options.hosts ?? 1
   const each = typeof wanted === 'number' ? Array.from({ length: wanted }, () => ({})) : wanted

@@ -7,6 +7,7 @@ import { CASES_OF_ABSENCE } from './runtime-compliance/cases-of-absence.ts'
 import { CASES_OF_BOUNDS } from './runtime-compliance/cases-of-bounds.ts'
 import { CASES_OF_CONTROL } from './runtime-compliance/cases-of-control.ts'
 import { CASES_OF_RUNNING } from './runtime-compliance/cases-of-running.ts'
+import { CASES_OF_WARMTH } from './runtime-compliance/cases-of-warmth.ts'
 import { ComplianceFixture } from './runtime-compliance/fixture.ts'
 import type { ComplianceEgress, CompliancePrograms } from './runtime-compliance/programs.ts'
 
@@ -22,9 +23,12 @@ const CASES = {
   ...CASES_OF_CONTROL,
   ...CASES_OF_ABSENCE,
   ...CASES_OF_BOUNDS,
+  ...CASES_OF_WARMTH,
 } satisfies Record<string, ComplianceCase>
 
 export type ComplianceCaseName = keyof typeof CASES
+
+const warm = (capable: RuntimeCapabilities) => capable.warm
 
 /** A case that only makes sense for runtimes that can do this; for others it is left out. */
 const ONLY_IF: Partial<Record<ComplianceCaseName, (capable: RuntimeCapabilities) => boolean>> = {
@@ -33,6 +37,8 @@ const ONLY_IF: Partial<Record<ComplianceCaseName, (capable: RuntimeCapabilities)
   'a cooperative pause holds until it is resumed': (capable) => capable.pause === 'cooperative',
   'limits of a running task can be changed': (capable) => capable.limit,
   'outputs can be seen while the task runs': (capable) => capable.liveOutputs,
+  'what is in the workspace before is there for the task, which may write to it': (capable) =>
+    capable.restore,
   'another process takes a running task up again': (capable) => capable.recover,
   'a program can be run beside the task': (capable) => capable.exec,
   'paused time is no run time': (capable) => capable.pause !== false,
@@ -43,6 +49,16 @@ const ONLY_IF: Partial<Record<ComplianceCaseName, (capable: RuntimeCapabilities)
   'egress reaches what is listed and nothing else': (capable) => capable.egress,
   'egress is refused where it cannot be kept': (capable) => !capable.egress,
   'a declared port is reached, another is not': (capable) => capable.dial,
+  'a warm sandbox runs one task after another, each with its own /out and output': warm,
+  'each task of a warm sandbox has its own inputs and variables': warm,
+  'a setup runs once, and what it keeps is there for every task': warm,
+  'a setup that fails is told, and leaves nothing': warm,
+  'a warm sandbox ends with the first task that fails': warm,
+  'kill ends a task of a warm sandbox, and the sandbox': warm,
+  'each task of a warm sandbox has its longest run time and its disk quota': warm,
+  'what a task of a warm sandbox leaves behind does not reach the next': warm,
+  'a warm sandbox is used by one task at a time': warm,
+  'usage of a task in a warm sandbox is its own': warm,
   'ports are refused where they cannot be reached': (capable) => !capable.dial,
 }
 

@@ -8,10 +8,13 @@ import {
   type RuntimeHandle,
   type RuntimeSpec,
   type RuntimeTask,
+  type WarmSandbox,
+  type WarmSpec,
   type Workspace,
 } from '@manyhands/core'
 import { parseScript, type Script } from './scripted-script.ts'
 import { ScriptedTask } from './scripted-task.ts'
+import { ScriptedWarm } from './scripted-warm.ts'
 
 export interface ScriptedOptions {
   /** The runtime's name in offers and specs, default `'scripted'`. */
@@ -52,12 +55,16 @@ class ScriptedRuntime implements Runtime {
     gpus: false,
     recover: false,
     liveOutputs: true,
+    makesOutDir: true,
+    restore: true,
+    warm: true,
     isolation: 'none',
   }
   readonly #script: (spec: RuntimeSpec) => Script
   readonly #tasks = new Map<string, ScriptedTask>()
   /** The same attempt never runs twice. */
   readonly #byAttempt = new Map<string, ScriptedTask>()
+  readonly #warm = new Set<ScriptedWarm>()
   #nextId = 1
 
   constructor(options: ScriptedOptions) {
@@ -107,15 +114,39 @@ class ScriptedRuntime implements Runtime {
     return task
   }
 
+  async startWarm(
+    spec: WarmSpec,
+    place: { dir: string; inDir: string | undefined },
+    options: { signal: AbortSignal },
+  ): Promise<WarmSandbox> {
+    options.signal.throwIfAborted()
+    assertSupported(spec, this.capabilities, this.name)
+    const { image } = spec
+    if (image === 'missing' || image === 'broken') {
+      throw new ManyhandsError('IMAGE_NOT_FOUND', `image ${image} is not on this host`)
+    }
+    const sandbox = await ScriptedWarm.open(this.name, spec, place.dir, this.#script)
+    this.#warm.add(sandbox)
+    void sandbox.closed.then(() => this.#warm.delete(sandbox))
+    try {
+      if (spec.setup !== undefined) await sandbox.setUp(spec.setup, place.inDir, options.signal)
+      return sandbox
+    } catch (error) {
+      await sandbox.close()
+      throw error
+    }
+  }
+
   recover(handle: RuntimeHandle): Promise<RuntimeTask | undefined> {
     return Promise.resolve(this.#tasks.get(handle.id))
   }
 
   list(): Promise<RuntimeHandle[]> {
-    return Promise.resolve([...this.#tasks.values()].map((task) => task.handle))
+    return Promise.resolve([...this.#tasks.values(), ...this.#warm].map(({ handle }) => handle))
   }
 
   async close(): Promise<void> {
+    for (const sandbox of [...this.#warm]) await sandbox.close()
     for (const task of [...this.#tasks.values()]) await task.remove()
   }
 }

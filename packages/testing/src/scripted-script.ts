@@ -34,6 +34,10 @@ export interface Script {
   copy?: Record<string, string>
   /** Symbolic links below /out by path. `--link NAME=TARGET` */
   link?: Record<string, string>
+  /** In a warm sandbox: keeps a text for the tasks that follow. `--keep TEXT` */
+  keep?: string
+  /** In a warm sandbox: prints what was kept. `--kept` */
+  kept?: boolean
   /** `start()` rejects with RUNTIME_FAILED. `--fail-start` */
   failStart?: boolean
   /** Ends as a task that hit its memory limit. `--oom` */
@@ -46,6 +50,8 @@ export interface Script {
   onTerm?: number
   /** What `stats()` reports; more than the attempt's limit ends it out of memory. `--memory 64MiB` */
   memory?: ByteSize
+  /** Bytes on its disk that `stats()` reports beside the files that it writes. */
+  disk?: ByteSize
   /** Cores that `stats()` reports while it runs. `--cpu 1` */
   cpu?: number
 }
@@ -54,6 +60,7 @@ type Apply = (script: Script, value: string) => void
 
 const FLAGS: Record<string, (script: Script) => void> = {
   '--hang': (script) => (script.hang = true),
+  '--kept': (script) => (script.kept = true),
   '--fail-start': (script) => (script.failStart = true),
   '--oom': (script) => (script.oom = true),
   '--engine-lost': (script) => (script.engineLost = true),
@@ -67,6 +74,7 @@ const OPTIONS: Record<string, Apply> = {
   '--stderr': (script, value) => (script.stderr = (script.stderr ?? '') + value),
   '--env': (script, value) => (script.env = [...(script.env ?? []), value]),
   '--cat': (script, value) => (script.cat = [...(script.cat ?? []), value]),
+  '--keep': (script, value) => (script.keep = value),
   '--flood': (script, value) => (script.flood = parseByteSize(value, '--flood')),
   '--write': (script, value) => (script.write = { ...script.write, ...pair('--write', value) }),
   '--copy': (script, value) => (script.copy = { ...script.copy, ...pair('--copy', value) }),

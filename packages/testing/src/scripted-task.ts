@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { copyFile, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join, posix } from 'node:path'
 import {
@@ -20,6 +21,7 @@ const TIMER_MAX_MS = 2 ** 31 - 1
 /** One scripted attempt: no process, no file and no timer unless its script asks for them. */
 export class ScriptedTask implements RuntimeTask {
   readonly handle: RuntimeHandle
+  readonly image: string
   readonly #script: Script
   readonly #workspace: Workspace
   readonly #onRemove: () => void
@@ -45,6 +47,8 @@ export class ScriptedTask implements RuntimeTask {
     onRemove: () => void,
   ) {
     this.handle = { v: 1, runtime, id }
+    // Any name is an image here, so that it is what it is called.
+    this.image = `sha256:${hash('sha256', spec.image)}`
     this.#script = script
     this.#workspace = workspace
     this.#onRemove = onRemove
@@ -86,7 +90,7 @@ export class ScriptedTask implements RuntimeTask {
       memory: ended ? 0 : memory,
       memoryPeak: memory,
       pids: ended ? 0 : 1,
-      disk: this.#diskBytes,
+      disk: this.#diskBytes + parseByteSize(this.#script.disk ?? 0),
       netIn: 0,
       netOut: 0,
     })

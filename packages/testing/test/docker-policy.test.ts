@@ -144,6 +144,18 @@ describe.skipIf(!(await engineForTests()))('containers obey', () => {
     expect(host.attempts()[0]?.reason).toBe(`schedule: ${name} is running`)
     await job.cancel()
   })
+
+  it('the list of images by its names, also of tasks that have inputs of their own', async () => {
+    await lend({ policy: { images: ['manyhands-test/busybox:*'] } })
+    const job = await network.client.submit({
+      ...sh('cat /in/x'),
+      hosts: { wait: '3s' },
+      tasks: ['a', 'b'],
+      task: (item) => ({ inputs: { '/in/x': { text: `input of ${item}` } } }),
+    })
+    const results = await Array.fromAsync(job.results({ ordered: true }))
+    expect(results.map(({ stdoutTail }) => stdoutTail)).toEqual(['input of a', 'input of b'])
+  })
 })
 
 /** Starts a program of that name which nobody here is the parent of. Returns its process id. */

@@ -69,15 +69,22 @@ describe('a client', () => {
     expect(keys).toEqual(['a', 'b'])
   })
 
-  it('goes on using its hosts after a job with a broken source', async () => {
+  it('brings what a broken source had given to its end, and goes on using its hosts', async () => {
     const { client, hosts } = await network()
     async function* items() {
       yield 1
       await until(() => hosts[0]!.attempts().some(({ phase }) => phase === 'running'))
       throw new Error('the list is broken')
     }
-    const broken = await client.submit({ ...scripted('run', '--hang'), tasks: items() })
-    expect(await broken.wait()).toMatchObject({ phase: 'failed' })
+    const broken = await client.submit({ ...scripted('run', '--for', '300ms'), tasks: items() })
+    expect(await broken.wait()).toMatchObject({
+      phase: 'failed',
+      counts: { completed: 1, failed: 0, total: 1 },
+      error: {
+        code: 'SPEC_INVALID',
+        message: expect.stringMatching(/after 1 items: the list is broken/),
+      },
+    })
     await until(() => hosts[0]!.attempts().length === 0)
     expect(await client.run({ ...scripted('run'), tasks: '1-8' })).toMatchObject({
       phase: 'completed',

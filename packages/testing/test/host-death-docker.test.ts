@@ -8,7 +8,7 @@ import { createInterface, type Interface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Client, createClient, type Job, type JobEvent } from '@manyhands/client'
-import type { Offer } from '@manyhands/core'
+import { type Offer, verifyReceipt } from '@manyhands/core'
 import type { HostAttempt } from '@manyhands/host'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { engine, engineForTests } from '../../docker-runtime/test/engine-for-tests.ts'
@@ -212,10 +212,47 @@ describe.skipIf(!(await engineForTests()))('a host process that is killed over c
     await Promise.all(ends)
     const again = await start()
     const results = await Array.fromAsync(job.results({ ordered: true }))
+    // The host that signs has not started them: what they run, and for which offer, it had to find out.
+    for (const { receipt } of results) {
+      expect(verifyReceipt(receipt).image).toMatch(/^sha256:[0-9a-f]{64}$/)
+    }
     expect(results).toMatchObject([
       { ok: true, exitCode: 0, attempts: 1 },
       { ok: false, exitCode: 7, attempts: 1, error: { code: 'TASK_FAILED' } },
     ])
+    await expectNothingLeft(again)
+  })
+
+  it('in a warm sandbox: it ends by itself, is gone, and the task is done elsewhere, at no cost', async () => {
+    const host = await start()
+    const job = await (await connect(host)).submit({
+      ...sh('true'),
+      task: (item) => ({
+        command: ['/bin/sh', '-c', item === 1 ? 'while :; do sleep 1; done' : 'true'],
+      }),
+      tasks: [0, 1],
+      hosts: { perHost: 1 },
+      retry: { attempts: 1 },
+      warm: { setup: ['/bin/sh', '-c', '(while :; do sleep 1; done) & echo up'] },
+    })
+    let second: string | undefined
+    for await (const event of job.events()) {
+      // Whether the first one was seen running is a matter of chance.
+      if (event.kind !== 'attempt' || event.task !== '1' || event.phase !== 'running') continue
+      second = event.attempt
+      break
+    }
+    const [id] = await containersOf(host.instance)
+    await host.kill()
+    // Without a process of the host nobody tells it what to do, so nobody waits for it.
+    await until(async () => !(await engine.getContainer(id!).inspect()).State.Running, 'it ended')
+    const again = await start()
+    for await (const event of job.events()) {
+      if (event.kind !== 'attempt' || event.attempt !== second) continue
+      if (event.phase === 'lost') break
+    }
+    expect(await containersOf(host.instance).then((all) => all.includes(id!))).toBe(false)
+    await job.cancel()
     await expectNothingLeft(again)
   })
 

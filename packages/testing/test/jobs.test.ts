@@ -245,6 +245,33 @@ describe('failure', () => {
   })
 })
 
+describe('who waits for hosts', () => {
+  it('is told when the client is closed', async () => {
+    const { client } = await network()
+    const changes = client.watchHosts()[Symbol.asyncIterator]()
+    expect((await changes.next()).value).toMatchObject({ kind: 'found' })
+    const more = changes.next()
+    const waiting = client.waitForHosts({ min: 2, timeout: '1h' })
+    await Promise.all([client.close(), expect(waiting).rejects.toMatchObject({ code: 'CLOSED' })])
+    await more
+    expect((await changes.next()).done).toBe(true)
+  })
+
+  it('is told when its filter throws, at whatever moment', async () => {
+    const { client } = await network()
+    let asked = 0
+    const where = () => {
+      asked += 1
+      if (asked > 1) throw new RangeError('not again')
+      return false
+    }
+    await expect(client.waitForHosts({ where, timeout: 1 })).rejects.toMatchObject({
+      code: 'SPEC_INVALID',
+      message: expect.stringContaining('not again'),
+    })
+  })
+})
+
 describe('logs', () => {
   it('bring what tasks wrote, of one task or of all', async () => {
     const { client } = await network()

@@ -59,6 +59,8 @@ it('what is kept is held between the marks, and an owner may lower them while th
   const before = host.totals().transfer.received
   await local.client.run(work(scene(3)))
   expect(host.totals().transfer.received).toBe(before)
+  // The attempt holds it until its result is acknowledged.
+  await expect.poll(() => later(host)).toBe(2 * MIB)
   expect(await host.gc({ keepBytes: 0 })).toMatchObject({
     dryRun: false,
     sections: [{ room: 'artifacts', removed: { artifacts: 1, files: 1, bytes: 2 * MIB } }],

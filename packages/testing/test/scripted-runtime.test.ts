@@ -43,6 +43,8 @@ runtimeCompliance(
       hold: (bytes) => ({ image, command: ['run', '--hang', '--memory', `${bytes}`] }),
       flood: (bytes) => ({ image, command: ['run', '--flood', `${bytes}`] }),
       fill: (bytes) => ({ image, command: ['run', '--hang', '--write', `f=${'x'.repeat(bytes)}`] }),
+      keep: (kept) => ({ image, command: ['run', '--keep', kept] }),
+      kept: () => ({ image, command: ['run', '--kept'] }),
       tick: () => ({ image, command: ['run', '--hang', '--write', 'ticks=xx'] }),
       badImage: () => ({ image: 'missing', command: ['run'] }),
       badCommand: () => ({ image, command: ['run', '--no-such-token'] }),
@@ -51,6 +53,10 @@ runtimeCompliance(
       'inputs cannot be changed': 'there is no sandbox, so nothing protects them',
       'the disk quota is kept': 'there is no sandbox, so nothing bounds the disk',
       'the disk quota counts many small files': 'there is no sandbox, so nothing bounds the disk',
+      'each task of a warm sandbox has its longest run time and its disk quota':
+        'there is no sandbox, so nothing bounds the disk',
+      'what a task of a warm sandbox leaves behind does not reach the next':
+        'there are no processes to leave behind',
       'output that is no text passes unchanged': 'the output of a script is text',
       'a task is not root': 'there is no sandbox, so there is no user of its own',
       'without a network there is none': 'there is no sandbox and no program that could look',

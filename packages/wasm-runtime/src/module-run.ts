@@ -29,11 +29,17 @@ const BLANK_END: WorkerEnd = {
 }
 
 /** Runs a module to its end in this thread, then writes what it left below /out to the host's disk. */
-export function runModule(task: WorkerTask, stdout: RingWriter, stderr: RingWriter): WorkerEnd {
+export function runModule(
+  task: WorkerTask,
+  module: WebAssembly.Module,
+  tmp: DirectoryNode | undefined,
+  stdout: RingWriter,
+  stderr: RingWriter,
+): WorkerEnd {
   const control = new WorkerControl(task.control)
   let end: WorkerEnd
   try {
-    end = runIn(task, control, stdout, stderr)
+    end = runIn(task, module, tmp, control, stdout, stderr)
   } catch (error) {
     end = { ...BLANK_END, exitCode: TRAP_EXIT_CODE, fault: describe(error) }
   }
@@ -43,6 +49,8 @@ export function runModule(task: WorkerTask, stdout: RingWriter, stderr: RingWrit
 
 function runIn(
   task: WorkerTask,
+  module: WebAssembly.Module,
+  tmp: DirectoryNode | undefined,
   control: WorkerControl,
   stdout: RingWriter,
   stderr: RingWriter,
@@ -70,6 +78,7 @@ function runIn(
   descriptors.add({ kind: 'output', write: (bytes) => stderr.write(bytes) })
   descriptors.openDirectory(new DirectoryNode(undefined, task.inDir), 0, '/in')
   descriptors.openDirectory(out, 0, '/out')
+  if (tmp !== undefined) descriptors.openDirectory(tmp, 0, '/tmp')
 
   const system: System = {
     memory: guest,
@@ -93,7 +102,7 @@ function runIn(
       ...(memory === undefined ? {} : { [MEMORY_IMPORT]: { memory } }),
     }
     control.memoryBytes = guest.byteLength
-    const instance = new WebAssembly.Instance(task.module, imports)
+    const instance = new WebAssembly.Instance(module, imports)
     refused = instance.exports[GROWTH_REFUSED]
     ;(instance.exports['_start'] as () => void)()
   } catch (error) {

@@ -1,4 +1,3 @@
-import { basename } from 'node:path'
 import {
   assertSupported,
   ManyhandsError,
@@ -9,10 +8,14 @@ import {
   type RuntimeHandle,
   type RuntimeSpec,
   type RuntimeTask,
+  type WarmSandbox,
+  type WarmSpec,
   type Workspace,
 } from '@manyhands/core'
 import { PAGE_BYTES } from './memory-import.ts'
 import { type CompiledModule, ModuleCache } from './module-cache.ts'
+import { programOf } from './program-arguments.ts'
+import { WarmThread } from './warm-thread.ts'
 import { WasmTask } from './wasm-task.ts'
 import { WorkerPool } from './worker-pool.ts'
 import type { WorkerMemory } from './worker-protocol.ts'
@@ -38,6 +41,8 @@ export interface WasmOptions {
  * - A trap ends with exit code 134 and is described on stderr. A module cannot receive signals:
  *   `stop` waits for its own end and then kills it.
  * - `pause` holds it at its next system call.
+ * - A warm sandbox is a thread that is kept, with the compiled module; each task has an instance and a
+ *   memory of its own. /tmp, in memory as well, stays from its setup on.
  * - One thread is all it gets: `resources.cpus` below 1 do not slow it down.
  *
  * For modules of strangers the host should run in a process with nothing to steal: a thread's wall
@@ -63,11 +68,14 @@ class WasmRuntime implements Runtime {
     gpus: false,
     recover: false,
     liveOutputs: false,
+    restore: true,
+    warm: true,
     isolation: 'wasm',
   }
   readonly #modules = new ModuleCache()
   readonly #workers = new WorkerPool()
   readonly #running = new Map<string, WasmTask>()
+  readonly #warm = new Set<WarmThread>()
   #closed = false
 
   constructor(name: string) {
@@ -91,7 +99,7 @@ class WasmRuntime implements Runtime {
   ): Promise<RuntimeTask> {
     signal.throwIfAborted()
     assertSupported(spec, this.capabilities, this.name)
-    checkSpec(spec)
+    const { argv, environment } = programOf(spec, spec.image)
     const compiled = await this.#modules.get(spec.image)
     signal.throwIfAborted()
     if (this.#closed) throw new ManyhandsError('CLOSED', `the runtime ${this.name} was closed`)
@@ -104,9 +112,10 @@ class WasmRuntime implements Runtime {
       this.#workers.take(),
       {
         module: compiled.module,
+        warmTmpBytes: undefined,
         memory: memoryOf(compiled, spec),
-        argv: spec.command ?? [basename(spec.image), ...(spec.args ?? [])],
-        environment: Object.entries(spec.env).map(([name, value]) => `${name}=${value}`),
+        argv,
+        environment,
         inDir: workspace.inDir,
         outDir: workspace.outDir,
         diskBytes: spec.resources.diskBytes,
@@ -120,39 +129,58 @@ class WasmRuntime implements Runtime {
     return task
   }
 
+  async startWarm(
+    spec: WarmSpec,
+    place: { dir: string; inDir: string | undefined },
+    { signal }: { signal: AbortSignal },
+  ): Promise<WarmSandbox> {
+    signal.throwIfAborted()
+    assertSupported(spec, this.capabilities, this.name)
+    const compiled = await this.#modules.get(spec.image)
+    signal.throwIfAborted()
+    if (this.#closed) throw new ManyhandsError('CLOSED', `the runtime ${this.name} was closed`)
+    const handle: RuntimeHandle = { v: 1, runtime: this.name, id: spec.attemptId }
+    const sandbox = await WarmThread.open({
+      handle,
+      worker: this.#workers.take(),
+      module: compiled.module,
+      memory: memoryOf(compiled, spec),
+      spec,
+      dir: place.dir,
+    })
+    this.#warm.add(sandbox)
+    void sandbox.gone.then(() => this.#warm.delete(sandbox))
+    try {
+      if (spec.setup !== undefined) await sandbox.setUp(spec.setup, place.inDir, signal)
+      return sandbox
+    } catch (error) {
+      await sandbox.close()
+      throw error
+    }
+  }
+
   async recover(): Promise<undefined> {}
 
   async list(): Promise<RuntimeHandle[]> {
-    return [...this.#running.values()].map((task) => task.handle)
+    return [...this.#running.values(), ...this.#warm].map(({ handle }) => handle)
   }
 
   async close(): Promise<void> {
     this.#closed = true
     this.#modules.clear()
     await Promise.all([...this.#running.values()].map((task) => task.kill()))
+    await Promise.all([...this.#warm].map((sandbox) => sandbox.close()))
     await this.#workers.close()
   }
 }
 
-function memoryOf({ memory }: CompiledModule, spec: RuntimeSpec): WorkerMemory | undefined {
+function memoryOf(
+  { memory }: CompiledModule,
+  spec: Pick<RuntimeSpec, 'resources'>,
+): WorkerMemory | undefined {
   if (memory === undefined) return undefined
   const { initialPages, growth } = memory
   const cap = Math.floor(spec.resources.memoryBytes / PAGE_BYTES)
   const own = memory.maximumPages ?? ADDRESSABLE_PAGES
   return { initialPages, maximumPages: Math.min(cap, own), capped: cap < own, growth }
-}
-
-function checkSpec(spec: RuntimeSpec): void {
-  const strings = [
-    ...(spec.command ?? []),
-    ...(spec.args ?? []),
-    ...Object.entries(spec.env).flat(),
-  ]
-  if (strings.some((string) => string.includes('\0'))) {
-    throw new ManyhandsError(
-      'COMMAND_INVALID',
-      `an argument or variable of attempt ${spec.attemptId} contains a zero byte`,
-      { hint: 'Arguments and variables end at their first zero byte; leave it out.' },
-    )
-  }
 }

@@ -23,6 +23,16 @@ const CPU_ANSWER_MS = 50
 
 export type WasmTaskInput = Omit<WorkerTask, 'control' | 'stdout' | 'stderr'>
 
+/** For a task of a thread that is kept. */
+export interface WarmPart {
+  /** CPU that the thread had used before, ms. */
+  cpuBeforeMs: number
+  /** It has ended: CPU that the thread has used in all, and whether it can take another task. */
+  ended(exit: RuntimeExit, cpuMs: number): void
+  /** Makes the sandbox ready for the next task. */
+  remove(): Promise<void>
+}
+
 /** The host's side of one module in one thread. */
 export class WasmTask implements RuntimeTask {
   readonly handle: RuntimeHandle
@@ -34,36 +44,51 @@ export class WasmTask implements RuntimeTask {
   readonly #gone = Promise.withResolvers<void>()
   readonly #startedAt = performance.now()
   readonly #maxRuntimeMs: number
+  readonly #warm: WarmPart | undefined
   #maxRuntime: NodeJS.Timeout | undefined
   #ended = false
+  #removal: Promise<void> | undefined
   #endedAt: number | undefined
   /** Why we ended the thread, when we did. */
   #ourReason: 'stopped' | 'max-runtime' | undefined
   #cpu = { ms: 0, atMs: 0, cores: 0 }
 
-  constructor(handle: RuntimeHandle, worker: Worker, input: WasmTaskInput, maxRuntimeMs: number) {
+  constructor(
+    handle: RuntimeHandle,
+    worker: Worker,
+    input: WasmTaskInput,
+    maxRuntimeMs: number,
+    warm?: WarmPart,
+  ) {
+    this.#warm = warm
     this.handle = handle
     this.#worker = worker
     const stdout = createRingBuffer()
     const stderr = createRingBuffer()
     this.#rings = { stdout: new RingReader(stdout), stderr: new RingReader(stderr) }
-    worker.on('message', (message: WorkerMessage) => {
-      if (message.kind === 'output') this.#drain()
-      else this.#settle(exitOf(message), message.cpuMs)
-    })
-    worker.on('error', (error) => this.#settle(exitOfFailure(error)))
-    worker.once('exit', () => {
-      this.#settle({
-        exitCode: this.#ourReason === undefined ? undefined : KILLED_EXIT_CODE,
-        signal: this.#ourReason === undefined ? undefined : 'SIGKILL',
-        oom: false,
-        reason: this.#ourReason ?? 'engine-lost',
-      })
-      this.#gone.resolve()
-    })
+    worker.on('message', this.#hear)
+    worker.on('error', this.#fail)
+    worker.once('exit', this.#leave)
     this.#maxRuntimeMs = maxRuntimeMs
     this.#boundRuntime(maxRuntimeMs)
     worker.postMessage({ ...input, control: this.#control.buffer, stdout, stderr })
+  }
+
+  readonly #hear = (message: WorkerMessage) => {
+    if (message.kind === 'output') this.#drain()
+    else this.#settle(exitOf(message), message.cpuMs)
+  }
+
+  readonly #fail = (error: unknown) => this.#settle(exitOfFailure(error))
+
+  readonly #leave = () => {
+    this.#settle({
+      exitCode: this.#ourReason === undefined ? undefined : KILLED_EXIT_CODE,
+      signal: this.#ourReason === undefined ? undefined : 'SIGKILL',
+      oom: false,
+      reason: this.#ourReason ?? 'engine-lost',
+    })
+    this.#gone.resolve()
   }
 
   wait(): Promise<RuntimeExit> {
@@ -122,6 +147,9 @@ export class WasmTask implements RuntimeTask {
 
   async remove(): Promise<void> {
     await this.kill()
+    // Once: what comes after it in the thread is another task's.
+    this.#removal ??= this.#warm?.remove()
+    await this.#removal
   }
 
   /** Only time in which it was really held is no run time: a pause is a request here. */
@@ -139,6 +167,8 @@ export class WasmTask implements RuntimeTask {
   }
 
   async #end(reason: 'stopped' | 'max-runtime'): Promise<void> {
+    // The thread is not this task's any more.
+    if (this.#ended && this.#warm !== undefined) return
     if (!this.#ended) this.#ourReason ??= reason
     await this.#worker.terminate()
     await this.#gone.promise
@@ -147,10 +177,11 @@ export class WasmTask implements RuntimeTask {
   async #sampleCpu(elapsedMs: number): Promise<void> {
     const usage = await this.#threadCpu()
     let ms = this.#cpu.ms
-    if (usage !== undefined) ms = (usage.user + usage.system) / 1000
+    const beforeMs = this.#warm?.cpuBeforeMs ?? 0
+    if (usage !== undefined) ms = (usage.user + usage.system) / 1000 - beforeMs
     // Older Node versions only tell how busy the thread is, which for a module is its CPU.
     else if (typeof this.#worker.cpuUsage !== 'function') {
-      ms = this.#worker.performance.eventLoopUtilization().active
+      ms = this.#worker.performance.eventLoopUtilization().active - beforeMs
     }
     if (this.#ended) return
     const sinceMs = elapsedMs - this.#cpu.atMs
@@ -179,9 +210,19 @@ export class WasmTask implements RuntimeTask {
     this.#ended = true
     this.#endedAt = performance.now()
     clearTimeout(this.#maxRuntime)
-    if (cpuMs !== undefined) this.#cpu.ms = Math.max(this.#cpu.ms, cpuMs)
+    const beforeMs = this.#warm?.cpuBeforeMs ?? 0
+    if (cpuMs !== undefined) this.#cpu.ms = Math.max(this.#cpu.ms, cpuMs - beforeMs)
     this.#drain()
     this.#log.end()
+    if (this.#warm !== undefined) {
+      this.#worker.off('message', this.#hear)
+      this.#worker.off('error', this.#fail)
+      if (exit.reason === 'exited') {
+        this.#worker.off('exit', this.#leave)
+        this.#gone.resolve()
+      }
+      this.#warm.ended(exit, beforeMs + this.#cpu.ms)
+    }
     this.#exit.resolve(exit)
   }
 }

@@ -9,9 +9,12 @@ export interface WorkerMemory {
   growth: GrowthKnowledge
 }
 
-/** Sent once to a worker; it runs this and nothing else. */
+/** Sent once to a worker, which runs this and ends; or again and again to one that is kept warm. */
 export interface WorkerTask {
-  module: WebAssembly.Module
+  /** Undefined: that of the task before. */
+  module: WebAssembly.Module | undefined
+  /** The worker waits for another task; it has a /tmp of so many bytes, which stays from one to the next. */
+  warmTmpBytes: number | undefined
   /** The memory to supply; undefined when the module has none. */
   memory: WorkerMemory | undefined
   argv: string[]

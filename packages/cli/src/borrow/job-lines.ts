@@ -6,21 +6,26 @@ import type { TaskResult } from '@manyhands/core'
 export type AttemptEvent = Extract<JobEvent, { kind: 'attempt' }>
 export type OutputEvent = Extract<JobEvent, { kind: 'output' }>
 
+export type CheckpointEvent = Extract<JobEvent, { kind: 'checkpoint' }>
+
 export type ImageEvent = Extract<JobEvent, { kind: 'image' }>
 
 export function attemptLine(event: AttemptEvent) {
-  const { job, task, attempt, host, phase, by, reason, error, usage, provisional } = event
+  const { job, task, attempt, host, phase, check, by, reason, error, usage, provisional } = event
+  const { startedFrom } = event
   return {
     job,
     task,
     attempt,
     host,
     phase,
+    ...(check === undefined ? {} : { check }),
     ...(by === undefined ? {} : { by }),
     ...(reason === undefined ? {} : { reason }),
     ...(error === undefined ? {} : { error }),
     ...(usage === undefined ? {} : { usage }),
     ...(provisional === undefined ? {} : { provisional }),
+    ...(startedFrom === undefined ? {} : { startedFrom }),
   }
 }
 
@@ -37,6 +42,18 @@ export function outputLine(event: OutputEvent, saved: string | undefined) {
     executable,
     ...(saved === undefined ? {} : { saved }),
   }
+}
+
+export type CheckEvent = Extract<JobEvent, { kind: 'check' }>
+
+/** The check of a result is over. */
+export function checkLine({ job, task, outcome, hosts, wrong }: CheckEvent) {
+  return { job, task, outcome, hosts, wrong }
+}
+
+/** Where a task goes on when its attempt is lost now. */
+export function checkpointLine({ job, task, attempt, host, root, bytes }: CheckpointEvent) {
+  return { job, task, attempt, host, root, bytes }
 }
 
 /** An image of this computer's engine is exported for hosts that lack it, or ready. */
@@ -66,6 +83,8 @@ export function taskLine(result: TaskResult, saved: string | undefined) {
     ...(saved === undefined ? {} : { saved }),
     stdoutTail: result.stdoutTail,
     stderrTail: result.stderrTail,
+    ...(result.agreedBy === undefined ? {} : { agreedBy: result.agreedBy }),
+    ...(result.provisional === undefined ? {} : { provisional: true }),
     ...(result.error === undefined ? {} : { error: result.error }),
   }
 }

@@ -4,6 +4,10 @@ import type { Output } from '../output.ts'
 import {
   type AttemptEvent,
   attemptLine,
+  type CheckEvent,
+  type CheckpointEvent,
+  checkLine,
+  checkpointLine,
   type ImageEvent,
   imageLine,
   jobLine,
@@ -42,8 +46,10 @@ export class JobReport {
 
   attempt(event: AttemptEvent): void {
     const { attempt, host, phase } = event
-    // Every second an attempt tells its usage; a line is written when its phase has changed.
-    if (this.#attempts.get(attempt)?.phase === phase) return
+    // Every second an attempt tells its usage; a line is written when its phase has changed. Where it began is
+    // said once, and its host may have told of it before that.
+    const known = this.#attempts.get(attempt)?.phase === phase
+    if (known && event.startedFrom === undefined) return
     if (isTerminal(phase)) this.#attempts.delete(attempt)
     else this.#attempts.set(attempt, { host, phase })
     this.#output.event('attempt', attemptLine(event))
@@ -54,10 +60,20 @@ export class JobReport {
     this.#output.event('output', outputLine(event, saved))
   }
 
+  checkpoint(event: CheckpointEvent): void {
+    this.#output.event('checkpoint', checkpointLine(event))
+  }
+
   image(event: ImageEvent): void {
     this.#output.event('image', imageLine(event))
     if (this.#output.format !== 'text' || event.phase !== 'exporting') return
     this.#output.say(`exporting image ${event.image}, which a host lacks`)
+  }
+
+  check(event: CheckEvent): void {
+    this.#output.event('check', checkLine(event))
+    if (this.#output.format !== 'text' || event.wrong.length === 0) return
+    this.#output.say(`task ${event.task}: ${event.wrong.join(', ')} gave a wrong result`)
   }
 
   gap(missed: number): void {

@@ -8,15 +8,21 @@ import {
   parseByteSize,
   parseDuration,
   parseTransferCap,
+  resolveCheckpoint,
   validateJobSpec,
 } from '@manyhands/core'
 import type { CommandContext } from '../command-context.ts'
 import { readJsonFile } from '../json-file.ts'
+import { checkpointFromFlags } from './checkpoint-flags.ts'
+import { taskLines } from './task-lines.ts'
 
 /** Options of `manyhands run` as they are parsed. */
 export interface RunFlags {
   image?: string
   tasks?: string
+  resume?: string
+  attach?: string
+  ownerKey?: string
   in?: string[]
   out?: string
   host?: string[]
@@ -29,6 +35,10 @@ export interface RunFlags {
   pids?: number
   timeout?: string
   retries?: number
+  verify?: boolean
+  accept?: string
+  checkpoint?: string[]
+  checkpointEvery?: string
   env?: Record<string, string>
   name?: string
   wait: string
@@ -37,17 +47,23 @@ export interface RunFlags {
   state?: string
 }
 
-/** What to run, and how to find who runs it. */
-export interface JobRequest {
-  spec: JobSpec
+/** How a job is followed, and where hosts are looked for. */
+export interface FollowRequest {
   bootstrap: string[]
   mdns: boolean
   waitMs: number
   /** Directory that outputs are saved to. */
   out: string | undefined
   state: string | undefined
+  /** File that the owner key goes to. */
+  ownerKey: string | undefined
   /** Caps of what is sent and received, bytes per second. */
   transfer: { upload?: number; download?: number }
+}
+
+/** What to run, and how to find who runs it. */
+export interface JobRequest extends FollowRequest {
+  spec: JobSpec
 }
 
 /**
@@ -58,11 +74,11 @@ export interface JobRequest {
 export async function jobRequest(
   file: string | undefined,
   flags: RunFlags,
-  context: Pick<CommandContext, 'cwd' | 'rest'>,
+  context: Pick<CommandContext, 'cwd' | 'rest' | 'stdin'>,
 ): Promise<JobRequest> {
   const { cwd, rest } = context
   const written = file === undefined ? {} : await readSpecFile(resolve(cwd, file))
-  const waitMs = parseDuration(flags.wait, '--wait')
+  const follow = await followRequest(flags, context)
   const { args, ...spec } = { ...written, ...fromFlags(flags, written, cwd) }
   const merged = {
     ...spec,
@@ -72,7 +88,9 @@ export async function jobRequest(
       : args === undefined
         ? {}
         : { args }),
-    hosts: { wait: waitMs, ...spec.hosts },
+    hosts: { wait: follow.waitMs, ...spec.hosts },
+    // Whoever saves outputs wants those that other tasks take, too.
+    ...(follow.out === undefined ? {} : { fetchOutputs: true }),
   } as JobSpec
   if (merged.image === undefined) {
     throw new ManyhandsError('USAGE', 'run: give a SPEC.json or --image', {
@@ -80,18 +98,28 @@ export async function jobRequest(
     })
   }
   merged.tasks ??= '1'
+  if (merged.tasks === '-') merged.tasks = taskLines(context.stdin)
   validateJobSpec(merged)
+  if (merged.checkpoint !== undefined) resolveCheckpoint(merged.checkpoint)
   if (typeof merged.tasks === 'string') itemRange(merged.tasks)
   await checkInputs(merged.inputs)
+  return { ...follow, spec: merged }
+}
+
+/** @throws USAGE */
+export async function followRequest(
+  flags: RunFlags,
+  { cwd }: Pick<CommandContext, 'cwd'>,
+): Promise<FollowRequest> {
   const out = flags.out === undefined ? undefined : resolve(cwd, flags.out)
   if (out !== undefined) await makeOutputDirectory(out)
   return {
-    spec: merged,
     bootstrap: flags.bootstrap ?? [],
     mdns: flags.mdns === true,
-    waitMs,
+    waitMs: parseDuration(flags.wait, '--wait'),
     out,
     state: flags.state === undefined ? undefined : resolve(cwd, flags.state),
+    ownerKey: flags.ownerKey === undefined ? undefined : resolve(cwd, flags.ownerKey),
     transfer: {
       ...(flags.uploadLimit === undefined
         ? {}
@@ -157,6 +185,9 @@ function fromFlags(flags: RunFlags, written: Partial<JobSpec>, cwd: string): Par
       : { resources: { ...written.resources, ...resources } }),
     ...(flags.timeout === undefined ? {} : { timeout: parseDuration(flags.timeout, '--timeout') }),
     ...(flags.retries === undefined ? {} : { retry: { attempts: flags.retries + 1 } }),
+    ...(flags.verify ? { verify: written.verify ?? {} } : {}),
+    ...(flags.accept === undefined ? {} : { accept: flags.accept as JobSpec['accept'] }),
+    ...checkpointFromFlags(flags, written),
     ...(flags.env === undefined ? {} : { env: { ...written.env, ...flags.env } }),
     ...(flags.name === undefined ? {} : { name: flags.name }),
     ...(flags.host === undefined ? {} : { hosts: { ...written.hosts, only: flags.host } }),

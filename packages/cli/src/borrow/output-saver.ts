@@ -65,6 +65,7 @@ export class OutputSaver {
     const lane = this.#removeStale(result, directory)
       .then(() => result.outputs.saveTo(directory))
       .then(() => saved(directory))
+      .then(() => this.#mayChange(result))
       .catch((error: unknown) => {
         this.#failure ??= { error }
       })
@@ -78,6 +79,13 @@ export class OutputSaver {
   async finish(): Promise<void> {
     await Promise.all(this.#running)
     this.#check()
+  }
+
+  /** Another result may come in its place: then it goes. */
+  #mayChange({ provisional, key, outputs }: TaskResult): void {
+    if (!provisional) return
+    const paths = new Set(outputs.files.map(({ path }) => path))
+    this.#early.set(key, { paths, saving: Promise.resolve() })
   }
 
   /** What came while the task ran and is not in its result: the task has removed it again. */

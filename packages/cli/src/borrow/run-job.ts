@@ -1,12 +1,16 @@
-import { createClient, type Job, type JobSummary } from '@manyhands/client'
-import { EXIT } from '@manyhands/core'
+import type { Client, ClientOptions, Job, JobSummary } from '@manyhands/client'
+import { EXIT, isTerminal, type JobSpec, ManyhandsError } from '@manyhands/core'
 import type { CommandContext } from '../command-context.ts'
 import { Interrupted, orInterrupted } from '../interruption.ts'
+import type { Output } from '../output.ts'
+import { openClient, openClientOf } from './borrowing.ts'
 import { placesToLook, waitForRuntime } from './host-search.ts'
 import { JobReport } from './job-report.ts'
-import type { JobRequest } from './job-request.ts'
+import type { FollowRequest, JobRequest } from './job-request.ts'
 import { OutputSaver } from './output-saver.ts'
 import { ownImages } from './own-images.ts'
+import { writeOwnerKeyFile } from './owner-key-file.ts'
+import type { AttachRequest, ResumeRequest } from './resume-request.ts'
 import { runExitCode } from './run-exit.ts'
 
 /** How long hosts may take to hear of a cancellation before the command leaves all the same, ms. */
@@ -17,14 +21,8 @@ const LAST_EVENTS_MS = 1000
 /** Runs a job to its end, telling what happens. Returns the exit code. */
 export async function runJob(request: JobRequest, context: CommandContext): Promise<number> {
   const { signal } = context.interruption
-  const network = await placesToLook(request, context)
   await using client = await orInterrupted(
-    createClient({
-      network,
-      images: await ownImages(request.spec, context),
-      transfer: request.transfer,
-      ...(request.state === undefined ? {} : { state: request.state }),
-    }),
+    openClient(await clientOptions(request, request.spec, context), context),
     signal,
   )
   try {
@@ -34,10 +32,67 @@ export async function runJob(request: JobRequest, context: CommandContext): Prom
     throw error
   }
   const job = await orInterrupted(client.submit(request.spec, { signal }), signal)
-  return await followJob(job, request, context)
+  return await followToEnd(client, job, request, context)
 }
 
-async function followJob(job: Job, request: JobRequest, context: CommandContext): Promise<number> {
+/** Goes on with a job of an earlier command. Returns the exit code. */
+export async function resumeJob(request: ResumeRequest, context: CommandContext): Promise<number> {
+  const { signal } = context.interruption
+  await using client = await orInterrupted(
+    openClientOf(request.job, await clientOptions(request, {}, context), context),
+    signal,
+  )
+  const job = await orInterrupted(client.job(request.job, { tasks: request.tasks }), signal)
+  await job.resume()
+  return await followToEnd(client, job, request, context)
+}
+
+/** Goes on with a job of another machine. Returns the exit code. */
+export async function attachJob(request: AttachRequest, context: CommandContext): Promise<number> {
+  const { signal } = context.interruption
+  await using client = await orInterrupted(
+    openClient(await clientOptions(request, {}, context), context),
+    signal,
+  )
+  const { key, tasks, inputs } = request
+  const job = await orInterrupted(client.attach(key, { tasks, inputs }), signal)
+  await job.resume()
+  return await followToEnd(client, job, request, context)
+}
+
+async function clientOptions(
+  request: FollowRequest,
+  spec: Pick<Partial<JobSpec>, 'runtime' | 'image'>,
+  context: CommandContext,
+): Promise<ClientOptions> {
+  return {
+    network: await placesToLook(request, context),
+    images: await ownImages(spec, context),
+    transfer: request.transfer,
+    ...(request.state === undefined ? {} : { state: request.state }),
+  }
+}
+
+/** A state that nobody chose does not fill with what nobody asks for again. */
+async function followToEnd(
+  client: Client,
+  job: Job,
+  request: FollowRequest,
+  context: CommandContext,
+): Promise<number> {
+  if (request.ownerKey !== undefined && !isTerminal(job.phase)) {
+    await writeOwnerKeyFile(request.ownerKey, await job.ownerKey())
+  }
+  const { code, whole } = await followJob(job, request, context)
+  if (request.state === undefined && whole) await client.forget(job.id)
+  return code
+}
+
+async function followJob(
+  job: Job,
+  request: FollowRequest,
+  context: CommandContext,
+): Promise<{ code: number; whole: boolean }> {
   const { output, interruption } = context
   const report = new JobReport(job, output)
   const leave = new AbortController()
@@ -47,8 +102,19 @@ async function followJob(job: Job, request: JobRequest, context: CommandContext)
     job.cancel(reason).catch(() => {})
   }
   const onInterrupt = () => {
-    output.say('canceling; again to leave at once')
-    cancel('interrupted by the user')
+    if (isTerminal(job.phase)) {
+      output.say('the job is over, its outputs are being saved; again to leave at once')
+      return
+    }
+    output.say('stopping what runs; again to leave at once')
+    setTimeout(() => leave.abort(), CANCEL_MS).unref()
+    job.pause({ stop: true }).then(
+      () => {
+        // Its last task may have ended at that moment: then only its outputs are left to save.
+        if (!isTerminal(job.phase)) leave.abort()
+      },
+      () => cancel('interrupted by the user'),
+    )
   }
   interruption.signal.addEventListener('abort', onInterrupt, { once: true })
   if (interruption.signal.aborted) onInterrupt()
@@ -56,26 +122,52 @@ async function followJob(job: Job, request: JobRequest, context: CommandContext)
     const events = new AbortController()
     const saver = request.out === undefined ? undefined : new OutputSaver(request.out)
     const following = followEvents(job, report, saver, events.signal)
-    let failure: { error: unknown } | undefined
     try {
       await takeResults(job, report, saver, leave.signal)
     } catch (error) {
-      if (leave.signal.aborted) throw new Interrupted()
-      // Outputs cannot be saved: more of them are of no use.
-      failure = { error }
-      cancel('outputs cannot be saved')
+      if (leave.signal.aborted) {
+        await saver?.finish().catch(() => {})
+        return { code: interrupted(job, report, output), whole: false }
+      }
+      const paused = await standsStill(job, error)
+      events.abort()
+      await following
+      report.end(job.summary)
+      if (paused) output.say(goOn(job))
+      throw error
     }
     const summary = await orInterrupted(job.wait({ signal: leave.signal }), leave.signal)
     const timer = setTimeout(() => events.abort(), LAST_EVENTS_MS)
     await following
     clearTimeout(timer)
     report.end(summary)
-    if (failure !== undefined) throw failure.error
-    return interruption.signal.aborted ? EXIT.interrupted : exitCode(summary, report)
+    const code = interruption.signal.aborted ? EXIT.interrupted : exitCode(summary, report)
+    return { code, whole: true }
   } finally {
     report.stop()
     interruption.signal.removeEventListener('abort', onInterrupt)
   }
+}
+
+/** It goes on when somebody says so. */
+function interrupted(job: Job, report: JobReport, output: Output): number {
+  report.end(job.summary)
+  output.say(goOn(job))
+  return EXIT.interrupted
+}
+
+const goOn = (job: Job) => `go on with: manyhands run --resume ${job.id}`
+
+/**
+ * Outputs cannot be saved: until they can, nobody need work on more of them. Nothing is lost. Resolves whether
+ * there is a job to go on with.
+ */
+async function standsStill(job: Job, error: unknown): Promise<boolean> {
+  if (error instanceof ManyhandsError && error.code === 'JOB_TAKEN') return false
+  // Hosts that do not answer must not keep the user waiting.
+  const late = new Promise((resolve) => setTimeout(resolve, CANCEL_MS).unref())
+  await Promise.race([job.pause({ stop: true }).catch(() => {}), late])
+  return true
 }
 
 const exitCode = (summary: JobSummary, report: JobReport) => runExitCode(summary, report.tally)
@@ -107,7 +199,9 @@ async function followEvents(
     for await (const event of job.events({ signal })) {
       if (event.kind === 'attempt') report.attempt(event)
       else if (event.kind === 'output') report.output(event, await saver?.saveEarly(event))
+      else if (event.kind === 'checkpoint') report.checkpoint(event)
       else if (event.kind === 'image') report.image(event)
+      else if (event.kind === 'check') report.check(event)
       else if (event.kind === 'gap') report.gap(event.missed)
     }
   } catch (error) {

@@ -3,6 +3,7 @@ import { ManyhandsError } from '../errors.ts'
 import type { Logger, Network } from '../network/network.ts'
 import type { Download } from '../transfer/download.ts'
 import { fetchArtifact } from '../transfer/fetch-artifact.ts'
+import { inspectArtifact } from '../transfer/inspect-artifact.ts'
 import { LaneThreads } from '../transfer/lane-threads.ts'
 import { SideSockets } from '../transfer/side-sockets.ts'
 import { Swarms } from '../transfer/swarms.ts'
@@ -116,6 +117,21 @@ export class ArtifactExchange {
         if (error instanceof ManyhandsError && error.code === 'LIMIT') throw error
       }
     }
+  }
+
+  /** What an artifact of a peer consists of. Nothing of it stays here. */
+  async inspect(
+    root: string,
+    { network, peer }: { network: Network; peer: string },
+    { signal }: { signal?: AbortSignal },
+  ): Promise<Artifact> {
+    const closing = this.#closing.signal
+    return await inspectArtifact(root, {
+      network,
+      peer,
+      stallMs: this.#stallMs,
+      signal: signal === undefined ? closing : AbortSignal.any([signal, closing]),
+    })
   }
 
   async serve(

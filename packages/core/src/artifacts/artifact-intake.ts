@@ -51,7 +51,7 @@ export class ArtifactIntake {
   async collect(
     dir: string,
     globs: string[],
-    { signal, holder }: { signal?: AbortSignal; holder?: string },
+    { signal, holder, copy }: { signal?: AbortSignal; holder?: string; copy?: boolean },
   ): Promise<Artifact> {
     const { contents } = this.#parts
     signal?.throwIfAborted()
@@ -61,6 +61,7 @@ export class ArtifactIntake {
       collected = await collectOutputs(dir, globs, {
         ...this.#parts,
         signal,
+        copy,
         need: (id) => {
           needed.push(id)
           contents.acquire([id])
@@ -73,6 +74,11 @@ export class ArtifactIntake {
     }
     const { manifest, unmatched } = collected
     return { ...(await this.#complete(manifest, needed, holder)), unmatched }
+  }
+
+  /** A part of what is here, as an artifact of its own: the files are the same. */
+  async part(manifest: Manifest, holder: string): Promise<Artifact> {
+    return this.#complete(manifest, [], holder)
   }
 
   /** Saves a manifest of which every file is here; the needs counted for it become the manifest's. */

@@ -92,15 +92,23 @@ export interface ArtifactStore extends AsyncDisposable {
    * Takes a task's output directory as an artifact, moving the files into the store. Only files that
    * match one of `globs` (relative to `dir`, `**` and `*`) are taken. Walks with lstat and O_NOFOLLOW.
    * `unmatched` of the answer names the globs that took nothing. Links and special files that no glob
-   * can reach are passed by. After a failure files may be gone from `dir`.
+   * can reach are passed by. After a failure files may be gone from `dir`. With `copy`, for files that
+   * somebody may still have open, nothing is moved and all of them stay.
    *
    * @throws OUTPUT_UNSAFE, LIMIT, DISK_FULL
    */
   collect(
     dir: string,
     globs: string[],
-    options?: { signal?: AbortSignal; holder?: string },
+    options?: { signal?: AbortSignal; holder?: string; copy?: boolean },
   ): Promise<Artifact>
+  /**
+   * The file or directory at a path of an artifact that is here, as an artifact of its own, held for
+   * `holder`: its bytes are on the disk once. Undefined when there is nothing at the path.
+   *
+   * @throws ARTIFACT_MISSING
+   */
+  part(root: string, path: string, holder: string): Promise<Artifact | undefined>
   /** Whether an artifact is here, as far as is known without a look at the disk. */
   has(root: string): boolean
   /** A complete artifact by its root. */
@@ -131,6 +139,17 @@ export interface ArtifactStore extends AsyncDisposable {
       /** Hears over what content comes from whom, once a second while it does, and at the end. */
       onSource?: (source: TransferSource) => void
     },
+  ): Promise<Artifact>
+  /**
+   * What an artifact of a peer consists of, verified; none of its content travels and nothing of it stays
+   * here. What is here is not asked for.
+   *
+   * @throws as {@link fetch}
+   */
+  inspect(
+    root: string,
+    from: { network: Network; peer: string },
+    options?: { signal?: AbortSignal },
   ): Promise<Artifact>
   /**
    * Puts a complete artifact at `target` (a single file at exactly that path, a tree as a directory).

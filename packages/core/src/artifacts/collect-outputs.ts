@@ -1,6 +1,7 @@
 import type { BigIntStats } from 'node:fs'
 import { type FileHandle, lstat, open, rename, rm, unlink } from 'node:fs/promises'
-import { type ErrorCode, ManyhandsError, toManyhandsError } from '../errors.ts'
+import type { ErrorCode } from '../error-table.ts'
+import { ManyhandsError, toManyhandsError } from '../errors.ts'
 import type { FileHasher } from '../hashing/file-hasher.ts'
 import type { Manifest, ManifestFile } from './artifact-store.ts'
 import type { FileChunks } from './chunk-layout.ts'
@@ -23,6 +24,8 @@ export interface CollectContext {
   need: (id: string) => void
   signal?: AbortSignal
   maxEntries?: number
+  /** Nothing is moved: somebody may still have a file open, and would write into the store. */
+  copy?: boolean | undefined
 }
 
 const REFUSAL: ErrorCode = 'OUTPUT_UNSAFE'
@@ -83,8 +86,9 @@ async function collectFile(entry: WalkedEntry, context: CollectContext): Promise
     const id = contentId(chunks)
     context.need(id)
     await context.contents.settled()
-    if (await context.contents.has(id)) await unlink(absolute).catch(() => undefined)
-    else await takeIn(entry, handle, id, chunks, context)
+    if (await context.contents.has(id)) {
+      if (!context.copy) await unlink(absolute).catch(() => undefined)
+    } else await takeIn(entry, handle, id, chunks, context)
     return { path, executable: (stat.mode & 0o111n) !== 0n, ...chunks }
   } finally {
     await handle.close()
@@ -97,11 +101,11 @@ async function takeIn(
   handle: FileHandle,
   id: string,
   chunks: FileChunks,
-  { contents, durable, hasher, signal }: CollectContext,
+  { contents, durable, hasher, signal, copy }: CollectContext,
 ): Promise<void> {
   const temporary = durable.temporaryPath()
   try {
-    if (!(await moveOwned(entry, handle, temporary))) {
+    if (copy || !(await moveOwned(entry, handle, temporary))) {
       await copyVerified(entry, handle, temporary, chunks, { hasher, signal })
     }
     await contents.adopt(temporary, id)

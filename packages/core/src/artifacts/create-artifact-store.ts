@@ -8,6 +8,7 @@ import { type ArtifactContent, referredContent, storedContent } from './artifact
 import { ArtifactExchange, type ExchangeOptions, type FetchOptions } from './artifact-exchange.ts'
 import { ArtifactHolds } from './artifact-holds.ts'
 import { ArtifactIntake } from './artifact-intake.ts'
+import { artifactPart } from './artifact-part.ts'
 import type { Artifact, ArtifactStore } from './artifact-store.ts'
 import { ChunkIndex } from './chunk-index.ts'
 import { ContentFiles } from './content-files.ts'
@@ -172,10 +173,24 @@ class LocalArtifactStore implements ArtifactStore {
   async collect(
     dir: string,
     globs: string[],
-    options: { signal?: AbortSignal; holder?: string } = {},
+    options: { signal?: AbortSignal; holder?: string; copy?: boolean } = {},
   ): Promise<Artifact> {
     this.#assertOpen()
     return this.#intake.collect(dir, globs, options)
+  }
+
+  async part(root: string, path: string, holder: string): Promise<Artifact | undefined> {
+    return this.#holds.during(root, async () => {
+      const { artifact } = await this.#contentOrThrow(root)
+      const part = await artifactPart(artifact, path)
+      if (part === undefined) return undefined
+      // What is by reference here, or not a part but all of it, is held as it is.
+      if (part.root === root) {
+        this.#holds.retain(root, holder)
+        return artifact
+      }
+      return await this.#intake.part(part.manifest, holder)
+    })
   }
 
   has(root: string): boolean {
@@ -212,6 +227,16 @@ class LocalArtifactStore implements ArtifactStore {
     if (!isRoot(root)) throw new ManyhandsError('ARTIFACT_MISSING', 'this is no artifact name')
     this.#assertOpen()
     return this.#exchange.fetch(root, from, options)
+  }
+
+  async inspect(
+    root: string,
+    from: { network: Network; peer: string },
+    options: { signal?: AbortSignal } = {},
+  ): Promise<Artifact> {
+    if (!isRoot(root)) throw new ManyhandsError('ARTIFACT_MISSING', 'this is no artifact name')
+    this.#assertOpen()
+    return (await this.get(root)) ?? (await this.#exchange.inspect(root, from, options))
   }
 
   async place(root: string, target: string, mode: 'link' | 'copy'): Promise<void> {
@@ -303,6 +328,8 @@ class LocalArtifactStore implements ArtifactStore {
     if (this.#kept.has(root)) return this.#water.stir(root)
     const artifact = await this.#manifests.get(root)
     if (artifact === undefined || !this.#manifests.has(root)) return
+    // Somebody may have taken it meanwhile.
+    if (this.#holds.isHeld(root)) return
     // First the promise, then what it rests on: a crash in between leaves files, not a lie.
     await this.#manifests.remove(root)
     await this.#contents.drop(await inTurns(fileIdsOf(artifact.manifest)))

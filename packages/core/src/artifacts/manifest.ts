@@ -1,4 +1,5 @@
-import { type ErrorCode, ManyhandsError } from '../errors.ts'
+import type { ErrorCode } from '../error-table.ts'
+import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { encodeDocument } from '../wire/codec.ts'
 import type { Manifest, ManifestFile } from './artifact-store.ts'

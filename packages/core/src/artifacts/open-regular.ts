@@ -1,6 +1,7 @@
 import { type BigIntStats, closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { type ErrorCode, ManyhandsError, toManyhandsError } from '../errors.ts'
+import type { ErrorCode } from '../error-table.ts'
+import { ManyhandsError, toManyhandsError } from '../errors.ts'
 
 // Windows has neither flag; there the identity check alone has to do.
 const FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)

@@ -1,7 +1,8 @@
 import type { BigIntStats, Dir } from 'node:fs'
 import { lstat, opendir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type ErrorCode, ManyhandsError } from '../errors.ts'
+import type { ErrorCode } from '../error-table.ts'
+import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { unsafePathReason } from './safe-path.ts'
 

@@ -2,8 +2,8 @@ import { z } from 'zod'
 import { sha256Hex } from '../artifacts/sha256.ts'
 import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
-import { digestSchema } from '../wire/attempt-spec.ts'
 import { decodeDocument, encodeDocument } from '../wire/codec.ts'
+import { digestSchema } from '../wire/identifiers.ts'
 
 /** One layer of an image that travels: an uncompressed tar, which is a single-file artifact. */
 export interface ImageLayer {

@@ -13,6 +13,13 @@ export function plainTcpHost(address: Multiaddr): string | undefined {
   return host.value
 }
 
+/** The IP address of a peer that we are connected to without a relay. */
+export function directHost({ remoteAddr }: Pick<Connection, 'remoteAddr'>): string | undefined {
+  const [host, ...more] = remoteAddr.getComponents()
+  if (host === undefined || more.some(({ name }) => name === 'p2p-circuit')) return undefined
+  return host.value !== undefined && isIP(host.value) !== 0 ? host.value : undefined
+}
+
 /** How a connection runs, seen from here. @param listening - hosts of the plain TCP addresses of ours */
 export function routeOf(connection: Connection, listening: readonly string[]): PeerRoute {
   const remoteHost = plainTcpHost(connection.remoteAddr)

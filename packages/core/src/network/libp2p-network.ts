@@ -7,7 +7,7 @@ import type { Offer } from '../offer.ts'
 import { PROTOCOLS } from '../wire/protocols.ts'
 import type { RpcMethod, RpcParams, RpcResult } from '../wire/rpc-methods.ts'
 import { parseAddresses, peerOfAddress } from './address.ts'
-import { plainTcpHost, routeOf } from './bulk-route.ts'
+import { directHost, plainTcpHost, routeOf } from './bulk-route.ts'
 import { createFrameStream } from './frame-stream.ts'
 import { signingKey } from './identity.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
@@ -95,6 +95,11 @@ export class Libp2pNetwork extends EventTarget implements Network {
 
   peers(): string[] {
     return this.#node.getPeers().map((peer) => peer.toString())
+  }
+
+  remoteAddresses(peer: string): string[] {
+    const hosts = this.#node.getConnections(this.#id(peer)).flatMap((one) => directHost(one) ?? [])
+    return [...new Set(hosts)]
   }
 
   async disconnect(peer: string): Promise<void> {

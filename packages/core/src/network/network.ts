@@ -26,6 +26,8 @@ export interface Network extends EventTarget, AsyncDisposable {
   isConnected(peer: string): boolean
   /** Peers with a live connection. */
   peers(): string[]
+  /** IP addresses at which we are connected to a peer, without those of relays. */
+  remoteAddresses(peer: string): string[]
   /** Ends all connections to a peer. */
   disconnect(peer: string): Promise<void>
   /** Refuses a peer from now on and ends its connections. */

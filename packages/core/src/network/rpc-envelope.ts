@@ -1,9 +1,8 @@
-import { decode } from '@ipld/dag-cbor'
 import type { ErrorDocument } from '../errors.ts'
 import { ManyhandsError, toManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { errorDocumentSchema } from '../wire/attempt-event.ts'
-import { encodeDocument } from '../wire/codec.ts'
+import { decodeValue, encodeDocument } from '../wire/codec.ts'
 
 /** What is asked. `id` is the asker's own; the answer carries it back. */
 export interface RpcRequest {
@@ -35,12 +34,8 @@ export function encodeEnvelope(envelope: RpcRequest | RpcAnswer): Uint8Array {
 
 /** Reads an envelope; what is in it is checked by who knows the method. @throws PROTOCOL */
 export function decodeEnvelope(bytes: Uint8Array): RpcRequest | RpcAnswer {
-  let envelope: Partial<RpcRequest & RpcAnswer> | null
-  try {
-    envelope = decode(bytes)
-  } catch (cause) {
-    throw unreadable((cause as Error).message, cause)
-  }
+  const decoded = decodeValue(bytes, 'an unreadable frame')
+  const envelope = decoded as Partial<RpcRequest & RpcAnswer> | null
   if (!Number.isSafeInteger(envelope?.id)) throw unreadable('no id')
   if (typeof envelope?.method === 'string') return envelope as RpcRequest
   if (envelope?.ok === true) return envelope as RpcAnswer
@@ -68,5 +63,5 @@ export function encodeFailure(id: number, thrown: unknown): Uint8Array {
   }
 }
 
-const unreadable = (why: string, cause?: unknown): ManyhandsError =>
-  new ManyhandsError('PROTOCOL', `an unreadable frame: ${why}`, { cause })
+const unreadable = (why: string): ManyhandsError =>
+  new ManyhandsError('PROTOCOL', `an unreadable frame: ${why}`)

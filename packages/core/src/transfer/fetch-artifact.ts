@@ -1,15 +1,14 @@
 import type { Artifact } from '../artifacts/artifact-store.ts'
-import { manifestSize, readManifest, rootOf } from '../artifacts/manifest.ts'
 import { TRANSFER } from '../artifacts/transfer-limits.ts'
 import { inTurns } from '../artifacts/turns.ts'
-import { ManyhandsError, toManyhandsError } from '../errors.ts'
+import { type ManyhandsError, toManyhandsError } from '../errors.ts'
 import type { FrameStream } from '../network/network.ts'
 import { PROTOCOLS } from '../wire/protocols.ts'
 import type { FetchContext } from './fetch-context.ts'
 import { GuardedStream } from './guarded-stream.ts'
+import { receiveManifest } from './receive-manifest.ts'
 import { ReceivingRoom } from './receiving-room.ts'
-import { FRAME } from './transfer-frames.ts'
-import { body, type Found, openFrame, readFound } from './transfer-messages.ts'
+import { type Found, openFrame } from './transfer-messages.ts'
 import { claimMissing, distinctFiles, type WantedFiles } from './wanted-files.ts'
 
 /**
@@ -31,13 +30,9 @@ export async function fetchArtifact(root: string, context: FetchContext): Promis
     // A network that has no addresses is a test's.
     const addresses = context.shares ? (network.addresses ?? []).slice(0, TRANSFER.addresses) : []
     await guarded.send(openFrame({ v: 2, kind: 'artifact', root, addresses }))
-    const { found, encoded } = await receiveManifest(guarded)
-    if (rootOf(encoded) !== root) {
-      throw new ManyhandsError('ARTIFACT_CORRUPT', `the peer sent another manifest than ${root}`)
-    }
-    const manifest = await inTurns(readManifest(encoded), signal)
-    if (manifestSize(manifest) > TRANSFER.bulkBytes) context.sockets.expect()
-    const artifact = { root, manifest, size: manifestSize(manifest) }
+    const { found, encoded, artifact } = await receiveManifest(root, guarded, signal)
+    const { manifest } = artifact
+    if (artifact.size > TRANSFER.bulkBytes) context.sockets.expect()
     context.onManifest(artifact.size)
     const files = await inTurns(distinctFiles(manifest), signal)
     const ids = new Set(files.keys())
@@ -62,30 +57,6 @@ export async function fetchArtifact(root: string, context: FetchContext): Promis
   } finally {
     signal.removeEventListener('abort', onAbort)
   }
-}
-
-async function receiveManifest(
-  guarded: GuardedStream,
-): Promise<{ found: Found; encoded: Uint8Array }> {
-  const found = readFound(await guarded.expect())
-  // Grows with what comes, not with what is announced, nor with the number of pieces.
-  let encoded = Buffer.allocUnsafeSlow(Math.min(found.bytes, TRANSFER.frameBytes))
-  let received = 0
-  while (received < found.bytes) {
-    const piece = body(await guarded.expect(), FRAME.manifest)
-    const end = received + piece.length
-    if (piece.length === 0 || end > found.bytes) {
-      throw new ManyhandsError('PROTOCOL', 'the peer sent another manifest than it announced')
-    }
-    if (end > encoded.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.min(found.bytes, Math.max(end, 2 * received)))
-      encoded.copy(grown, 0, 0, received)
-      encoded = grown
-    }
-    encoded.set(piece, received)
-    received = end
-  }
-  return { found, encoded }
 }
 
 /**

@@ -3,8 +3,8 @@ import { TRANSFER } from '../artifacts/transfer-limits.ts'
 import { type ErrorDocument, ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { errorDocumentSchema } from '../wire/attempt-event.ts'
-import { digestSchema } from '../wire/attempt-spec.ts'
 import { decodeDocument, encodeDocument } from '../wire/codec.ts'
+import { digestSchema } from '../wire/identifiers.ts'
 import { bytesFrame, FRAME, type FrameKind, plainBody } from './transfer-frames.ts'
 
 export interface OpenRequest {

@@ -3,9 +3,17 @@ import { unsafePathReason } from '../artifacts/safe-path.ts'
 import type { ErrorDocument } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import type { AttemptPhase } from '../phases.ts'
+import {
+  type ReceiptProof,
+  receiptProofSchema,
+  type SignedReceipt,
+  signedReceiptSchema,
+} from '../receipts/receipt.ts'
 import { type TransferProgress, transferProgressSchema } from '../transfer-progress.ts'
 import type { Usage } from '../usage.ts'
-import { digestSchema } from './attempt-spec.ts'
+import { type AnnouncedCheckpoint, announcedCheckpointSchema } from './checkpoint.ts'
+import { digestSchema } from './identifiers.ts'
+import { usageSchema } from './usage-document.ts'
 
 /**
  * What a host tells about an attempt on the job's event stream. Every event has the attempt and a
@@ -33,6 +41,10 @@ export interface AttemptEvent {
    * again has new contents. They may be named repeatedly, and what the end names is what counts.
    */
   outputs?: StreamedOutput[]
+  /**
+   * The newest checkpoint of it that is here and that its client has not taken; told again until it has.
+   */
+  checkpoint?: AnnouncedCheckpoint
   /** Bytes that came for it so far. Of several attempts that share a transfer, one counts them. */
   bytesIn?: number
   /** While it is staged: what it waits for, which other attempts may wait for too. */
@@ -61,27 +73,20 @@ export interface AttemptEnd {
   stderrTail: Uint8Array
   /** Digest and size of the encoded manifest of the outputs; absent when there are none to fetch. */
   outputs?: { root: string; bytes: number }
+  /** What it left for the next one, where it has no result and its client has not taken it yet. */
+  checkpoint?: AnnouncedCheckpoint
   error?: ErrorDocument
   /** Who ended it, when it did not end by itself. */
   by?: 'host' | 'client'
   reason?: string
+  /** The host's signed word for all this; absent only where the offer came without a nonce. */
+  receipt?: SignedReceipt
+  /** In the place of a receipt, for a client that reads proofs. */
+  proof?: ReceiptProof
 }
 
 const bytes = z.instanceof(Uint8Array)
 const n = z.number().nonnegative()
-
-export const usageSchema: z.ZodType<Usage> = z.object({
-  elapsedMs: n,
-  cpu: n,
-  cpuMs: n,
-  memory: n,
-  memoryPeak: n,
-  pids: n,
-  disk: n,
-  netIn: n,
-  netOut: n,
-  gpu: n.optional(),
-})
 
 export const errorDocumentSchema = z.object({
   code: z.string().max(64),
@@ -124,9 +129,13 @@ export const attemptEndSchema: z.ZodType<AttemptEnd> = z.object({
   stdoutTail: bytes.refine((value) => value.length <= LIMITS.outputTailBytes),
   stderrTail: bytes.refine((value) => value.length <= LIMITS.outputTailBytes),
   outputs: z.object({ root: digestSchema, bytes: n }).optional(),
+  checkpoint: announcedCheckpointSchema.optional(),
   error: errorDocumentSchema.optional(),
   by: z.enum(['host', 'client']).optional(),
   reason: z.string().max(1024).optional(),
+  // One that is none is as good as none: the end is refused for it, and not everything that came with it.
+  receipt: signedReceiptSchema.optional().catch(undefined),
+  proof: receiptProofSchema.optional().catch(undefined),
 })
 
 export const attemptEventSchema: z.ZodType<AttemptEvent> = z.object({
@@ -140,6 +149,7 @@ export const attemptEventSchema: z.ZodType<AttemptEvent> = z.object({
   stdoutAt: n.optional(),
   stderrAt: n.optional(),
   outputs: z.array(streamedOutputSchema).max(LIMITS.outputsPerEvent).optional(),
+  checkpoint: announcedCheckpointSchema.optional(),
   bytesIn: n.optional(),
   transfer: transferProgressSchema.optional(),
   end: attemptEndSchema.optional(),

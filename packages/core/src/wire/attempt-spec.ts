@@ -1,9 +1,13 @@
 import { z } from 'zod'
+import { type CheckpointWish, checkpointWishSchema } from '../checkpoint-spec.ts'
 import type { GpuNeed } from '../gpu.ts'
-import { envSchema, pathBelow, secretNameSchema } from '../job-spec.ts'
+import { envSchema, secretNameSchema } from '../job-spec-schema.ts'
 import { LIMITS } from '../limits.ts'
 import { resourcesSchema } from '../offer.ts'
+import { pathBelow } from '../path-below.ts'
 import type { Resources } from '../resources.ts'
+import { type Checkpoint, checkpointSchema } from './checkpoint.ts'
+import { attemptIdSchema, digestSchema, nonceSchema } from './identifiers.ts'
 
 /** An input on the wire: the manifest's digest and where the artifact goes below /in. */
 export interface WireInput {
@@ -11,6 +15,14 @@ export interface WireInput {
   root: string
   /** Its size as the client says, so that progress has a total before the last one is begun. */
   bytes?: number
+  /** Hosts that have it and were told to give it; whoever asks none of them asks the client. */
+  from?: ArtifactHolder[]
+}
+
+/** A peer that has an artifact, and where it can be reached. */
+export interface ArtifactHolder {
+  peer: string
+  addresses: string[]
 }
 
 /** An image of the client's engine. */
@@ -19,6 +31,14 @@ export interface OfferedImage {
   name: string
   /** About what it takes, bytes. What travels is counted exactly, and refused when it is too much. */
   bytes: number
+}
+
+/** How the sandboxes of a job are kept for its next tasks. */
+export interface WarmWish {
+  /** An argv that runs once in each, before its first task. */
+  setup?: string[]
+  /** Tasks after which it ends. */
+  tasksPerSandbox: number
 }
 
 /** What all tasks of a job have in common, resolved by the client: nothing in it names a local path. */
@@ -46,6 +66,12 @@ export interface AttemptSpec {
   secrets?: string[]
   /** `false`: outputs are collected at the end alone. */
   streamOutputs?: boolean
+  /** Tasks of the job follow each other in one sandbox; absent: each has its own. */
+  warm?: WarmWish
+  /** What leaves the host while it runs. */
+  checkpoint?: CheckpointWish
+  /** What is at /out before it begins; only of one attempt, never of all of a job. */
+  restore?: Checkpoint
 }
 
 /** One attempt of an offer call: identity, and what differs from the job's spec. */
@@ -54,21 +80,55 @@ export interface WireAttempt {
   id: string
   task: string
   epoch: number
+  /** What the host's receipt has to repeat, 16 random-looking bytes in hexadecimal. Without, there is none. */
+  nonce?: string
   command?: string[]
   args?: string[]
   env?: Record<string, string>
   inputs?: WireInput[]
   outputs?: string[]
+  /** The checkpoint that it begins with; its host asks the client for it. */
+  restore?: Checkpoint
 }
 
-export const digestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/)
+/** What one attempt says differently from the spec of its job. */
+export type AttemptOverrides = Pick<
+  WireAttempt,
+  'command' | 'args' | 'env' | 'inputs' | 'outputs' | 'restore'
+>
+
+/** The job's spec with what one attempt says differently. */
+export function attemptSpecOf(shared: AttemptSpec, own: AttemptOverrides): AttemptSpec {
+  const { command, args, env, inputs, outputs, restore } = own
+  // Most attempts say nothing: they share one object, which is journaled and hashed once.
+  if ((command ?? args ?? env ?? inputs ?? outputs ?? restore) === undefined) return shared
+  return {
+    ...shared,
+    command: command ?? (args === undefined ? shared.command : undefined),
+    args: args ?? (command === undefined ? shared.args : undefined),
+    env: env ?? shared.env,
+    inputs: inputs ?? shared.inputs,
+    outputs: outputs ?? shared.outputs,
+    ...(restore === undefined ? {} : { restore }),
+  }
+}
+
 const strings = z.array(z.string().max(LIMITS.argvBytes)).max(LIMITS.argvEntries)
-const inputs = z
+export const wireInputsSchema = z
   .array(
     z.object({
       path: pathBelow('/in'),
       root: digestSchema,
       bytes: z.number().nonnegative().max(Number.MAX_SAFE_INTEGER).optional(),
+      from: z
+        .array(
+          z.object({
+            peer: z.string().max(128),
+            addresses: z.array(z.string().max(LIMITS.addressBytes)).max(LIMITS.addressesPerPeer),
+          }),
+        )
+        .max(LIMITS.holdersPerInput)
+        .optional(),
     }),
   )
   .max(LIMITS.inputsPerTask)
@@ -86,7 +146,7 @@ export const attemptSpecSchema: z.ZodType<AttemptSpec> = z.object({
   command: strings.optional(),
   args: strings.optional(),
   env: envSchema,
-  inputs,
+  inputs: wireInputsSchema,
   outputs,
   resources: resourcesSchema,
   timeoutMs: z.number().int().nonnegative(),
@@ -102,19 +162,25 @@ export const attemptSpecSchema: z.ZodType<AttemptSpec> = z.object({
     .optional(),
   secrets: z.array(secretNameSchema).max(LIMITS.secretsPerJob).optional(),
   streamOutputs: z.boolean().optional(),
+  warm: z
+    .object({
+      setup: strings.min(1).optional(),
+      tasksPerSandbox: z.number().int().positive().max(LIMITS.tasksPerSandbox),
+    })
+    .optional(),
+  checkpoint: checkpointWishSchema.optional(),
+  restore: checkpointSchema.optional(),
 })
-
-/** Ids become file and container names on the host: nothing but letters, digits and dashes in them. */
-export const attemptIdSchema = z.string().regex(/^[a-z0-9-]{1,80}\.\d{1,9}$/)
-export const jobIdSchema = z.string().regex(/^[a-z0-9-]{1,64}$/)
 
 export const wireAttemptSchema: z.ZodType<WireAttempt> = z.object({
   id: attemptIdSchema,
   task: z.string().max(256),
   epoch: z.number().int().positive(),
+  nonce: nonceSchema.optional(),
   command: strings.optional(),
   args: strings.optional(),
   env: envSchema.optional(),
-  inputs: inputs.optional(),
+  inputs: wireInputsSchema.optional(),
   outputs: outputs.optional(),
+  restore: checkpointSchema.optional(),
 })

@@ -1,15 +1,12 @@
 import { z } from 'zod'
-import { secretNameSchema } from '../job-spec.ts'
+import { secretNameSchema } from '../job-spec-schema.ts'
 import { LIMITS } from '../limits.ts'
 import { offerSchema } from '../offer.ts'
 import { attemptPhaseSchema, errorDocumentSchema } from './attempt-event.ts'
-import {
-  attemptIdSchema,
-  attemptSpecSchema,
-  digestSchema,
-  jobIdSchema,
-  wireAttemptSchema,
-} from './attempt-spec.ts'
+import { attemptSpecSchema, wireAttemptSchema, wireInputsSchema } from './attempt-spec.ts'
+import { announcedCheckpointSchema, checkpointSchema } from './checkpoint.ts'
+import { attemptIdSchema, digestSchema, jobIdSchema, nonceSchema } from './identifiers.ts'
+import { peerIdSchema, signedJobClaimSchema } from './job-claim.ts'
 
 const ids = z.array(attemptIdSchema).max(LIMITS.attemptsPerClient)
 const reason = z.string().max(1024)
@@ -42,7 +39,11 @@ export const RPC_METHODS = {
     params: z.object({
       job: jobIdSchema,
       jobName: z.string().max(200),
+      /** Public key of the job: who has the private one may continue it from another machine. */
+      owner: peerIdSchema.optional(),
       spec: attemptSpecSchema,
+      /** `true`: the client reads proofs in the place of receipts, signed many at once. */
+      proofs: z.boolean().optional(),
       attempts: z.array(wireAttemptSchema).min(1).max(LIMITS.attemptsPerOffer),
     }),
     result: z.object({
@@ -60,6 +61,41 @@ export const RPC_METHODS = {
   'attempt.cancel': { params: z.object({ ids, reason }), result: empty },
   /** Client → host: these ends are durable here, their results may be deleted. */
   'attempt.acknowledge': { params: z.object({ ids }), result: empty },
+  /**
+   * Client → host: another host may have these parts of what my attempts wrote, for a task that takes them
+   * as inputs. They stay until the attempts are acknowledged. The answer names the artifacts in the same
+   * order; a part that is not there is left out of it, as null.
+   */
+  'attempt.share': {
+    params: z.object({
+      peer: z.string().max(128),
+      parts: z
+        .array(z.object({ id: attemptIdSchema, path: z.string().max(LIMITS.pathBytes) }))
+        .max(LIMITS.sharesPerCall),
+    }),
+    result: z.object({
+      roots: z.array(digestSchema.nullable()).max(LIMITS.sharesPerCall),
+    }),
+  },
+  /**
+   * Client → host: these attempts are about to be ended; make a last checkpoint of each that can have one.
+   * The answer names, in the same order, the newest that this client has not taken, or null.
+   */
+  'attempt.checkpoint': {
+    params: z.object({ ids }),
+    result: z.object({
+      checkpoints: z.array(announcedCheckpointSchema.nullable()).max(LIMITS.attemptsPerClient),
+    }),
+  },
+  /** Client → host: these checkpoints are durable here or not wanted, and need not be kept for me. */
+  'attempt.checkpointed': {
+    params: z.object({
+      taken: z
+        .array(z.object({ id: attemptIdSchema, seq: z.number().int().positive() }))
+        .max(LIMITS.attemptsPerClient),
+    }),
+    result: empty,
+  },
   /** Client → host: which attempts of mine do you hold? Asked after every new connection. */
   'attempt.inventory': {
     params: z.object({ job: jobIdSchema.optional() }),
@@ -69,6 +105,38 @@ export const RPC_METHODS = {
       ),
     }),
   },
+  /** Client → host: I am going to claim a job. Answers a number to sign, and the claim that holds so far. */
+  'job.challenge': {
+    params: z.object({ owner: peerIdSchema }),
+    result: z.object({
+      nonce: nonceSchema,
+      claim: signedJobClaimSchema.optional(),
+    }),
+  },
+  /**
+   * Client → host: I continue a job that another client began, as its key says. Its attempts there are mine
+   * from now on; the answer names them, the client that had offered each, and what each was given: `inputs` is
+   * left out of those that do not fit into `claimedInputBytes`.
+   */
+  'job.claim': {
+    params: signedJobClaimSchema,
+    result: z.object({
+      attempts: z
+        .array(
+          z.object({
+            id: attemptIdSchema,
+            task: z.string().max(256),
+            phase: attemptPhaseSchema,
+            client: peerIdSchema,
+            inputs: wireInputsSchema.optional(),
+            restore: checkpointSchema.optional(),
+          }),
+        )
+        .max(LIMITS.attemptsPerClient),
+    }),
+  },
+  /** Host → client: another client continues your job, as its key says. */
+  'job.taken': { params: signedJobClaimSchema, result: empty },
   /**
    * Host → client: the offered image of an attempt that is being staged, which the host's engine
    * lacks. Answered to the host that holds the attempt. Exporting may take longer than one answer: when

@@ -94,6 +94,16 @@ test('what is by reference is placed by copy and checked', async () => {
   expect(await listFiles(dir)).not.toContain('again')
 })
 
+test('holds: what somebody takes while the last one lets go of it stays', async () => {
+  const { store, stored } = await setup()
+  store.retain(stored.root, 'one')
+  const releasing = store.release(stored.root, 'one')
+  store.retain(stored.root, 'two')
+  await releasing
+  expect(store.has(stored.root)).toBe(true)
+  expect(Buffer.from(await store.read(stored.root, 'run.sh')).toString()).toBe('r')
+})
+
 test('holds: removed with the last holder, shared files stay, nothing is removed on opening', async () => {
   const { dir, store, stored, cas } = await setup()
   const other = await store.addBytes(Buffer.from('b'))

@@ -1,14 +1,27 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import {
+  type AttemptSpec,
   attemptEventSchema,
+  attemptSpecSchema,
+  checkJobClaim,
   createIdentity,
   decodeDocument,
   encodeDocument,
+  inputsDigest,
   type Manifest,
   type Offer,
   offerSchema,
+  type Receipt,
   RPC_METHODS,
+  type SignedJobClaim,
+  type SignedReceipt,
+  signedJobClaimSchema,
+  signJobClaim,
+  signReceipt,
+  signReceipts,
+  specDigest,
+  verifyReceipt,
 } from '@manyhands/core'
 import { equals } from 'uint8arrays/equals'
 import { fromString } from 'uint8arrays/from-string'
@@ -30,6 +43,8 @@ import {
   type RpcAnswer,
   type RpcRequest,
 } from '../../src/network/rpc-envelope.ts'
+import { merkleTree } from '../../src/receipts/merkle-tree.ts'
+import { receiptLeaf } from '../../src/receipts/receipt-batch.ts'
 import { readWant, wantFrame } from '../../src/transfer/transfer-frames.ts'
 import {
   foundFrame,
@@ -54,6 +69,21 @@ interface Vectors {
   documents: Vector[]
   envelopes: Vector[]
   announcement: { value: { seq: number; offer: Offer }; hex: string }
+  receipt: {
+    spec: AttemptSpec
+    specDigest: string
+    inputsDigest: string
+    value: SignedReceipt
+    signed: string
+  }
+  receiptBatch: {
+    receipts: Receipt[]
+    leaves: string[]
+    root: string
+    signed: string
+    proofs: { image: string; at: number; size: number; path: string; signature: string }[]
+  }
+  claim: { value: SignedJobClaim; signed: string }
   rpcFrame: { length: number; header: string }
   artifactFrames: { name: keyof typeof ARTIFACT_FRAMES; value: unknown; hex: string }[]
   streamFrames: { kind: keyof typeof FRAME_KIND; count: number; header: string }[]
@@ -69,6 +99,9 @@ const SHAPES: Record<string, z.ZodType> = {
   offer: offerSchema,
   attemptEvent: attemptEventSchema,
   image: imageSchema,
+  attemptSpec: attemptSpecSchema,
+  challengeAnswer: RPC_METHODS['job.challenge'].result,
+  claimAnswer: RPC_METHODS['job.claim'].result,
 }
 
 /** How each frame of the artifact protocol is written and read. */
@@ -90,7 +123,14 @@ test('there are vectors of everything', () => {
     'attempt event, running',
     'attempt event, outputs',
     'attempt event, end',
+    'attempt event, receipt',
+    'attempt event, proof',
     'image',
+    'attempt spec, warm',
+    'attempt event, checkpoint',
+    'attempt spec, checkpoint',
+    'job.challenge answer',
+    'job.claim answer',
   ])
   expect(vectors.envelopes).toHaveLength(3)
   expect(new Set(vectors.artifactFrames.map(({ name }) => name))).toEqual(
@@ -137,6 +177,49 @@ test('announcement: signature and all', () => {
   const key = signingKey(bytesOf(vectors.identity.seed))
   expect(equals(encodeAnnouncement(value, key), bytesOf(expected))).toBe(true)
   expect(decodeAnnouncement(bytesOf(expected))).toEqual(value)
+})
+
+test('receipt: what is hashed, what is signed, and by whom', () => {
+  const { spec, value, signed, ...digests } = vectors.receipt
+  expect(digests).toEqual({
+    specDigest: specDigest(attemptSpecSchema.parse(spec)),
+    inputsDigest: inputsDigest(spec.inputs),
+  })
+  const { signature, ...receipt } = value
+  expect(hex(encodeDocument({ purpose: 'manyhands/receipt/1', receipt }))).toBe(signed)
+  expect(signReceipt(receipt, signingKey(bytesOf(vectors.identity.seed)))).toEqual(value)
+  expect(verifyReceipt(value)).toEqual(receipt)
+  expect(signature).toHaveLength(128)
+})
+
+test('receipts of a batch: their leaves, their root, what is signed, and their ways', () => {
+  const { receipts, leaves, root, signed, proofs } = vectors.receiptBatch
+  const made = receipts.map(receiptLeaf)
+  expect(made.map(hex)).toEqual(leaves)
+  const tree = merkleTree(made)
+  expect(hex(tree.root)).toBe(root)
+  const document = { purpose: 'manyhands/receipts/2', root: tree.root, size: receipts.length }
+  expect(hex(encodeDocument(document))).toBe(signed)
+  const given = signReceipts(receipts, signingKey(bytesOf(vectors.identity.seed)))
+  expect(
+    given.map((one) => ({ ...one, path: hex(one.path), signature: hex(one.signature) })),
+  ).toEqual(proofs)
+  for (const [at, receipt] of receipts.entries()) {
+    const { path, signature, size } = proofs[at]!
+    expect(verifyReceipt({ ...receipt, batch: { at, size, path }, signature })).toEqual(receipt)
+  }
+})
+
+test('claim: what is signed by the key of the job, and for whom', () => {
+  const { value, signed } = vectors.claim
+  const { signature, ...claim } = signedJobClaimSchema.parse(value)
+  expect(hex(encodeDocument({ purpose: 'manyhands/job-claim/1', claim }))).toBe(signed)
+  expect(signJobClaim(claim, signingKey(bytesOf(vectors.identity.seed)))).toEqual(value)
+  expect(checkJobClaim(value, { owner: vectors.identity.peerId })).toEqual(claim)
+  const changed = { ...value, epoch: 3 }
+  expect(() => checkJobClaim(changed, {})).toThrow('not signed by the key of the job')
+  expect(() => checkJobClaim(value, { client: claim.host })).toThrow('its client is another')
+  expect(signature).toHaveLength(128)
 })
 
 test('frame headers', () => {

@@ -26,12 +26,15 @@ export interface InitOrder {
   egress: boolean
   /** Let the host reach loopback ports. */
   dial: boolean
+  /** Programs one after another, as the host says over a socket, instead of the one in its argv. */
+  warm?: boolean
 }
 
 /** The argv that comes before the program's own. */
 export function initArgv(order: InitOrder): string[] {
   const ms = Math.ceil(Math.min(Math.max(0, order.maxRuntimeMs), MAX_RUNTIME_MAX_MS))
   const services = `${order.egress ? 'e' : ''}${order.dial ? 'd' : ''}` || '-'
+  if (order.warm) return [INIT_PATH, 'warm', '0', order.directory, services, '--']
   return [INIT_PATH, 'run', String(ms), order.directory, services, '--']
 }
 

@@ -1,4 +1,5 @@
 import { formatByteSize, type GpuNeed, gpuFits } from '@manyhands/core'
+import { canCheckpointLive } from '../checkpoints/checkpoint-keeper.ts'
 import type { AdmissionState, Rule } from './rule.ts'
 
 /** What the runtime that is asked for can do here. */
@@ -35,6 +36,30 @@ export const RUNTIME_RULES: Rule[] = [
     },
     allow: ({ runtime, networkProfile }) =>
       networkProfile === 'none' ? 'asks for no network' : `${runtime} holds it to them`,
+  },
+  {
+    name: 'warm',
+    temporary: false,
+    refuse: ({ runtime, warm }, { runtimes }) => {
+      const capabilities = runtimes.get(runtime)?.runtime.capabilities
+      if (!warm || capabilities === undefined || capabilities.warm) return undefined
+      return `runtime ${runtime} cannot keep a sandbox warm for the next task`
+    },
+    allow: ({ runtime, warm }) =>
+      warm ? `${runtime} keeps sandboxes warm` : 'asks for a sandbox of its own',
+  },
+  {
+    name: 'checkpoint',
+    temporary: false,
+    refuse: ({ runtime, checkpoint }, { runtimes }) => {
+      const capabilities = runtimes.get(runtime)?.runtime.capabilities
+      if (checkpoint === undefined || capabilities === undefined) return undefined
+      if (!capabilities.restore) return `runtime ${runtime} cannot begin with files of a checkpoint`
+      if (checkpoint === 'end' || canCheckpointLive(capabilities)) return undefined
+      return `runtime ${runtime} shows here nothing of what a task has written while it runs`
+    },
+    allow: ({ runtime, checkpoint }) =>
+      checkpoint === undefined ? 'asks for none' : `${runtime} makes and restores them`,
   },
   {
     name: 'gpus',

@@ -166,9 +166,10 @@ export const CASES_OF_CONTROL = {
   }),
 
   'paused time is no run time': complianceCase(['sleep'], async (t) => {
-    const { task } = await t.fixture.start(t.programs.sleep(400), { maxRuntimeMs: 1500 })
+    const { task } = await t.fixture.start(t.programs.sleep(400), { maxRuntimeMs: 6000 })
     await task.pause?.()
-    await new Promise((resolve) => setTimeout(resolve, 2500))
+    // Longer than its whole run time, which an emulated machine on a busy one needs most of.
+    await new Promise((resolve) => setTimeout(resolve, 6500))
     await task.resume?.()
     t.expect(await task.wait()).toMatchObject({ exitCode: 0, reason: 'exited' })
   }),

@@ -10,6 +10,14 @@ export const CASES_OF_RUNNING = {
     t.expect(await task.wait()).toMatchObject({ exitCode: 0, oom: false, reason: 'exited' })
   }),
 
+  'the image that runs is told': complianceCase(['exit'], async (t) => {
+    const { task } = await t.fixture.start(t.programs.exit(0))
+    await task.wait()
+    // A file is known by the root that the host has verified.
+    if (t.fixture.runtime.capabilities.image === 'artifact') return
+    t.expect(/^sha256:[0-9a-f]{64}$/.test(task.image ?? ''), `image ${task.image}`).toBe(true)
+  }),
+
   'an exit code is passed on': complianceCase(['exit'], async (t) => {
     const { task } = await t.fixture.start(t.programs.exit(42))
     t.expect(await task.wait()).toMatchObject({ exitCode: 42, oom: false, reason: 'exited' })
@@ -54,6 +62,17 @@ export const CASES_OF_RUNNING = {
     t.expect((await started.task.wait()).exitCode).toBe(0)
     t.expect(await started.file('deep/a.txt')).toBe('made it')
   }),
+
+  'what is in the workspace before is there for the task, which may write to it': complianceCase(
+    ['write'],
+    async (t) => {
+      const restored = { 'deep/kept.txt': 'kept', 'deep/a.txt': 'longer than what comes' }
+      const started = await t.fixture.start(t.programs.write('deep/a.txt', 'after'), { restored })
+      t.expect((await started.task.wait()).exitCode).toBe(0)
+      t.expect(await started.file('deep/kept.txt')).toBe('kept')
+      t.expect(await started.file('deep/a.txt')).toBe('after')
+    },
+  ),
 
   'out of memory is told apart': complianceCase(['allocate'], async (t) => {
     const resources = { memoryBytes: 32 * MIB }

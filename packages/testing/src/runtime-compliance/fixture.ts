@@ -10,6 +10,7 @@ import {
   type RuntimeContext,
   type RuntimeSpec,
   type RuntimeTask,
+  type WarmSandbox,
   type Workspace,
 } from '@manyhands/core'
 import type { ComplianceProgram } from './programs.ts'
@@ -27,6 +28,8 @@ export interface StartOptions {
   /** Default: one that no other start of this fixture has. */
   attemptId?: string
   signal?: AbortSignal
+  /** Files that are below /out before it begins. */
+  restored?: Record<string, string>
 }
 
 /** One case's own runtime, host instance and directories. */
@@ -36,6 +39,7 @@ export class ComplianceFixture {
   readonly #create: () => Runtime | Promise<Runtime>
   readonly #root: string
   readonly #tasks: RuntimeTask[] = []
+  readonly #warm: WarmSandbox[] = []
   readonly #others: Runtime[] = []
   #attempts = 0
 
@@ -78,7 +82,16 @@ export class ComplianceFixture {
     this.#attempts += 1
     const attemptId = options.attemptId ?? `attempt-${this.#attempts}.1`
     const workspace = await this.#workspace(attemptId, options.inputs)
-    const spec: RuntimeSpec = {
+    await putFiles(workspace.outDir, options.restored ?? {})
+    const spec = this.#spec(attemptId, program, options)
+    const signal = options.signal ?? new AbortController().signal
+    const task = await this.runtime.start(spec, workspace, { signal })
+    this.#tasks.push(task)
+    return new StartedTask(task, workspace)
+  }
+
+  #spec(attemptId: string, program: ComplianceProgram, options: StartOptions): RuntimeSpec {
+    return {
       attemptId,
       labels: {
         host: this.context.hostInstance,
@@ -101,10 +114,35 @@ export class ComplianceFixture {
       ...(options.secrets === undefined ? {} : { secrets: options.secrets }),
       ...(options.ports === undefined ? {} : { ports: options.ports }),
     }
+  }
+
+  /** A warm sandbox with what a case wants to know of it. */
+  async startWarm(
+    program: ComplianceProgram,
+    options: StartOptions & { setup?: string[] } = {},
+  ): Promise<StartedWarm> {
+    this.#attempts += 1
+    const attemptId = options.attemptId ?? `attempt-${this.#attempts}.1`
+    const { inDir, outDir } = await this.#workspace(attemptId, options.inputs)
+    const { command: _, ...spec } = this.#spec(attemptId, program, options)
     const signal = options.signal ?? new AbortController().signal
-    const task = await this.runtime.start(spec, workspace, { signal })
-    this.#tasks.push(task)
-    return new StartedTask(task, workspace)
+    const warm = { ...spec, ...(options.setup === undefined ? {} : { setup: options.setup }) }
+    const dir = join(dirname(outDir), 'warm')
+    await mkdir(dir)
+    const sandbox = await this.runtime.startWarm!(warm, { dir, inDir }, { signal })
+    this.#warm.push(sandbox)
+    return new StartedWarm(sandbox, async (next, more = {}) => {
+      this.#attempts += 1
+      const id = `attempt-${this.#attempts}.1`
+      const place = await this.#workspace(id, more.inputs)
+      const { env, maxRuntimeMs } = this.#spec(id, next, more)
+      const task = await sandbox.run(
+        { attemptId: id, command: next.command, env, maxRuntimeMs, inDir: place.inDir },
+        { signal },
+      )
+      this.#tasks.push(task)
+      return new StartedTask(task, { inDir: place.inDir, outDir: sandbox.outDir })
+    })
   }
 
   /** Paths of files below this fixture's directories that hold these bytes. */
@@ -126,6 +164,7 @@ export class ComplianceFixture {
 
   async removeAll(): Promise<void> {
     for (const task of this.#tasks) await task.remove()
+    for (const sandbox of this.#warm) await sandbox.close()
   }
 
   async close(): Promise<void> {
@@ -142,11 +181,15 @@ export class ComplianceFixture {
     await mkdir(outDir, { recursive: true })
     if (inputs === undefined) return { inDir: undefined, outDir }
     const inDir = join(this.#root, attemptId, 'in')
-    for (const [path, text] of Object.entries(inputs)) {
-      await mkdir(dirname(join(inDir, path)), { recursive: true })
-      await writeFile(join(inDir, path), text)
-    }
+    await putFiles(inDir, inputs)
     return { inDir, outDir }
+  }
+}
+
+async function putFiles(dir: string, files: Record<string, string>): Promise<void> {
+  for (const [path, text] of Object.entries(files)) {
+    await mkdir(dirname(join(dir, path)), { recursive: true })
+    await writeFile(join(dir, path), text)
   }
 }
 
@@ -201,6 +244,17 @@ export class StartedTask {
       stdout: Buffer.concat(parts.stdout).toString(),
       stderr: Buffer.concat(parts.stderr).toString(),
     }
+  }
+}
+
+/** A warm sandbox, and how a task is started in it. */
+export class StartedWarm {
+  readonly sandbox: WarmSandbox
+  readonly start: (program: ComplianceProgram, options?: StartOptions) => Promise<StartedTask>
+
+  constructor(sandbox: WarmSandbox, start: StartedWarm['start']) {
+    this.sandbox = sandbox
+    this.start = start
   }
 }
 

@@ -59,6 +59,11 @@ export interface CompliancePrograms {
   secret?(name: string): ComplianceProgram
   /** Prints what an http URL answers and ends with 0; with another code when nothing answers. */
   fetch?(url: string): ComplianceProgram
+  /** Keeps a text where later tasks of the same warm sandbox find it, or prints what is there. */
+  keep?(text: string): ComplianceProgram
+  kept?(): ComplianceProgram
+  /** Begins something that goes on to write to /out, and ends itself with code 0. */
+  leave?(): ComplianceProgram
   /** Listens on a TCP port inside the sandbox and answers every connection with what it says. */
   serve?(port: number): ComplianceProgram
 }

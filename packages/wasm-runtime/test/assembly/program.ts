@@ -4,7 +4,7 @@ import {
   fd_fdstat_set_rights, fd_filestat_set_size, fd_filestat_set_times, fd_prestat_get, fd_pwrite, fd_readdir,
   fd_renumber, fd_seek, fd_write, IN, makeDirectory, OUT, open, path_filestat_get, path_filestat_set_times,
   path_link, path_remove_directory, path_rename, path_symlink, path_unlink_file, print, random_get, READ,
-  readBytes, sleep, sock_accept, sock_recv, sock_send, TRUNCATE, WRITE, write, writeBytes,
+  readBytes, sleep, sock_accept, sock_recv, sock_send, TMP, TRUNCATE, WRITE, write, writeBytes,
 } from "./wasi"
 
 const argv = args()
@@ -80,6 +80,25 @@ if (verb == "echo") {
   if (fd < 0) exit(100 - fd)
   write(fd, rest[1])
   fd_close(fd)
+} else if (verb == "segments") {
+  // Adds to what it left, and asks to be continued until it is so long.
+  const buffer = heap.alloc(4096)
+  const before = open(OUT, "state/step", 0, READ)
+  const found = before < 0 ? "" : String.UTF8.decodeUnsafe(buffer, readBytes(before, buffer, 4096))
+  if (before >= 0) fd_close(before)
+  const fd = make("state/step")
+  write(fd, found + "x")
+  fd_close(fd)
+  if (found.length + 1 < i32(I32.parseInt(rest[0]))) exit(75)
+} else if (verb == "keep") {
+  const fd = open(TMP, "kept", CREATE | TRUNCATE, WRITE)
+  if (fd < 0) exit(100 - fd)
+  write(fd, rest[0])
+} else if (verb == "kept") {
+  const fd = open(TMP, "kept", 0, READ)
+  if (fd < 0) exit(100 - fd)
+  const buffer = heap.alloc(65536)
+  writeBytes(1, buffer, readBytes(fd, buffer, 65536))
 } else if (verb == "append") {
   const fd = open(OUT, rest[0], CREATE, WRITE)
   fd_seek(fd, 0, 2, cell)

@@ -102,6 +102,7 @@ export declare function sock_accept(fd: u32, flags: u32, result: usize): u32
 
 export const IN: u32 = 3
 export const OUT: u32 = 4
+export const TMP: u32 = 5
 export const READ: u64 = 1 << 1
 export const WRITE: u64 = 1 << 6
 export const CREATE: u32 = 1
