@@ -126,7 +126,11 @@ export class ClientRelations {
     await turns(
       () =>
         network.isConnected(client) &&
-        (this.#clients.get(client)?.outboxes.values().some((outbox) => outbox.owing) ?? false),
+        (this.#clients
+          .get(client)
+          ?.outboxes.values()
+          .some((outbox) => outbox.owing) ??
+          false),
     )
   }
 
