@@ -9,8 +9,9 @@ import {
   type TaskResult,
 } from '@manyhands/core'
 import { type AttachParts, attachJob } from './attach-job.ts'
-import type { Client, HostChange, Job, JobSummary } from './client.ts'
+import type { Client, HostChange } from './client.ts'
 import { type HostWait, waitForHosts, watchHosts } from './host-watch.ts'
+import type { Job, JobSummary } from './job.ts'
 import { hooksOf, type JobResumption } from './job-document.ts'
 import { JobFailedError } from './job-failed-error.ts'
 import type { JobRun } from './job-run.ts'

@@ -1,26 +1,19 @@
 import type {
-  AttemptPhase,
-  AttemptTimeline,
   ByteSize,
   Clock,
   Duration,
-  ErrorDocument,
   GcOptions,
   GcReport,
   ImageSource,
-  JobPhase,
   JobSpec,
   Logger,
   Network,
   NetworkOptions,
   Offer,
-  TaskPhase,
   TaskResult,
   TransferCaps,
-  TransferSource,
-  Usage,
 } from '@manyhands/core'
-
+import type { Job, JobSummary } from './job.ts'
 import type { JobResumption } from './job-document.ts'
 
 /**
@@ -110,251 +103,9 @@ export interface Client extends AsyncDisposable {
   close(): Promise<void>
 }
 
-/** A handle to a job. Dropping it changes nothing. */
-export interface Job<Item = unknown> {
-  readonly id: string
-  readonly name: string
-  readonly phase: JobPhase
-  readonly counts: JobCounts
-  readonly progress: JobProgress
-  /** What `wait` resolves with, as it is now. */
-  readonly summary: JobSummary
-  /** Results in completion order, or in input order; each once; ends when the job ends. */
-  results(options?: { ordered?: boolean; signal?: AbortSignal }): AsyncIterable<TaskResult<Item>>
-  /**
-   * What happened, from `since` (an event's `seq`) on. A reader that is too late gets a `gap` event. Who
-   * follows the job while it runs also gets `progress`, at most four times a second. Of an attempt's phase
-   * and usage a host tells only the latest to a client that is slow; nothing marks that.
-   */
-  events(options?: { since?: number; signal?: AbortSignal }): AsyncIterable<JobEvent>
-  /**
-   * What tasks wrote, as it arrives: of one task or of all. With `follow` until the job ends, else what
-   * is known now. Buffers on the way are bounded, here and at the host: where output was dropped because
-   * somebody was too slow, a line with `gap` stands in its place. The last bytes are in the task's result.
-   */
-  logs(options?: { task?: string; follow?: boolean; signal?: AbortSignal }): AsyncIterable<LogLine>
-  /** Resolves when the job has ended, however it ended. */
-  wait(options?: { signal?: AbortSignal }): Promise<JobSummary>
-  /**
-   * Sends out no more tasks; what runs goes on. With `stop` it is ended as well, at nobody's expense, and
-   * waits again: then no host does anything for the job.
-   */
-  pause(options?: { stop?: boolean }): Promise<void>
-  resume(): Promise<void>
-  /** Ends the job: nothing more is sent out, what runs is ended. Resolves when the hosts were told. */
-  cancel(reason?: string): Promise<void>
-  /**
-   * Runs failed tasks again, each with all its attempts, those that were canceled because a task that they need
-   * had failed, and what was not read of the source when the job ended. Resolves how many tasks that are;
-   * failed parts of a range are cut anew.
-   *
-   * @throws CANCELED for a job that was canceled, HOOKS_MISSING when the rest of its source has to be given
-   *   again in {@link Client.job}
-   */
-  retry(options: { failed: true }): Promise<number>
-  /**
-   * One text with which a client on another machine continues the job, see {@link Client.attach}: the job as
-   * it is now, without functions and secrets, and the right to it. Whoever has it has the job, so keep it as
-   * you keep a password. From now until the job is over its hosts keep the results that this client has
-   * accepted, of each host the last 1024: nothing of these is computed again elsewhere. This client keeps what
-   * each task alone takes for as long, since a result may be lost with its host, and runs again elsewhere then.
-   *
-   * @throws LIMIT for a job of more than 250,000 tasks, JOB_TAKEN
-   */
-  ownerKey(): Promise<string>
-  /**
-   * Every known host, with the rule that excludes it for this task, or what the task waits for.
-   *
-   * @throws NOT_FOUND
-   */
-  why(taskKey: string): Promise<HostVerdict[]>
-}
-
-/** A piece of what a task wrote, or a mark of what is missing there. */
-export interface LogLine {
-  task: string
-  /** Empty in a mark for streams that are not told apart any more. */
-  attempt: string
-  stream: 'stdout' | 'stderr'
-  text: string
-  /** So many bytes of the stream were lost here; `text` is empty then. */
-  gap?: number
-}
-
-/** A file that a task completed while it ran, on this client's disk, verified. */
-export interface StreamedFile {
-  /** Relative to /out. */
-  readonly path: string
-  readonly executable: boolean
-  /**
-   * `'arrived'`: its task has no result yet; `'result'`: it came from the attempt that became the result,
-   * which may have a later version of it; `'provisional'`: from an attempt that did not, or that vanished.
-   */
-  readonly state: 'arrived' | 'result' | 'provisional'
-  /** Its contents. @throws NOT_FOUND when it is kept no longer: it was replaced, or given up */
-  bytes(): Promise<Uint8Array>
-  /** Writes it to exactly that path, beside and renamed. @throws NOT_FOUND as {@link bytes} */
-  saveTo(path: string): Promise<void>
-}
-
-export interface JobCounts {
-  queued: number
-  running: number
-  completed: number
-  failed: number
-  canceled: number
-  /** Known once the source of tasks has been read to its end. */
-  total?: number
-}
-
-export interface JobProgress extends JobCounts {
-  /** What is counted, for people: `'task'`, `'frame'`. */
-  unit: string
-  /** Tasks per second over the last half minute. */
-  rate: number
-  /** Bytes of inputs sent and outputs received. */
-  bytesUp: number
-  bytesDown: number
-  /** The same per second, smoothed over about three seconds. */
-  rateUp: number
-  rateDown: number
-  /** How many of the tasks that are out do what; together they are `running`. */
-  phases: Record<ActivePhase, number>
-  /** What the tasks that are out do, the first 1000 of them. */
-  active: ActiveTask[]
-  /**
-   * Milliseconds to the end, when it can be told: from how long tasks took at each host, how many run and
-   * wait, and what is still being transferred. Absent before the first task has ended, while the number of
-   * tasks is not known, and while tasks wait and none is sent out.
-   */
-  eta?: number
-}
-
-/**
- * What a task is doing: its host gets the image; it gets the inputs, or makes the sandbox; the task runs
- * or stands still; its outputs are gathered and come here.
- */
-export type ActivePhase = 'image' | 'inputs' | 'running' | 'outputs'
-
-/** A task that is out. Tasks at one host may wait for one transfer: all of them have its numbers. */
-export interface ActiveTask {
-  task: string
-  attempt: string
-  host: string
-  phase: ActivePhase
-  /** While something is transferred: bytes that came, that have to come in all, and bytes per second. */
-  bytes?: number
-  total?: number
-  rate?: number
-  /** Milliseconds to the end of the phase, when it can be told. */
-  etaMs?: number
-}
-
-export interface JobSummary {
-  id: string
-  name: string
-  phase: JobPhase
-  counts: JobCounts
-  bytesUp: number
-  bytesDown: number
-  durationMs: number
-  /** Why the job as a whole failed or was canceled. */
-  error?: ErrorDocument
-}
-
-export interface HostVerdict {
-  host: string
-  eligible: boolean
-  reason: string
-  /** How long a word to it and back takes, ms, once that was measured. */
-  rttMs?: number
-}
-
 export type HostChange =
   | { kind: 'found' | 'changed'; offer: Offer }
   | { kind: 'gone'; peerId: string }
-
-/**
- * One line of a job's history. `seq` grows by one, except that `progress` is no history: it says how far
- * the job is now, is not kept, and has the `seq` of the event before it.
- */
-export type JobEvent = { seq: number; time: string; job: string } & (
-  | { kind: 'job'; phase: JobPhase; error?: ErrorDocument }
-  /** With its end comes its result, unless that is not handed out yet: see `accept`. */
-  | { kind: 'task'; task: string; phase: TaskPhase; result?: TaskResult }
-  | {
-      kind: 'attempt'
-      task: string
-      attempt: string
-      host: string
-      phase: AttemptPhase
-      /** It only checks a result that the task has already. */
-      check?: true
-      by?: 'host' | 'client'
-      reason?: string
-      error?: ErrorDocument
-      usage?: Usage
-      /** With its end: when it was first heard of in each phase, ms since it was sent. */
-      timeline?: AttemptTimeline
-      /** When it is sent out: the checkpoint that it begins with. */
-      startedFrom?: NonNullable<AttemptTimeline['startedFrom']>
-      /** Files that had come of it, and are not part of a result: it was lost, or ended without one. */
-      provisional?: number
-    }
-  /**
-   * The check of a result is over. `agreed`: these hosts had the same, those in `wrong` had not. `disputed`:
-   * nobody can tell who is right, and the task has failed.
-   */
-  | {
-      kind: 'check'
-      task: string
-      outcome: 'agreed' | 'disputed'
-      hosts: string[]
-      wrong: string[]
-    }
-  /** A piece of a stream, up to its byte `upTo`; with `gap` instead of text: so many bytes are missing. */
-  | {
-      kind: 'log'
-      task: string
-      attempt: string
-      stream: 'stdout' | 'stderr'
-      text: string
-      upTo: number
-      gap?: number
-    }
-  /**
-   * A file that the task has completed is here, while it still runs. The same path may come again, with
-   * new contents or from another attempt: tasks run at least once, and what counts is the result.
-   */
-  | {
-      kind: 'output'
-      task: string
-      attempt: string
-      host: string
-      path: string
-      bytes: number
-      executable: boolean
-      file: StreamedFile
-    }
-  /** A checkpoint of the task is here, and durable: where it goes on when its attempt is lost now. */
-  | {
-      kind: 'checkpoint'
-      task: string
-      attempt: string
-      host: string
-      root: string
-      bytes: number
-    }
-  /** Over what outputs come from a host, and how fast: once a second while they do, and at the end. */
-  | ({ kind: 'transfer'; task: string; attempt: string } & TransferSource)
-  /**
-   * A host lacks the job's image, which this computer's engine has: its layers are exported as far as they
-   * were not before. Told once; again when hosts may fetch it, with the bytes that were exported.
-   */
-  | { kind: 'image'; image: string; phase: 'exporting' | 'ready'; bytes: number }
-  | { kind: 'progress'; progress: JobProgress }
-  | { kind: 'gap'; missed: number }
-)
 
 export interface ClientOptions {
   network?: {

@@ -1,7 +1,7 @@
 import { ManyhandsError } from '@manyhands/core'
-import type { HostVerdict } from './client.ts'
 import type { HostDirectory } from './host-directory.ts'
 import type { HostRecord } from './host-record.ts'
+import type { HostVerdict } from './job.ts'
 import type { JobRun } from './job-run.ts'
 import type { ClientJournal } from './journal/client-journal.ts'
 import { homeOf, isProven, passingRefusal, standingRefusal } from './placement.ts'

@@ -1,20 +1,9 @@
-export type {
-  ActivePhase,
-  ActiveTask,
-  Client,
-  ClientOptions,
-  HostChange,
-  HostVerdict,
-  Job,
-  JobCounts,
-  JobEvent,
-  JobProgress,
-  JobSummary,
-  LogLine,
-  StreamedFile,
-} from './client.ts'
+export type { Client, ClientOptions, HostChange } from './client.ts'
 export { clientHasJob } from './client-has-job.ts'
 export { createClient } from './create-client.ts'
+export type { HostVerdict, Job, JobSummary, LogLine } from './job.ts'
 export type { JobResumption } from './job-document.ts'
+export type { JobEvent, StreamedFile } from './job-event.ts'
 export { JobFailedError } from './job-failed-error.ts'
+export type { ActivePhase, ActiveTask, JobCounts, JobProgress } from './job-progress.ts'
 export { tidyClientState } from './tidy-client-state.ts'

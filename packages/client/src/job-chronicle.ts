@@ -1,6 +1,7 @@
 import { type Clock, LIMITS } from '@manyhands/core'
-import type { JobEvent, JobProgress } from './client.ts'
 import { EventLog } from './event-log.ts'
+import type { JobEvent } from './job-event.ts'
+import type { JobProgress } from './job-progress.ts'
 import { LostOutput } from './lost-output.ts'
 
 type Distribute<Event> = Event extends unknown ? Omit<Event, 'seq' | 'time' | 'job'> : never

@@ -1,5 +1,5 @@
 import { isTerminal } from '@manyhands/core'
-import type { JobCounts } from './client.ts'
+import type { JobCounts } from './job-progress.ts'
 import type { ClientJournal } from './journal/client-journal.ts'
 import type { JobRow } from './journal/job-rows.ts'
 

@@ -1,5 +1,5 @@
 import { ManyhandsError } from '@manyhands/core'
-import type { JobSummary } from './client.ts'
+import type { JobSummary } from './job.ts'
 import type { JobChronicle } from './job-chronicle.ts'
 import type { JobRecord } from './job-record.ts'
 import type { JobTasks, Retried } from './job-tasks.ts'

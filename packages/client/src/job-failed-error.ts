@@ -1,5 +1,5 @@
 import { type ErrorDocument, ManyhandsError } from '@manyhands/core'
-import type { JobSummary } from './client.ts'
+import type { JobSummary } from './job.ts'
 
 /**
  * What `client.run` rejects with when a job did not complete. `code` is the reason of the job as a

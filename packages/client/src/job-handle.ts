@@ -1,19 +1,13 @@
 import { isTerminal, LIMITS, ManyhandsError, type TaskResult } from '@manyhands/core'
-import type {
-  HostVerdict,
-  Job,
-  JobCounts,
-  JobEvent,
-  JobProgress,
-  JobSummary,
-  LogLine,
-} from './client.ts'
 import { explainTask } from './explain-task.ts'
 import type { HeldResults } from './held-results.ts'
 import type { HostDirectory } from './host-directory.ts'
 import type { HostRecord } from './host-record.ts'
+import type { HostVerdict, Job, JobSummary, LogLine } from './job.ts'
 import type { ChunkItem } from './job-cutting.ts'
+import type { JobEvent } from './job-event.ts'
 import type { JobKeys } from './job-keys.ts'
+import type { JobCounts, JobProgress } from './job-progress.ts'
 import type { JobRun } from './job-run.ts'
 import type { ClientJournal } from './journal/client-journal.ts'
 import type { ResultRow } from './journal/result-rows.ts'

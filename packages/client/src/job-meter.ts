@@ -5,8 +5,8 @@ import {
   LIMITS,
   TransferRate,
 } from '@manyhands/core'
-import type { ActivePhase, ActiveTask, JobCounts, JobProgress } from './client.ts'
 import { JobForecast, type OccupiedSlot } from './job-forecast.ts'
+import type { ActivePhase, ActiveTask, JobCounts, JobProgress } from './job-progress.ts'
 import { FETCHES } from './output-limits.ts'
 import { RecentDurations } from './recent-durations.ts'
 import type { LiveAttempt, Task } from './task.ts'

@@ -6,13 +6,14 @@ import type {
   ManyhandsError,
   TaskPhase,
 } from '@manyhands/core'
-import type { JobCounts, JobProgress, JobSummary } from './client.ts'
 import type { JobImage } from './images/image-desk.ts'
+import type { JobSummary } from './job.ts'
 import { JobChronicle, type JobNews } from './job-chronicle.ts'
 import { type JobDocument, type JobHooks, missingHooks } from './job-document.ts'
 import { JobEnding } from './job-ending.ts'
 import type { JobInputs } from './job-inputs.ts'
 import { JobMeter } from './job-meter.ts'
+import type { JobCounts, JobProgress } from './job-progress.ts'
 import { JobRecord } from './job-record.ts'
 import { JobTasks } from './job-tasks.ts'
 import type { ClientJournal } from './journal/client-journal.ts'

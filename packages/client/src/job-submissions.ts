@@ -5,8 +5,8 @@ import {
   ManyhandsError,
   toManyhandsError,
 } from '@manyhands/core'
-import type { Job } from './client.ts'
 import type { ImageDesk } from './images/image-desk.ts'
+import type { Job } from './job.ts'
 import { JobInputs } from './job-inputs.ts'
 import type { JobRun } from './job-run.ts'
 import type { ClientJournal } from './journal/client-journal.ts'

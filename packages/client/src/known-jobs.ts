@@ -5,9 +5,9 @@ import {
   ManyhandsError,
   type Network,
 } from '@manyhands/core'
-import type { JobSummary } from './client.ts'
 import type { HeldResults } from './held-results.ts'
 import type { HostDirectory } from './host-directory.ts'
+import type { JobSummary } from './job.ts'
 import { journaledCounts } from './job-counts.ts'
 import { JobHandle } from './job-handle.ts'
 import type { JobKeys } from './job-keys.ts'

@@ -1,4 +1,5 @@
-import type { JobEvent, LogLine } from './client.ts'
+import type { LogLine } from './job.ts'
+import type { JobEvent } from './job-event.ts'
 
 /** Streams of attempts that are remembered one by one. */
 const STREAMS = 4096

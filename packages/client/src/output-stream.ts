@@ -6,7 +6,7 @@ import {
   type StreamedOutput,
 } from '@manyhands/core'
 import PQueue from 'p-queue'
-import type { StreamedFile } from './client.ts'
+import type { StreamedFile } from './job-event.ts'
 import type { JobRun } from './job-run.ts'
 import type { OutputFetcher } from './output-fetcher.ts'
 import type { LiveAttempt, Task } from './task.ts'

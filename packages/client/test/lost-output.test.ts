@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { JobEvent } from '../src/client.ts'
+import type { JobEvent } from '../src/job-event.ts'
 import { type Heard, LostOutput } from '../src/lost-output.ts'
 
 const log = (seq: number, task: string, upTo: number, over: object = {}) =>

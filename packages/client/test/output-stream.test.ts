@@ -9,7 +9,7 @@ import {
   systemClock,
 } from '@manyhands/core'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { JobEvent } from '../src/client.ts'
+import type { JobEvent } from '../src/job-event.ts'
 import type { JobRun } from '../src/job-run.ts'
 import type { OutputFetcher } from '../src/output-fetcher.ts'
 import { OutputStream } from '../src/output-stream.ts'
