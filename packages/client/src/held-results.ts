@@ -2,7 +2,6 @@ import {
   type Artifact,
   type ArtifactStore,
   type AttemptEnd,
-  artifactPart,
   type Clock,
   LIMITS,
   type Logger,
@@ -13,22 +12,20 @@ import {
   type WireInput,
 } from '@manyhands/core'
 import PQueue from 'p-queue'
+import { HeldManifests } from './held-manifests.ts'
 import { heldOutputs } from './held-outputs.ts'
 import type { HostDirectory } from './host-directory.ts'
 import type { JobRun } from './job-run.ts'
 import type { ClientJournal } from './journal/client-journal.ts'
 import type { HeldAt, ResultRow } from './journal/result-rows.ts'
 import type { KeptEnds } from './kept-ends.ts'
+import { missingPart, SharedParts } from './shared-parts.ts'
 import type { TakenBytes, TakenInput } from './taken-input.ts'
 import { inputsOwner, type LiveAttempt, type Task } from './task.ts'
 import { storedOutputs } from './task-outputs.ts'
 
 /** Results that stay at one host at once: what a host keeps of one client has an end. */
 const HELD_PER_HOST = LIMITS.attemptsPerClient / 4
-/** What results consist of is remembered of so many. */
-const REMEMBERED = 256
-/** What consists of more files than this is asked for again. */
-const REMEMBERED_FILES = 1_000
 /** Results that come here at once. */
 const BRINGS = 8
 /** A host that is connected and gives nothing is given up after so many leases. */
@@ -65,12 +62,16 @@ export class HeldResults {
   /** By attempt: a host that repeats its end must not be told that it may forget it. */
   readonly #held = new Map<string, Held>()
   readonly #byHost = new Map<string, Map<string, Held>>()
-  readonly #known = new Map<string, Promise<Artifact>>()
+  readonly #manifests: HeldManifests
+  readonly #parts: SharedParts
   readonly #queue = new PQueue({ concurrency: BRINGS })
   readonly #bringing = new Map<string, Promise<void>>()
 
   constructor(options: HeldResultsOptions) {
     this.#options = options
+    const { network, directory } = options
+    this.#manifests = new HeldManifests(options)
+    this.#parts = new SharedParts({ network, directory, manifests: this.#manifests })
     for (const { job, key, held } of options.journal.results.held()) {
       this.#keep(held.attempt, { job, key, host: held.host })
     }
@@ -87,7 +88,7 @@ export class HeldResults {
 
   /** What a result consists of that stays at its host. @throws as ArtifactStore.inspect */
   async look(job: JobRun, task: Task, held: HeldAt, root: string): Promise<TaskOutputs> {
-    const artifact = await this.#inspect(root, held.host)
+    const artifact = await this.#manifests.inspect(root, held.host)
     const most = job.document.base.resources.diskBytes
     // Its size is what the manifest says: a host's own word decides nothing.
     if (artifact.size !== held.bytes || artifact.size > most) {
@@ -110,7 +111,7 @@ export class HeldResults {
     const { key, outputs: root } = row
     if (row.held !== undefined || root === undefined || store.has(root)) return
     if (JSON.parse(row.document).receipt?.attempt !== at.attempt) return
-    const { size } = await this.#inspect(root, at.host)
+    const { size } = await this.#manifests.inspect(root, at.host)
     await journal.results.foundAt(job.id, key, { ...at, bytes: size })
     this.#keep(at.attempt, { job: job.id, key, host: at.host })
     this.bring(job, key).catch((cause) => {
@@ -128,7 +129,7 @@ export class HeldResults {
     if (held === undefined || root === undefined) {
       return await storedOutputs(this.#options.store, root!)
     }
-    const artifact = await this.#inspect(root, held.host).catch(() => undefined)
+    const artifact = await this.#manifests.inspect(root, held.host).catch(() => undefined)
     return this.#outputs(job, row.key, artifact ?? { root, manifest: NOTHING, size: 0 })
   }
 
@@ -144,9 +145,8 @@ export class HeldResults {
       const rows = new Map(
         [...new Set(taken.map((one) => one.task))].map((key) => [key, this.#rowOf(job, key)]),
       )
-      const failed = new Set<string>()
       const away = taken.filter(({ task: key }) => rows.get(key)!.held !== undefined)
-      const named = await this.#share(away, rows, to, failed)
+      const { named, failed } = await this.#parts.share(away, rows, to)
       if (failed.size === 0) {
         for (const one of taken) {
           found.push(named.get(one) ?? (await this.#ownPart(job, task, one, rows.get(one.task)!)))
@@ -302,65 +302,12 @@ export class HeldResults {
     )
   }
 
-  /** Tells the hosts that have them who may have them too. Names those that failed. */
-  async #share(
-    away: TakenInput[],
-    rows: Map<string, ResultRow>,
-    to: string,
-    failed: Set<string>,
-  ): Promise<Map<TakenInput, WireInput>> {
-    const named = new Map<TakenInput, WireInput>()
-    const byHost = Map.groupBy(away, (one) => rows.get(one.task)!.held!.host)
-    for (const [host, all] of byHost) {
-      for (let at = 0; at < all.length; at += LIMITS.sharesPerCall) {
-        const some = all.slice(at, at + LIMITS.sharesPerCall)
-        try {
-          const shared = await this.#shareAt(host, some, rows, to)
-          for (const [n, one] of some.entries()) {
-            const input = shared[n]
-            if (input === undefined) failed.add(one.task)
-            else named.set(one, input)
-          }
-        } catch (cause) {
-          const error = toManyhandsError(cause)
-          if (error.code === 'OUTPUT_MISSING') throw error
-          for (const one of some) failed.add(one.task)
-        }
-      }
-    }
-    return named
-  }
-
-  async #shareAt(
-    host: string,
-    some: TakenInput[],
-    rows: Map<string, ResultRow>,
-    to: string,
-  ): Promise<(WireInput | undefined)[]> {
-    const { network, directory } = this.#options
-    const parts = some.map((one) => ({ id: rows.get(one.task)!.held!.attempt, path: one.from }))
-    const timeoutMs = directory.link(host).leaseMs / 2
-    const { roots } = await network.call(host, 'attempt.share', { peer: to, parts }, { timeoutMs })
-    const addresses = directory.record(host)?.offer.addresses.slice(0, LIMITS.addressesPerPeer)
-    const from = [{ peer: host, addresses: addresses ?? [] }]
-    const inputs: (WireInput | undefined)[] = []
-    for (const [n, one] of some.entries()) {
-      // What it is called follows from what the host has signed for: its word is not needed.
-      const whole = await this.#inspect(rows.get(one.task)!.outputs!, host)
-      const part = await artifactPart(whole, one.from)
-      if (part === undefined) throw missing(one)
-      const { root, size } = part
-      inputs.push(roots[n] === root ? { path: one.path, root, bytes: size, from } : undefined)
-    }
-    return inputs
-  }
-
   async #ownPart(job: JobRun, task: Task, one: TakenInput, row: ResultRow): Promise<WireInput> {
     const part =
       row.outputs === undefined
         ? undefined
         : await job.inputs.part(row.outputs, one.from, inputsOwner(task))
-    if (part === undefined) throw missing(one)
+    if (part === undefined) throw missingPart(one)
     return { path: one.path, root: part.root, bytes: part.size }
   }
 
@@ -369,34 +316,6 @@ export class HeldResults {
     if (row !== undefined) return row
     throw new ManyhandsError('ARTIFACT_MISSING', `outputs of task ${key} are being made again`)
   }
-
-  #inspect(root: string, host: string): Promise<Artifact> {
-    const { store, network, closing } = this.#options
-    let known = this.#known.get(root)
-    if (known === undefined) {
-      known = store.inspect(root, { network, peer: host }, { signal: closing })
-      known.then(
-        ({ manifest }) => {
-          if (manifest.files.length > REMEMBERED_FILES) this.#known.delete(root)
-        },
-        () => this.#known.delete(root),
-      )
-      this.#known.set(root, known)
-      for (const oldest of this.#known.keys()) {
-        if (this.#known.size <= REMEMBERED) break
-        this.#known.delete(oldest)
-      }
-    }
-    return known
-  }
 }
 
 const NOTHING: Artifact['manifest'] = { v: 2, kind: 'tree', files: [], directories: [] }
-
-function missing({ task, from }: TakenInput): ManyhandsError {
-  const path = from === '' ? '/out' : `/out/${from}`
-  return new ManyhandsError(
-    'OUTPUT_MISSING',
-    `task ${task} completed without ${path}, which is taken of it`,
-  )
-}
