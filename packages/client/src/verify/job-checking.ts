@@ -11,9 +11,10 @@ import {
 import type { JobNews } from '../job-chronicle.ts'
 import type { JobDocument, JobHooks } from '../job-document.ts'
 import type { CheckRows } from '../journal/check-rows.ts'
-import type { Revised } from '../journal/revision-rows.ts'
 import type { Task } from '../task.ts'
-import { type AgreementStep, mayJudge } from './agreement.ts'
+import type { AgreementStep } from './agreement.ts'
+import { whyNotAsked } from './check-judges.ts'
+import { DurableDecisions } from './durable-decisions.ts'
 import { mayHandOut } from './hand-out.ts'
 import { type HostStandings, PROBATION } from './host-standing.ts'
 import { type HostOrigin, independent } from './independence.ts'
@@ -27,7 +28,7 @@ import type { Decision, ResultRevision } from './result-revision.ts'
 const UNPROVEN = { results: PROBATION, share: 0.02 }
 /** Results that have to agree where a job does not say how many. */
 const REPLICAS = 2
-/** How long a full disk of ours, or whatever else is wrong here, is waited for, ms. */
+/** How long whatever is wrong here is waited for, ms. */
 const WAIT_MS = 10_000
 /** What says something about a result. Everything else that goes wrong with a check is ours, and passes. */
 const VERDICTS: ReadonlySet<ErrorCode> = new Set([
@@ -86,10 +87,7 @@ export class JobChecking {
   readonly #checks: JobChecks
   /** By the key of the task. */
   readonly #open = new Map<string, OpenCheck>()
-  /** Decisions that are not durable yet. */
-  readonly #deciding = new Set<Promise<void>>()
-  /** Tasks whose results they change. */
-  readonly #changing = new Set<string>()
+  readonly #decisions: DurableDecisions
   #unlisten = () => {}
   #begun = false
   #stopped = false
@@ -109,6 +107,7 @@ export class JobChecking {
       ...(random === undefined ? {} : { random }),
       ...(verify.sample === undefined ? {} : { sample: verify.sample }),
     })
+    this.#decisions = new DurableDecisions(parts)
     this.replicas = new ReplicaLine({
       store,
       ready: () => parts.ready(),
@@ -127,7 +126,7 @@ export class JobChecking {
       if (state === 'checking') this.#check(task)
       if (state === 'fallen') fallen.push(task)
     }
-    this.#decide({ undo: fallen }, fallen)
+    this.#decisions.decide({ undo: fallen }, fallen)
     for (const { task, host } of rows.unbooked(job)) {
       if (this.#book.get(task) === undefined) this.committed(task, host)
     }
@@ -169,7 +168,7 @@ export class JobChecking {
 
   /** Whether a result is not handed out only until what was decided of it is durable. */
   isChanging(key: string): boolean {
-    return this.#changing.has(key) && !this.isProvisional && !this.#done
+    return this.#decisions.changes(key) && !this.isProvisional && !this.#done
   }
 
   /** Whether another result of a task that completed may follow. */
@@ -180,13 +179,15 @@ export class JobChecking {
   /** Whether a host may run a replica: it is independent of all that have been asked for the same. */
   mayJudge(task: Task, peer: string): boolean {
     const check = this.replicas.checkOf(task)
-    return check !== undefined && this.#whyNot(check, task, peer) === undefined
+    return check !== undefined && whyNotAsked(check, task, peer, this.#parts.originOf) === undefined
   }
 
   /** Why a host is not asked for the check of a task; undefined when it may be, or when there is none. */
   whyNot(key: string, peer: string): string | undefined {
     const check = this.#open.get(key)
-    return check === undefined ? undefined : this.#whyNot(check, undefined, peer)
+    return check === undefined
+      ? undefined
+      : whyNotAsked(check, undefined, peer, this.#parts.originOf)
   }
 
   /** Whether a host is independent of all of these. */
@@ -217,7 +218,7 @@ export class JobChecking {
 
   /** All tasks have results. Whether there is nothing more to check; what there is is begun. */
   closed(): boolean {
-    if (this.#open.size > 0 || this.#deciding.size > 0) return false
+    if (this.#open.size > 0 || this.#decisions.pending) return false
     const orders = this.#checks.closing()
     this.#follow(orders)
     this.#done = orders.check.length === 0 && orders.rerun.length === 0
@@ -233,8 +234,8 @@ export class JobChecking {
   }
 
   /** Resolves when all that was decided is durable. */
-  async idle(): Promise<void> {
-    while (this.#deciding.size > 0) await Promise.all(this.#deciding)
+  idle(): Promise<void> {
+    return this.#decisions.idle()
   }
 
   /** The job goes on after it was over. */
@@ -254,26 +255,9 @@ export class JobChecking {
     void this.#advance(check)
   }
 
-  #whyNot(check: OpenCheck, task: Task | undefined, peer: string): string | undefined {
-    const { originOf } = this.#parts
-    const origin = originOf(peer)
-    const { results, apart } = check.agreement
-    if (results.some(({ host }) => host.peer === peer)) return 'has given a result of it'
-    const asked = [...check.replicas]
-      .filter((other) => other !== task)
-      .flatMap((other) => other.running.map(({ host }) => host))
-    if (asked.includes(peer)) return 'is asked for it now'
-    if (check.hasRefused(origin)) return 'it, or a neighbour of it, could not run it'
-    if (!mayJudge(check.agreement, origin)) {
-      return 'not independent of a host that has given a result of it'
-    }
-    const apartFromAsked = asked.every((other) => independent(originOf(other), origin, apart))
-    return apartFromAsked ? undefined : 'not independent of a host that is asked for it now'
-  }
-
   #follow({ check, rerun }: CheckOrders): void {
     for (const key of check) this.#check(key)
-    this.#decide({ undo: rerun }, rerun)
+    this.#decisions.decide({ undo: rerun }, rerun)
   }
 
   /** Another job has found it wrong: that it was right before says nothing any more. */
@@ -314,7 +298,7 @@ export class JobChecking {
       if (this.#open.get(key) !== check) return
       const error = toManyhandsError(cause)
       if (VERDICTS.has(error.code)) this.#dispute(check, error)
-      else if (GONE.has(error.code)) this.#decide({ undo: [key] }, [key])
+      else if (GONE.has(error.code)) this.#decisions.decide({ undo: [key] }, [key])
       else clock.after(WAIT_MS, () => void this.#advance(check))
     }
   }
@@ -359,7 +343,7 @@ export class JobChecking {
       undo: rerun,
       undoTakers: other ? [key] : [],
     }
-    this.#decide(decision, [key, ...rerun], ({ replaced }) => {
+    this.#decisions.decide(decision, [key, ...rerun], ({ replaced }) => {
       if (!replaced) return
       tell({ kind: 'check', task: key, outcome: 'agreed', hosts: agreed, wrong })
       if (again && this.handsOut(key, 'completed')) {
@@ -373,41 +357,10 @@ export class JobChecking {
   #dispute(check: OpenCheck, error: ManyhandsError): void {
     const { key } = check
     const hosts = check.agreement.results.map(({ host }) => host.peer)
-    this.#decide({ fail: { key, error } }, [key], () => {
+    this.#decisions.decide({ fail: { key, error } }, [key], () => {
       this.#parts.tell({ kind: 'check', task: key, outcome: 'disputed', hosts, wrong: [] })
     })
     this.#close(check)
-  }
-
-  /** @param changing - tasks whose results nobody is to see until it is durable */
-  #decide(decision: Decision, changing: string[], then: (revised: Revised) => void = () => {}) {
-    if (changing.length === 0) return
-    for (const key of changing) this.#changing.add(key)
-    const deciding = this.#durably(decision)
-      .then((revised) => {
-        for (const key of changing) this.#changing.delete(key)
-        then(revised)
-      })
-      // The client is being closed: what the journal has goes on in the next process.
-      .catch(() => {})
-      .finally(() => {
-        this.#deciding.delete(deciding)
-        this.#parts.settled()
-      })
-    this.#deciding.add(deciding)
-  }
-
-  /** A full disk of ours is waited for. */
-  async #durably(decision: Decision): Promise<Revised> {
-    const { revision, clock } = this.#parts
-    for (;;) {
-      try {
-        return await revision.apply(decision)
-      } catch (cause) {
-        if (toManyhandsError(cause).code !== 'DISK_FULL') throw cause
-        await clock.delay(WAIT_MS)
-      }
-    }
   }
 
   #close(check: OpenCheck): void {
