@@ -36,16 +36,17 @@ import { JobOwners } from './job-owners.ts'
 import { lendingOf } from './lending.ts'
 import { LimitBackoff } from './limit-backoff.ts'
 import { OfferBoard } from './offer-board.ts'
+import { openRuntimes } from './open-runtimes.ts'
 import { OutputWatcher, releaseStreamed } from './output-watch.ts'
 import { PolicyBook } from './policy-book.ts'
 import { PolicyEnforcer } from './policy-enforcer.ts'
 import { ReceiptDesk } from './receipt-desk.ts'
 import { recoverAttempts } from './recover-attempts.ts'
 import { watchRules } from './rule-watch.ts'
-import type { HostRuntime } from './runtime-recovery.ts'
 import { SandboxEnder } from './sandbox-ender.ts'
 import { ScheduleKeeper } from './schedule-keeper.ts'
 import { thisComputer } from './sensors/this-computer.ts'
+import { serveOutputs } from './serve-outputs.ts'
 import { SharedOutputs } from './shared-outputs.ts'
 import { SovereignHost } from './sovereign-host.ts'
 import { StagingNews } from './staging-news.ts'
@@ -104,16 +105,11 @@ export async function createHost(options: HostOptions): Promise<Host> {
   })
   opening.defer(() => store.close())
 
-  const runtimes = new Map<string, HostRuntime>()
-  for (const runtime of options.runtimes) {
-    await runtime.open({
-      hostInstance: journal.instance,
-      stateDir: join(state.dir, 'runtimes', runtime.name),
-    })
-    opening.defer(() => runtime.close())
-    runtimes.set(runtime.name, { runtime, fingerprint: await runtime.fingerprint() })
-  }
-
+  const runtimes = await openRuntimes(options.runtimes, {
+    instance: journal.instance,
+    stateDir: join(state.dir, 'runtimes'),
+    opening,
+  })
   const network = await createNetwork({
     privateKey: state.identitySeed,
     listen: options.network?.listen ?? DEFAULT_LISTEN,
@@ -313,25 +309,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     sealed: (attempt) => desk.sealed(attempt),
   })
 
-  // Outputs go to the client whose attempt wrote them, and to hosts that it names.
-  const ownerOf = (peer: string, root: string) =>
-    attempts
-      .all()
-      .filter((attempt) => attempt.client === peer)
-      .find(
-        ({ end, streamed, checkpoints }) =>
-          end?.outputs?.root === root || streamed.has(root) || checkpoints.has(root),
-      )
-  await store.serve(
-    network,
-    (peer, root) =>
-      ownerOf(peer, root) !== undefined || shared.allows(peer, root) || owners.mayFetch(peer, root),
-    (root, bytes, peer) => {
-      const attempt = ownerOf(peer, root)
-      attempt?.handedOver(bytes)
-      usage.sent(peer, attempt, bytes)
-    },
-  )
+  await serveOutputs({ store, network, attempts, shared, owners, usage })
   const heldFor = (holder: string) => reasonOf(holder, (id) => attempts.get(id))
   const house = new HouseKeeper({
     makeRoom: async () => {
