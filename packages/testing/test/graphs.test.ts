@@ -1,27 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Job } from '@manyhands/client'
 import type { JobSpec, TaskResult, TaskSpec } from '@manyhands/core'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createLocalNetwork, type LocalNetwork, type LocalNetworkOptions } from '../src/index.ts'
+import { describe, expect, it } from 'vitest'
+import { networkForTests } from './network-for-tests.ts'
 
-let open: LocalNetwork | undefined
-let dir: string
-
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'manyhands-test-'))
-})
-afterEach(async () => {
-  await open?.close()
-  open = undefined
-  await rm(dir, { recursive: true, force: true })
-})
-
-async function network(options: LocalNetworkOptions = {}): Promise<LocalNetwork> {
-  open = await createLocalNetwork(options)
-  return open
-}
+const tested = networkForTests()
+const { network } = tested
 
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5))
@@ -149,7 +133,7 @@ describe('tasks that need others', () => {
 
   it('go on in another process where they were', async () => {
     const { hosts, addClient } = await network({ hosts: 2 })
-    const state = join(dir, 'client')
+    const state = join(tested.dir, 'client')
     const first = await addClient({ state })
     await first.waitForHosts({ min: 2 })
     const tasks: Record<string, TaskSpec> = {}

@@ -1,28 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { GcReport } from '@manyhands/core'
 import type { Host } from '@manyhands/host'
-import { afterEach, beforeEach, expect, it } from 'vitest'
-import { createLocalNetwork, type LocalNetwork, type LocalNetworkOptions } from '../src/index.ts'
+import { expect, it } from 'vitest'
+import { createLocalNetwork } from '../src/index.ts'
+import { networkForTests } from './network-for-tests.ts'
 
 const MIB = 1024 ** 2
 
-let directory: string
-let open: LocalNetwork | undefined
-beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'manyhands-kept-'))
-})
-afterEach(async () => {
-  await open?.close()
-  open = undefined
-  await rm(directory, { recursive: true, force: true })
-})
-
-async function network(options: LocalNetworkOptions = {}): Promise<LocalNetwork> {
-  open = await createLocalNetwork(options)
-  return open
-}
+const tested = networkForTests()
+const { network } = tested
 
 const scene = (fill: number, bytes = 2 * MIB) => new Uint8Array(bytes).fill(fill)
 const work = (input: Uint8Array, ...more: string[]) => ({
@@ -38,7 +24,7 @@ const later = async (host: Host) =>
   keptBytes(await host.gc({ dryRun: true }), 'kept for later jobs')
 
 it('an input that a host has is not sent again, not even after a restart', async () => {
-  const state = join(directory, 'host')
+  const state = join(tested.dir, 'host')
   const local = await network({ hosts: [{ state }] })
   await local.client.run(work(scene(1)))
   expect(local.hosts[0]!.totals().transfer.received).toBe(2 * MIB)

@@ -1,30 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { JobSpec, TaskSpec } from '@manyhands/core'
-import { afterEach, beforeEach, expect, it } from 'vitest'
-import {
-  createLocalNetwork,
-  type LocalNetwork,
-  type LocalNetworkOptions,
-  scripted,
-} from '../src/index.ts'
+import { expect, it } from 'vitest'
+import { scripted } from '../src/index.ts'
+import { networkForTests } from './network-for-tests.ts'
 
-let open: LocalNetwork | undefined
-let dir: string
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'manyhands-test-'))
-})
-afterEach(async () => {
-  await open?.close()
-  open = undefined
-  await rm(dir, { recursive: true, force: true })
-})
-
-async function network(options: LocalNetworkOptions): Promise<LocalNetwork> {
-  open = await createLocalNetwork(options)
-  return open
-}
+const tested = networkForTests()
+const { network } = tested
 const slow = (ms: number) => ({ runtimes: [scripted({ script: () => ({ for: ms }) })] })
 const spec = (tasks: string): JobSpec<number> => ({
   runtime: 'scripted',
@@ -35,7 +16,7 @@ const spec = (tasks: string): JobSpec<number> => ({
 
 it('prefers hosts that were fast before, also in another process', async () => {
   const { hosts, addClient } = await network({ hosts: [slow(200), slow(5), slow(200)] })
-  const state = join(dir, 'client')
+  const state = join(tested.dir, 'client')
   const first = await addClient({ state })
   await first.waitForHosts({ min: 3 })
   await first.run(spec('1-24'))

@@ -1,31 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Job } from '@manyhands/client'
 import type { JobSpec, TaskResult } from '@manyhands/core'
-import { afterEach, beforeEach, expect, it } from 'vitest'
-import {
-  createLocalNetwork,
-  type LocalNetwork,
-  type LocalNetworkOptions,
-  scripted,
-} from '../src/index.ts'
+import { expect, it } from 'vitest'
+import { scripted } from '../src/index.ts'
+import { networkForTests } from './network-for-tests.ts'
 
-let open: LocalNetwork | undefined
-let dir: string
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'manyhands-test-'))
-})
-afterEach(async () => {
-  await open?.close()
-  open = undefined
-  await rm(dir, { recursive: true, force: true })
-})
-
-async function network(options: LocalNetworkOptions): Promise<LocalNetwork> {
-  open = await createLocalNetwork(options)
-  return open
-}
+const tested = networkForTests()
+const { network } = tested
 
 /** A host that takes so long for each number of a task. */
 const pace = (ms: number) => ({
@@ -119,7 +100,7 @@ it('lets others take over what a host does not come to an end with', async () =>
 
 it('goes on in another process with what is left', async () => {
   const { addClient, hosts } = await network({ hosts: [pace(2), pace(2)] })
-  const state = join(dir, 'client')
+  const state = join(tested.dir, 'client')
   const first = await addClient({ state })
   await first.waitForHosts({ min: 2 })
   const { id, counts } = await first.submit(job('1-1000'))
@@ -234,7 +215,7 @@ it('splits a source that ends, finds the bad item, and refuses what has no end i
 
 it('goes on with items in another process', async () => {
   const { addClient } = await network({ hosts: [itemHost(), itemHost()] })
-  const state = join(dir, 'client')
+  const state = join(tested.dir, 'client')
   const first = await addClient({ state })
   await first.waitForHosts({ min: 2 })
   const items = Array.from({ length: 4000 }, (_, n) => `item ${n}`)

@@ -1,28 +1,14 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inflateRawSync } from 'node:zlib'
 import type { Client, Job } from '@manyhands/client'
 import { decodeDocument, type JobSpec, type TaskSpec } from '@manyhands/core'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { z } from 'zod'
-import { createLocalNetwork, type LocalNetwork, type LocalNetworkOptions } from '../src/index.ts'
+import { networkForTests } from './network-for-tests.ts'
 
-let directory: string
-let open: LocalNetwork | undefined
-beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'manyhands-inputs-'))
-})
-afterEach(async () => {
-  await open?.close()
-  open = undefined
-  await rm(directory, { recursive: true, force: true })
-})
-
-async function network(options: LocalNetworkOptions = {}): Promise<LocalNetwork> {
-  open = await createLocalNetwork(options)
-  return open
-}
+const tested = networkForTests()
+const { network } = tested
 
 /** What an item does, with an input that is its own. */
 type Doing = 'end' | 'fail' | 'hang'
@@ -138,7 +124,7 @@ it('where somebody may have the owner key all of it stays, as a result may be lo
 
 it('the next process holds what is not over, and nothing else', async () => {
   const { addClient } = await network()
-  const state = join(directory, 'client')
+  const state = join(tested.dir, 'client')
   const first = await addClient({ state })
   await first.waitForHosts({ min: 1 })
   const { id } = await first.submit(spec(['end', 'hang', 'end']))
@@ -158,8 +144,8 @@ it('what was not read when a job has failed is held when it is read after all', 
   let where = (): boolean => false
   // More than are read before the first has ended.
   const first = 1_500
-  for (const name of ['first', 'later']) await writeFile(join(directory, name), name)
-  const own = (index: number) => join(directory, index < first ? 'first' : 'later')
+  for (const name of ['first', 'later']) await writeFile(join(tested.dir, name), name)
+  const own = (index: number) => join(tested.dir, index < first ? 'first' : 'later')
   const { runtime, image, resources } = spec([])
   const job = await client.submit<number>({
     ...{ runtime, image, resources },

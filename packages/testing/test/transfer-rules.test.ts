@@ -1,33 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TaskResult } from '@manyhands/core'
 import type { AdmissionRequest, Host } from '@manyhands/host'
-import { afterEach, beforeEach, expect, it } from 'vitest'
-import {
-  createLocalNetwork,
-  type LocalNetwork,
-  type LocalNetworkOptions,
-  scripted,
-} from '../src/index.ts'
+import { expect, it } from 'vitest'
+import { createLocalNetwork, type LocalNetwork, scripted } from '../src/index.ts'
+import { networkForTests } from './network-for-tests.ts'
 
 const MIB = 1024 ** 2
 
-let directory: string
-let open: LocalNetwork | undefined
-beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'manyhands-transfers-'))
-})
-afterEach(async () => {
-  await open?.close()
-  open = undefined
-  await rm(directory, { recursive: true, force: true })
-})
-
-async function network(options: LocalNetworkOptions = {}): Promise<LocalNetwork> {
-  open = await createLocalNetwork(options)
-  return open
-}
+const tested = networkForTests()
+const { network } = tested
 
 const bytes = (count: number, fill: number) => new Uint8Array(count).fill(fill)
 const copy = (input: Uint8Array) => ({
@@ -142,7 +123,7 @@ it('a download quota that is used up lets in what is here, refuses the rest, and
 })
 
 it('what was transferred counts on after a restart', async () => {
-  const state = join(directory, 'host')
+  const state = join(tested.dir, 'host')
   const daily = { download: 3 * MIB }
   const local = await network({ hosts: [{ state, transfer: { daily } }] })
   const [host] = local.hosts as [Host]
