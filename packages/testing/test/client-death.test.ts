@@ -1,92 +1,26 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { type Client, type ClientOptions, createClient } from '@manyhands/client'
+import { type ClientOptions, createClient } from '@manyhands/client'
 import type { JobSpec, Offer } from '@manyhands/core'
-import { createHost, type Host, type HostAttempt } from '@manyhands/host'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createHost, type Host } from '@manyhands/host'
+import { describe, expect, it } from 'vitest'
 import { scripted } from '../src/index.ts'
+import { LendingForTests, untilHolds } from './lending-for-tests.ts'
 
 const HOST_PROGRAM = new URL('./programs/host-process.ts', import.meta.url).pathname
-const PROGRAM = new URL('./programs/submitting-process.ts', import.meta.url).pathname
 
-let dir: string
-let closers: AsyncDisposable[]
-let children: ChildProcess[]
-
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'manyhands-test-'))
-  closers = []
-  children = []
-})
-afterEach(async () => {
-  for (const child of children) child.kill('SIGKILL')
-  for (const closer of closers.reverse()) await closer[Symbol.asyncDispose]()
-  await rm(dir, { recursive: true, force: true })
-})
-
-/** Hosts in this process, and how many attempts of which task ran at them. */
-async function lending(count = 1): Promise<{ hosts: Host[]; ran: Map<string, Set<string>> }> {
-  const hosts: Host[] = []
-  const ran = new Map<string, Set<string>>()
-  for (let n = 0; n < count; n += 1) {
-    const host = await createHost({
-      runtimes: [scripted()],
-      share: { cpus: 4, memory: '8GiB', disk: '8GiB' },
-      network: { listen: ['/ip4/127.0.0.1/tcp/0'], gossip: false },
-    })
-    host.addEventListener('attempt', (event) => {
-      const { id, task, phase } = (event as CustomEvent<HostAttempt>).detail
-      if (phase === 'running') ran.set(task, (ran.get(task) ?? new Set()).add(id))
-    })
-    hosts.push(host)
-    closers.push(host)
-  }
-  return { hosts, ran }
-}
-
-const addressesOf = (hosts: Host[]) => hosts.flatMap((host) => host.addresses)
-
-async function borrowing(hosts: Host[], options: ClientOptions = {}): Promise<Client> {
-  const client = await createClient({
-    state: join(dir, 'client'),
-    network: { bootstrap: addressesOf(hosts), gossip: false },
-    lease: { heartbeat: '200ms' },
-    ...options,
-  })
-  closers.push(client)
-  return client
-}
-
-/** A client process that submits a job; it is killed as soon as it has told of so many results. */
-async function killedAfter(
+const tested = new LendingForTests()
+const borrowing = (hosts: Host[], options?: ClientOptions) =>
+  tested.client('client', hosts, options)
+const killedAfter = (
   results: number,
   hosts: Host[],
   spec: Partial<JobSpec>,
   numbers?: { upTo: number } | { length: number },
-): Promise<{ id: string; told: string[] }> {
-  const options = { state: join(dir, 'client'), bootstrap: addressesOf(hosts), spec, ...numbers }
-  const child = spawn(
-    process.execPath,
-    ['--conditions=@manyhands/source', PROGRAM, JSON.stringify(options)],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  )
-  children.push(child)
-  const exited = once(child, 'exit')
-  const told: string[] = []
-  let id = ''
-  for await (const line of createInterface({ input: child.stdout })) {
-    const said = JSON.parse(line) as { id?: string; key?: string }
-    id ||= said.id ?? ''
-    if (said.key !== undefined) told.push(said.key)
-    if (told.length >= results && id !== '') child.kill('SIGKILL')
-  }
-  await exited
-  return { id, told }
-}
+) => tested.killedAfter(results, 'client', hosts, { spec, ...numbers })
 
 const job = (...command: string[]): Pick<JobSpec, 'runtime' | 'image' | 'command'> => ({
   runtime: 'scripted',
@@ -94,15 +28,11 @@ const job = (...command: string[]): Pick<JobSpec, 'runtime' | 'image' | 'command
   command: ['run', ...command],
 })
 
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5))
-}
-
 const numbers = (upTo: number) => Array.from({ length: upTo }, (_, n) => n + 1)
 
 describe('a client process that is killed', () => {
   it('has lost nothing of its job when another one takes it up, and repeats nothing', async () => {
-    const { hosts, ran } = await lending(2)
+    const { hosts, ran } = await tested.lend(2)
     const spec = { ...job('--for', '100ms', '--write', 'x={{item}}'), tasks: '1-60' }
     const { id, told } = await killedAfter(11, hosts, spec)
     const client = await borrowing(hosts)
@@ -120,10 +50,10 @@ describe('a client process that is killed', () => {
   })
 
   it('gets what was done while nobody was there', async () => {
-    const { hosts, ran } = await lending()
+    const { hosts, ran } = await tested.lend()
     const { id } = await killedAfter(0, hosts, { ...job('--for', '300ms'), tasks: '1-4' })
     // They may have been sent out before it was killed, or not.
-    await until(() => hosts[0]!.attempts().every(({ phase }) => phase !== 'running'))
+    await untilHolds(() => hosts[0]!.attempts().every(({ phase }) => phase !== 'running'))
     const before = ran.size
     const client = await borrowing(hosts)
     const again = await client.job(id)
@@ -133,7 +63,7 @@ describe('a client process that is killed', () => {
   })
 
   it('keeps every item of an array that it has taken, though nothing had begun', async () => {
-    const { hosts } = await lending()
+    const { hosts } = await tested.lend()
     const spec = { ...job('--stdout', '{{item}}'), hosts: { only: ['nobody'] } }
     const { id } = await killedAfter(0, hosts, spec, { length: 5000 })
     const client = await borrowing(hosts)
@@ -142,7 +72,7 @@ describe('a client process that is killed', () => {
   })
 
   it('waits for a source that nobody has any more, and goes on when it is given again', async () => {
-    const { hosts, ran } = await lending()
+    const { hosts, ran } = await tested.lend()
     const spec = { ...job('--for', '10ms'), resources: { cpus: 0.1, memory: '16MiB', disk: 0 } }
     const { id } = await killedAfter(5, hosts, spec, { upTo: 1_000_000 })
     const client = await borrowing(hosts)
@@ -171,13 +101,13 @@ describe('a client process that is killed', () => {
 
 describe('a job of an earlier client', () => {
   it('takes the result of a host that it had given up before', async () => {
-    const listen = { state: join(dir, 'slow'), listen: '/ip4/127.0.0.1/tcp/0' }
+    const listen = { state: join(tested.dir, 'slow'), listen: '/ip4/127.0.0.1/tcp/0' }
     const slow = spawn(
       process.execPath,
       ['--conditions=@manyhands/source', HOST_PROGRAM, JSON.stringify(listen)],
       { stdio: ['ignore', 'pipe', 'inherit'] },
     )
-    children.push(slow)
+    tested.children.push(slow)
     const [line] = await once(createInterface({ input: slow.stdout }), 'line')
     const { peerId, addresses } = JSON.parse(line)
     // Whoever does it again comes to no end.
@@ -186,7 +116,7 @@ describe('a job of an earlier client', () => {
       share: { cpus: 4, memory: '8GiB', disk: '8GiB' },
       network: { listen: ['/ip4/127.0.0.1/tcp/0'], gossip: false },
     })
-    closers.push(hanging)
+    tested.closers.push(hanging)
     const network = { bootstrap: [...addresses, ...hanging.addresses], gossip: false }
     const rank = (offer: Offer) => (offer.peerId === peerId ? 1 : 0)
     const first = await borrowing([], { network })
@@ -200,7 +130,7 @@ describe('a job of an earlier client', () => {
       if (event.kind === 'attempt' && event.phase === 'running') break
     }
     slow.kill('SIGSTOP')
-    await until(() => hanging.attempts().some(({ phase }) => phase === 'running'))
+    await untilHolds(() => hanging.attempts().some(({ phase }) => phase === 'running'))
     await first.close()
     slow.kill('SIGCONT')
     const second = await borrowing([], { network })
@@ -208,11 +138,11 @@ describe('a job of an earlier client', () => {
     expect((await again.wait()).phase).toBe('completed')
     const [result] = await Array.fromAsync(again.results())
     expect(result).toMatchObject({ host: peerId, stdoutTail: 'late' })
-    await until(() => hanging.attempts().length === 0)
+    await untilHolds(() => hanging.attempts().length === 0)
   })
 
   it('goes on after its client was closed, and hosts have kept what they had', async () => {
-    const { hosts, ran } = await lending()
+    const { hosts, ran } = await tested.lend()
     const first = await borrowing(hosts)
     const submitted = await first.submit({ ...job('--for', '400ms'), tasks: '1-6' })
     const reading = submitted.results()[Symbol.asyncIterator]()
@@ -236,7 +166,7 @@ describe('a job of an earlier client', () => {
   })
 
   it('is the same job when its key is submitted again, and that brings its functions', async () => {
-    const { hosts } = await lending()
+    const { hosts } = await tested.lend()
     const first = await borrowing(hosts)
     const validated: string[] = []
     const spec: JobSpec<number> = {
@@ -262,8 +192,8 @@ describe('a job of an earlier client', () => {
   })
 
   it('fails the tasks whose input is not what it was, and no others', async () => {
-    const { hosts } = await lending()
-    const [a, b] = [join(dir, 'a.txt'), join(dir, 'b.txt')]
+    const { hosts } = await tested.lend()
+    const [a, b] = [join(tested.dir, 'a.txt'), join(tested.dir, 'b.txt')]
     await writeFile(a, 'a')
     await writeFile(b, 'b')
     const first = await borrowing(hosts)
@@ -286,7 +216,7 @@ describe('a job of an earlier client', () => {
   })
 
   it('ends with its client when that has no state of its own', async () => {
-    const { hosts } = await lending()
+    const { hosts } = await tested.lend()
     const client = await borrowing(hosts, { state: undefined })
     const submitted = await client.submit({ ...job('--hang'), tasks: '1' })
     await client.close()
@@ -294,16 +224,16 @@ describe('a job of an earlier client', () => {
   })
 
   it('belongs to one process at a time, which is named', async () => {
-    const { hosts } = await lending()
+    const { hosts } = await tested.lend()
     await borrowing(hosts)
-    await expect(createClient({ state: join(dir, 'client') })).rejects.toMatchObject({
+    await expect(createClient({ state: join(tested.dir, 'client') })).rejects.toMatchObject({
       code: 'STATE_LOCKED',
       message: expect.stringContaining(`process ${process.pid}`),
     })
   })
 
   it('of a journal of the first version is there to be read', async () => {
-    const path = join(dir, 'client', 'client.db')
+    const path = join(tested.dir, 'client', 'client.db')
     const { openJournalDatabase } = await import('@manyhands/core')
     const old = openJournalDatabase(
       path,
@@ -311,7 +241,7 @@ describe('a job of an earlier client', () => {
       1,
     )
     await old.close()
-    const { hosts } = await lending()
+    const { hosts } = await tested.lend()
     const client = await borrowing(hosts)
     expect(client.jobs()).toMatchObject([
       { id: 'old', phase: 'completed', counts: { completed: 1 } },
@@ -324,8 +254,8 @@ describe('a job of an earlier client', () => {
 
 describe('failed tasks', () => {
   it('run again when told to, with all their attempts, and the job goes on', async () => {
-    const { hosts } = await lending()
-    const flag = join(dir, 'flag')
+    const { hosts } = await tested.lend()
+    const flag = join(tested.dir, 'flag')
     await writeFile(flag, 'no')
     const client = await borrowing(hosts)
     const failing = await client.submit({

@@ -1,13 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
-import { type Client, type ClientOptions, createClient } from '@manyhands/client'
+import type { ClientOptions } from '@manyhands/client'
 import {
   createIdentity,
   createNetwork,
@@ -20,92 +16,18 @@ import {
   receiptKey,
   signJobClaim,
 } from '@manyhands/core'
-import { createHost, type Host, type HostAttempt, type HostOptions } from '@manyhands/host'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Host, HostAttempt } from '@manyhands/host'
+import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { scripted } from '../src/index.ts'
+import { addressesOf, LendingForTests, type Lent, untilHolds } from './lending-for-tests.ts'
 
-const PROGRAM = new URL('./programs/submitting-process.ts', import.meta.url).pathname
-
-let dir: string
-let closers: AsyncDisposable[]
-let children: ChildProcess[]
-
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'manyhands-test-'))
-  closers = []
-  children = []
-})
-afterEach(async () => {
-  for (const child of children) child.kill('SIGKILL')
-  for (const closer of closers.reverse()) await closer[Symbol.asyncDispose]()
-  await rm(dir, { recursive: true, force: true })
-})
-
-interface Lent {
-  hosts: Host[]
-  /** Attempts that ran, by task. */
-  ran: Map<string, Set<string>>
-}
-
-async function lending(count: number, options: Partial<HostOptions> = {}): Promise<Lent> {
-  const lent: Lent = { hosts: [], ran: new Map() }
-  for (let n = 0; n < count; n += 1) {
-    const host = await createHost({
-      runtimes: [scripted()],
-      share: { cpus: 4, memory: '8GiB', disk: '8GiB' },
-      network: { listen: ['/ip4/127.0.0.1/tcp/0'], gossip: false },
-      ...options,
-    })
-    host.addEventListener('attempt', (event) => {
-      const { id, task, phase } = (event as CustomEvent<HostAttempt>).detail
-      if (phase === 'running') lent.ran.set(task, (lent.ran.get(task) ?? new Set()).add(id))
-    })
-    lent.hosts.push(host)
-    closers.push(host)
-  }
-  return lent
-}
-
-const addressesOf = (hosts: Host[]) => hosts.flatMap((host) => host.addresses)
-
+const tested = new LendingForTests()
 /** A client on a machine of that name: with a state and an identity of its own. */
-async function machine(name: string, hosts: Host[], options: ClientOptions = {}): Promise<Client> {
-  const client = await createClient({
-    state: join(dir, name),
-    network: { bootstrap: addressesOf(hosts), gossip: false },
-    lease: { heartbeat: '200ms' },
-    ...options,
-  })
-  closers.push(client)
-  return client
-}
-
+const machine = (name: string, hosts: Host[], options?: ClientOptions) =>
+  tested.client(name, hosts, options)
 /** Machine A: it submits, tells its key, and is killed when so many results were told of. */
-async function killedAfter(results: number, hosts: Host[], spec: Partial<JobSpec>) {
-  const options = { state: join(dir, 'a'), bootstrap: addressesOf(hosts), spec, key: true }
-  const child = spawn(
-    process.execPath,
-    ['--conditions=@manyhands/source', PROGRAM, JSON.stringify(options)],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  )
-  children.push(child)
-  const exited = once(child, 'exit')
-  const told: string[] = []
-  let submitted: { id: string; ownerKey: string } | undefined
-  for await (const line of createInterface({ input: child.stdout })) {
-    const said = JSON.parse(line)
-    submitted ??= said
-    if (said.key !== undefined) told.push(said.key)
-    if (told.length >= results) child.kill('SIGKILL')
-  }
-  await exited
-  return { ...submitted!, told }
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5))
-}
+const killedAfter = (results: number, hosts: Host[], spec: Partial<JobSpec>) =>
+  tested.killedAfter(results, 'a', hosts, { spec, key: true })
 
 const job = (...command: string[]): Pick<JobSpec, 'runtime' | 'image' | 'command'> => ({
   runtime: 'scripted',
@@ -129,12 +51,12 @@ const onceEach = ({ ran }: Lent) => [...ran.values()].every((attempts) => attemp
 
 describe('a job whose machine is gone', () => {
   it('goes on at another machine that has its key, and nothing is computed twice', async () => {
-    const lent = await lending(2)
+    const lent = await tested.lend(2)
     const { hosts } = lent
     const spec = { ...job('--for', '150ms', '--write', 'x={{item}}'), tasks: '1-40' }
     const { id, ownerKey, told } = await killedAfter(9, hosts, spec)
     // What runs when it dies ends while nobody is there.
-    await until(() =>
+    await untilHolds(() =>
       hosts.every((host) => host.attempts().every(({ phase }) => phase !== 'running')),
     )
     const b = await machine('b', hosts)
@@ -152,7 +74,7 @@ describe('a job whose machine is gone', () => {
     expect([...lent.ran].filter(([, ids]) => ids.size > 1)).toEqual([])
     expect(new Set(results.map(({ receipt }) => receipt!.client)).size).toBe(2)
     // Nothing is kept there for anybody any more.
-    await until(() => hosts.every((host) => host.attempts().length === 0))
+    await untilHolds(() => hosts.every((host) => host.attempts().length === 0))
     // A comes back, and is told.
     const a = await machine('a', hosts)
     const old = await a.job(id)
@@ -163,8 +85,8 @@ describe('a job whose machine is gone', () => {
   })
 
   it('has its inputs from the hosts that have them, and else wants them again', async () => {
-    const lent = await lending(1, { share: { cpus: 2, memory: '8GiB', disk: '8GiB' } })
-    const [here, elsewhere] = [join(dir, 'here.txt'), join(dir, 'elsewhere.txt')]
+    const lent = await tested.lend(1, { share: { cpus: 2, memory: '8GiB', disk: '8GiB' } })
+    const [here, elsewhere] = [join(tested.dir, 'here.txt'), join(tested.dir, 'elsewhere.txt')]
     await writeFile(here, 'sent')
     await writeFile(elsewhere, 'never sent')
     const a = await machine('a', lent.hosts)
@@ -173,10 +95,10 @@ describe('a job whose machine is gone', () => {
       tasks: [1, 2, 3, 4, 5],
       task: (n) => ({ inputs: { '/in/x': n < 5 ? here : elsewhere } }),
     })
-    await until(() => lent.ran.size === 2)
+    await untilHolds(() => lent.ran.size === 2)
     const ownerKey = await submitted.ownerKey()
     await submitted.pause()
-    const [moved, movedToo] = [join(dir, 'moved.txt'), join(dir, 'moved-too.txt')]
+    const [moved, movedToo] = [join(tested.dir, 'moved.txt'), join(tested.dir, 'moved-too.txt')]
     await rename(elsewhere, moved)
     await rename(here, movedToo)
     const b = await machine('b', lent.hosts)
@@ -198,7 +120,7 @@ describe('a job whose machine is gone', () => {
   })
 
   it('wants its functions again, and reads its source on from where it was', async () => {
-    const lent = await lending(1)
+    const lent = await tested.lend(1)
     const { ownerKey } = await killedAfter(2, lent.hosts, {
       ...job('--for', '20ms'),
       resources: { cpus: 0.2, memory: '16MiB', disk: 0 },
@@ -213,7 +135,7 @@ describe('a job whose machine is gone', () => {
 
 describe('a job that another machine takes from one that lives', () => {
   it('is taken whole: the first one is told at once, and accepts nothing more', async () => {
-    const lent = await lending(2)
+    const lent = await tested.lend(2)
     const a = await machine('a', lent.hosts)
     const first = await a.submit({ ...job('--for', '150ms'), tasks: '1-40' })
     const reading = first.results()[Symbol.asyncIterator]()
@@ -237,14 +159,14 @@ describe('a job that another machine takes from one that lives', () => {
   })
 
   it('goes from hand to hand: the key that was used last counts', async () => {
-    const lent = await lending(1)
+    const lent = await tested.lend(1)
     const a = await machine('a', lent.hosts)
     const spec = { ...job('--for', '200ms'), tasks: '1-24' }
     const first = await a.submit(spec)
     const ownerKey = await first.ownerKey()
-    await until(() => first.counts.completed >= 4)
+    await untilHolds(() => first.counts.completed >= 4)
     const second = await (await machine('b', lent.hosts)).attach(ownerKey)
-    await until(() => second.counts.completed >= 8)
+    await untilHolds(() => second.counts.completed >= 8)
     const third = await (await machine('c', lent.hosts)).attach(ownerKey)
     await expect(second.wait()).rejects.toMatchObject({ code: 'JOB_TAKEN' })
     expect(await third.wait()).toMatchObject({ counts: { completed: 24 } })
@@ -253,7 +175,7 @@ describe('a job that another machine takes from one that lives', () => {
 
   it('stays where it is when the host does not take the other one', async () => {
     const a = await machine('a', [])
-    const lent = await lending(1, { policy: { clients: [a.peerId] } })
+    const lent = await tested.lend(1, { policy: { clients: [a.peerId] } })
     await a.close()
     const again = await machine('a', lent.hosts)
     const first = await again.submit({ ...job('--for', '150ms'), tasks: '1-12' })
@@ -272,35 +194,35 @@ describe('a job that another machine takes from one that lives', () => {
     const a = await machine('a', [])
     await a.close()
     const share = { cpus: 1, memory: '8GiB', disk: '8GiB' }
-    const open = await lending(1, { share })
-    const closed = await lending(1, { share, policy: { clients: [a.peerId] } })
+    const open = await tested.lend(1, { share })
+    const closed = await tested.lend(1, { share, policy: { clients: [a.peerId] } })
     const hosts = [...open.hosts, ...closed.hosts]
     const again = await machine('a', hosts)
     const first = await again.submit({ ...job('--for', '700ms'), tasks: '1-4' })
     const ownerKey = await first.ownerKey()
-    await until(() => open.ran.size === 1 && closed.ran.size === 1)
+    await untilHolds(() => open.ran.size === 1 && closed.ran.size === 1)
     const second = await (await machine('b', hosts)).attach(ownerKey)
     await expect(first.wait()).rejects.toMatchObject({ code: 'JOB_TAKEN' })
-    await until(() => closed.hosts[0]!.attempts().every(({ phase }) => phase === 'completed'))
+    await untilHolds(() => closed.hosts[0]!.attempts().every(({ phase }) => phase === 'completed'))
     expect(await second.wait()).toMatchObject({ counts: { completed: 4 } })
     expect(first.counts.completed).toBe(0)
     expect(closed.hosts[0]!.attempts()).toHaveLength(1)
   })
 
   it('cannot be taken without its key, and nobody is believed who says that it was', async () => {
-    const { hosts } = await lending(1)
+    const { hosts } = await tested.lend(1)
     const [host] = hosts
     const a = await machine('a', hosts)
     const first = await a.submit({ ...job('--for', '400ms'), tasks: '1-8' })
     const ownerKey = await first.ownerKey()
-    await until(() => host!.attempts().length > 0)
+    await untilHolds(() => host!.attempts().length > 0)
     const seed = randomBytes(32)
     const peer = await createNetwork({
       privateKey: seed,
       bootstrap: host!.addresses,
       gossip: false,
     })
-    closers.push({ [Symbol.asyncDispose]: () => peer.close() })
+    tested.closers.push({ [Symbol.asyncDispose]: () => peer.close() })
     const owner = ownerOf(ownerKey)
     const challenge = async () => (await peer.call(host!.peerId, 'job.challenge', { owner })).nonce
     const claim = async (change: Partial<JobClaim> = {}, key = receiptKey(seed)) =>
@@ -335,16 +257,16 @@ describe('a job that another machine takes from one that lives', () => {
   })
 
   it('is not ended by a host that only says so', async () => {
-    const { hosts } = await lending(1)
+    const { hosts } = await tested.lend(1)
     const seed = randomBytes(32)
     const listen = ['/ip4/127.0.0.1/tcp/0']
     const liar = await createNetwork({ privateKey: seed, listen, gossip: false })
-    closers.push({ [Symbol.asyncDispose]: () => liar.close() })
+    tested.closers.push({ [Symbol.asyncDispose]: () => liar.close() })
     const bootstrap = [...addressesOf(hosts), ...liar.addresses]
     const a = await machine('a', hosts, { network: { bootstrap, gossip: false } })
     const first = await a.submit({ ...job('--for', '300ms'), tasks: '1-8' })
     const owner = ownerOf(await first.ownerKey())
-    await until(() => hosts[0]!.attempts().length > 0 && liar.isConnected(a.peerId))
+    await untilHolds(() => hosts[0]!.attempts().length > 0 && liar.isConnected(a.peerId))
     const said = {
       v: 1,
       ...{ job: first.id, owner, epoch: 5, host: liar.peerId, client: liar.peerId },
@@ -355,7 +277,7 @@ describe('a job that another machine takes from one that lives', () => {
   })
 
   it('can be taken although a peer says that it was taken often, and by others', async () => {
-    const { hosts } = await lending(1)
+    const { hosts } = await tested.lend(1)
     const host = hosts[0]!
     // What begins waits until all have taken the job: it is not over before, however long they take.
     const hold = (event: Event) => {
@@ -367,11 +289,11 @@ describe('a job that another machine takes from one that lives', () => {
     const first = await a.submit({ ...job('--for', '1s'), tasks: '1-8' })
     const ownerKey = await first.ownerKey()
     const held = () => host.attempts().filter(({ phase }) => phase === 'paused')
-    await until(() => held().length === 4)
+    await untilHolds(() => held().length === 4)
     const seed = randomBytes(32)
     const listen = ['/ip4/127.0.0.1/tcp/0']
     const liar = await createNetwork({ privateKey: seed, listen, gossip: false })
-    closers.push({ [Symbol.asyncDispose]: () => liar.close() })
+    tested.closers.push({ [Symbol.asyncDispose]: () => liar.close() })
     const said: JobClaim = {
       v: 1,
       ...{ job: first.id, owner: ownerOf(ownerKey), epoch: 999 },
@@ -383,11 +305,11 @@ describe('a job that another machine takes from one that lives', () => {
     const bootstrap = [...liar.addresses, ...addressesOf(hosts)]
     const network = { bootstrap, gossip: false }
     const b = await machine('b', hosts, { network })
-    await until(() => liar.isConnected(b.peerId))
+    await untilHolds(() => liar.isConnected(b.peerId))
     const second = await b.attach(ownerKey)
     claim = signJobClaim({ ...said, host: b.peerId }, receiptKey(seedOf(ownerKey)))
     const c = await machine('c', hosts, { network })
-    await until(() => liar.isConnected(c.peerId))
+    await untilHolds(() => liar.isConnected(c.peerId))
     const third = await c.attach(ownerKey)
     await expect(second.wait()).rejects.toMatchObject({ code: 'JOB_TAKEN' })
     // And who has nothing to show refuses for itself alone.
@@ -396,7 +318,7 @@ describe('a job that another machine takes from one that lives', () => {
       throw new ManyhandsError('JOB_TAKEN', 'it is mine', { details: { claim } })
     })
     const d = await machine('d', hosts, { network })
-    await until(() => liar.isConnected(d.peerId))
+    await untilHolds(() => liar.isConnected(d.peerId))
     const fourth = await d.attach(ownerKey)
     await expect(third.wait()).rejects.toMatchObject({ code: 'JOB_TAKEN' })
     host.removeEventListener('attempt', hold)
@@ -405,15 +327,15 @@ describe('a job that another machine takes from one that lives', () => {
   })
 
   it('is claimed until the host has answered, and nothing there is unwanted before', async () => {
-    const { hosts } = await lending(1)
+    const { hosts } = await tested.lend(1)
     const a = await machine('a', hosts)
     const first = await a.submit({ ...job('--for', '20s'), tasks: '1-2' })
     const ownerKey = await first.ownerKey()
-    await until(() => hosts[0]!.attempts().length > 0)
+    await untilHolds(() => hosts[0]!.attempts().length > 0)
     const listen = ['/ip4/127.0.0.1/tcp/0']
     const silent = await createNetwork({ listen, bootstrap: addressesOf(hosts), gossip: false })
-    closers.push({ [Symbol.asyncDispose]: () => silent.close() })
-    await until(() => silent.isConnected(hosts[0]!.peerId))
+    tested.closers.push({ [Symbol.asyncDispose]: () => silent.close() })
+    await untilHolds(() => silent.isConnected(hosts[0]!.peerId))
     const { offer } = await silent.call(hosts[0]!.peerId, 'offer.get', {})
     let answers = false
     let claims = 0
@@ -425,12 +347,12 @@ describe('a job that another machine takes from one that lives', () => {
     })
     const bootstrap = [...silent.addresses, ...addressesOf(hosts)]
     const b = await machine('b', hosts, { network: { bootstrap, gossip: false } })
-    await until(() => silent.isConnected(b.peerId))
+    await untilHolds(() => silent.isConnected(b.peerId))
     const second = await b.attach(ownerKey)
     const ids = [`${'0'.repeat(24)}.1`]
     const renew = async () => (await silent.call(b.peerId, 'lease.renew', { ids, offer })).unwanted
     expect(await renew()).toEqual([])
-    await until(() => claims >= 2)
+    await untilHolds(() => claims >= 2)
     expect(await renew()).toEqual([])
     answers = true
     while ((await renew()).length === 0) await new Promise((resolve) => setTimeout(resolve, 20))
@@ -440,10 +362,10 @@ describe('a job that another machine takes from one that lives', () => {
 
   it('is still another one\u2019s at a host that was started again', async () => {
     const options = {
-      state: join(dir, 'host'),
+      state: join(tested.dir, 'host'),
       network: { listen: ['/ip4/127.0.0.1/tcp/0'], gossip: false },
     }
-    const lent = await lending(1, options)
+    const lent = await tested.lend(1, options)
     const a = await machine('a', lent.hosts)
     const first = await a.submit({
       ...job('--exit', '0'),
@@ -456,7 +378,7 @@ describe('a job that another machine takes from one that lives', () => {
     await b.attach(ownerKey, { hosts: { where: () => true } })
     await b.close()
     await lent.hosts[0]![Symbol.asyncDispose]()
-    const again = await lending(1, options)
+    const again = await tested.lend(1, options)
     const old = await (await machine('a', again.hosts)).job(first.id, {
       hosts: { where: () => true },
     })
@@ -466,20 +388,20 @@ describe('a job that another machine takes from one that lives', () => {
 
 describe('a job that two machines take, each cut off from the other\u2019s hosts', () => {
   it('ends at one of them when they meet, and the other one is told', async () => {
-    const states = [{ state: join(dir, 'h1') }, { state: join(dir, 'h2') }]
-    const one = await lending(1, states[0])
-    const two = await lending(1, states[1])
+    const states = [{ state: join(tested.dir, 'h1') }, { state: join(tested.dir, 'h2') }]
+    const one = await tested.lend(1, states[0])
+    const two = await tested.lend(1, states[1])
     const hosts = [...one.hosts, ...two.hosts]
     const a = await machine('a', hosts)
     const first = await a.submit({ ...job('--for', '400ms'), tasks: '1-40' })
     const ownerKey = await first.ownerKey()
-    await until(() => one.ran.size > 0 && two.ran.size > 0)
+    await untilHolds(() => one.ran.size > 0 && two.ran.size > 0)
     await a.close()
     const names = ['b', 'c']
     for (const [n, host] of hosts.entries()) {
       const apart = await machine(names[n]!, [host])
       await apart.attach(leadingTo(host, ownerKey))
-      await until(() => host.attempts().some(({ client }) => client === apart.peerId))
+      await untilHolds(() => host.attempts().some(({ client }) => client === apart.peerId))
       await apart.close()
     }
     const met = await Promise.all(names.map((name) => machine(name, hosts)))
@@ -491,9 +413,9 @@ describe('a job that two machines take, each cut off from the other\u2019s hosts
     // Also at the host that had been the other one's.
     const bootstrap = hosts[lower!]!.addresses
     const peer = await createNetwork({ bootstrap, gossip: false })
-    closers.push({ [Symbol.asyncDispose]: () => peer.close() })
+    tested.closers.push({ [Symbol.asyncDispose]: () => peer.close() })
     const { peerId } = hosts[lower!]!
-    await until(() => peer.isConnected(peerId))
+    await untilHolds(() => peer.isConnected(peerId))
     expect(await peer.call(peerId, 'job.challenge', { owner: ownerOf(ownerKey) })).toMatchObject({
       claim: { client: met[higher!]!.peerId },
     })
@@ -504,24 +426,24 @@ describe('claims to jobs that a host has never heard of', () => {
   it('push out nobody else\u2019s, and leave nothing else', async () => {
     const { jobsClaimed, jobsClaimedPerClient } = LIMITS
     Object.assign(LIMITS, { jobsClaimed: 8, jobsClaimedPerClient: 4 })
-    closers.push({
+    tested.closers.push({
       [Symbol.asyncDispose]: async () => {
         Object.assign(LIMITS, { jobsClaimed, jobsClaimedPerClient })
       },
     })
-    const state = join(dir, 'host')
-    const { hosts } = await lending(1, { state })
+    const state = join(tested.dir, 'host')
+    const { hosts } = await tested.lend(1, { state })
     const [host] = hosts
     const a = await machine('a', hosts)
     const first = await a.submit({ ...job('--for', '200ms'), tasks: '1-4' })
     const ownerKey = await first.ownerKey()
-    await until(() => host!.attempts().length > 0)
+    await untilHolds(() => host!.attempts().length > 0)
     await a.close()
     const second = await (await machine('b', hosts)).attach(ownerKey)
     await second.wait()
     const peer = await createNetwork({ bootstrap: host!.addresses, gossip: false })
-    closers.push({ [Symbol.asyncDispose]: () => peer.close() })
-    await until(() => peer.isConnected(host!.peerId))
+    tested.closers.push({ [Symbol.asyncDispose]: () => peer.close() })
+    await untilHolds(() => peer.isConnected(host!.peerId))
     for (let n = 0; n < 12; n += 1) {
       const { seed, peerId: owner } = createIdentity()
       const { nonce } = await peer.call(host!.peerId, 'job.challenge', { owner })
@@ -547,15 +469,15 @@ describe('claims to jobs that a host has never heard of', () => {
 
 describe('a job of which somebody has the key', () => {
   it('leaves nothing at its hosts when it is over', async () => {
-    const { hosts } = await lending(1)
+    const { hosts } = await tested.lend(1)
     const a = await machine('a', hosts)
     const first = await a.submit({ ...job('--write', 'x=1'), tasks: '1-12' })
     await first.ownerKey()
-    await until(() => first.counts.completed >= 6)
+    await untilHolds(() => first.counts.completed >= 6)
     // What is accepted is kept while it goes on.
     expect(hosts[0]!.attempts().length).toBeGreaterThanOrEqual(0)
     await first.wait()
-    await until(() => hosts[0]!.attempts().length === 0)
+    await untilHolds(() => hosts[0]!.attempts().length === 0)
   })
 })
 
@@ -573,11 +495,11 @@ describe('attempts that another machine has sent', () => {
   }
 
   it('count with what they were given of other tasks', async () => {
-    const lent = await lending(1)
+    const lent = await tested.lend(1)
     const a = await machine('a', lent.hosts)
     const first = await a.submit(spec)
     const ownerKey = await first.ownerKey()
-    await until(() => lent.ran.has('x'))
+    await untilHolds(() => lent.ran.has('x'))
     await a.close()
     const b = await machine('b', lent.hosts)
     const second = await b.attach(ownerKey, { task: spec.task })
@@ -589,16 +511,16 @@ describe('attempts that another machine has sent', () => {
     // As with so many inputs that the answer has no room for them.
     const { claimedInputBytes } = LIMITS
     Object.assign(LIMITS, { claimedInputBytes: 0 })
-    closers.push({
+    tested.closers.push({
       [Symbol.asyncDispose]: async () => {
         Object.assign(LIMITS, { claimedInputBytes })
       },
     })
-    const lent = await lending(1)
+    const lent = await tested.lend(1)
     const a = await machine('a', lent.hosts)
     const first = await a.submit(spec)
     const ownerKey = await first.ownerKey()
-    await until(() => lent.ran.has('x'))
+    await untilHolds(() => lent.ran.has('x'))
     await a.close()
     const b = await machine('b', lent.hosts)
     const second = await b.attach(ownerKey, { task: spec.task })
@@ -607,11 +529,11 @@ describe('attempts that another machine has sent', () => {
   })
 
   it('count in a job of which only the newest attempts count', async () => {
-    const lent = await lending(1)
+    const lent = await tested.lend(1)
     const a = await machine('a', lent.hosts)
     const first = await a.submit({ ...job('--for', '500ms'), tasks: '1-4', accept: 'latest' })
     const ownerKey = await first.ownerKey()
-    await until(() => lent.ran.size === 4)
+    await untilHolds(() => lent.ran.size === 4)
     await a.close()
     const second = await (await machine('b', lent.hosts)).attach(ownerKey)
     expect(await second.wait()).toMatchObject({ counts: { completed: 4 } })
