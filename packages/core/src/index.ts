@@ -179,7 +179,7 @@ export {
   verifySchema,
 } from './verify-spec.ts'
 export { WalkPace } from './walk-pace.ts'
-export { isCleanExit, setupFailed } from './warm-end.ts'
+export { finishSetup, isCleanExit } from './warm-end.ts'
 export {
   type AttemptEnd,
   type AttemptEvent,

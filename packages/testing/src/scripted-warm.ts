@@ -2,12 +2,12 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   emptyTree,
+  finishSetup,
   isCleanExit,
   ManyhandsError,
   type RuntimeHandle,
   type RuntimeSpec,
   type RuntimeTask,
-  setupFailed,
   type WarmSandbox,
   type WarmSpec,
   type WarmTaskSpec,
@@ -64,18 +64,7 @@ export class ScriptedWarm implements WarmSandbox {
   async setUp(command: string[], inDir: string | undefined, signal: AbortSignal): Promise<void> {
     const { attemptId, env, maxRuntimeMs } = this.#spec
     const task = await this.#start({ attemptId, command, env, maxRuntimeMs, inDir })
-    const kill = () => void task.kill()
-    signal.addEventListener('abort', kill, { once: true })
-    if (signal.aborted) kill()
-    let stderr = ''
-    for await (const { stream, bytes } of task.output()) {
-      if (stream === 'stderr') stderr += Buffer.from(bytes).toString()
-    }
-    const exit = await task.wait()
-    signal.removeEventListener('abort', kill)
-    signal.throwIfAborted()
-    if (!isCleanExit(exit)) throw setupFailed(exit, stderr)
-    await task.remove()
+    await finishSetup(task, signal)
   }
 
   async run(task: WarmTaskSpec, { signal }: { signal: AbortSignal }): Promise<RuntimeTask> {

@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import type { Worker } from 'node:worker_threads'
 import {
   emptyTree,
+  finishSetup,
   isCleanExit,
   ManyhandsError,
   type RuntimeHandle,
   type RuntimeSpec,
-  setupFailed,
   type WarmSandbox,
   type WarmSpec,
   type WarmTaskSpec,
@@ -15,9 +15,6 @@ import {
 import { programOf } from './program-arguments.ts'
 import { WasmTask } from './wasm-task.ts'
 import type { WorkerMemory } from './worker-protocol.ts'
-
-/** Of a setup's stderr in its error. */
-const TOLD_BYTES = 4096
 
 export interface WarmThreadOptions {
   handle: RuntimeHandle
@@ -72,18 +69,7 @@ export class WarmThread implements WarmSandbox {
   async setUp(argv: string[], inDir: string | undefined, signal: AbortSignal): Promise<void> {
     const counted = this.#cpuMs
     const task = this.#start({ ...this.#options.spec, command: argv }, inDir)
-    const kill = () => void task.kill()
-    signal.addEventListener('abort', kill, { once: true })
-    if (signal.aborted) kill()
-    let stderr = ''
-    for await (const { stream, bytes } of task.output()) {
-      if (stream === 'stderr') stderr = (stderr + Buffer.from(bytes).toString()).slice(-TOLD_BYTES)
-    }
-    const exit = await task.wait()
-    signal.removeEventListener('abort', kill)
-    signal.throwIfAborted()
-    if (!isCleanExit(exit)) throw setupFailed(exit, stderr)
-    await task.remove()
+    await finishSetup(task, signal)
     // What it used is its first task's.
     this.#cpuMs = counted
   }

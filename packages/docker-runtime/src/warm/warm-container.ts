@@ -2,13 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { getSystemErrorMap } from 'node:util'
 import {
   emptyTree,
+  finishSetup,
   isCleanExit,
   ManyhandsError,
   NO_USAGE,
   type RuntimeExit,
   type RuntimeSpec,
   type RuntimeTask,
-  setupFailed,
   type Usage,
   type WarmSandbox,
   type WarmSpec,
@@ -28,8 +28,6 @@ import { endedOverQuota } from './program-exit.ts'
 import type { ProgramLink } from './program-link.ts'
 import { WarmTask } from './warm-task.ts'
 
-/** Of a setup's stderr in its error. */
-const TOLD_BYTES = 4096
 /** How long the kernel may take to forget a process that has ended. */
 const FORGOTTEN_MS = 50
 /** How long a kill that failed waits before it is tried again. */
@@ -111,18 +109,7 @@ export class WarmContainer implements WarmSandbox {
   async setUp(argv: string[], signal: AbortSignal): Promise<void> {
     const { spec } = this.#options
     const task = await this.#start({ ...spec, command: argv }, { isSetup: true, signal })
-    const kill = () => void task.kill().catch(() => {})
-    signal.addEventListener('abort', kill, { once: true })
-    if (signal.aborted) kill()
-    let stderr = ''
-    for await (const { stream, bytes } of task.output()) {
-      if (stream === 'stderr') stderr = (stderr + Buffer.from(bytes).toString()).slice(-TOLD_BYTES)
-    }
-    const exit = await task.wait()
-    signal.removeEventListener('abort', kill)
-    signal.throwIfAborted()
-    if (!isCleanExit(exit)) throw setupFailed(exit, stderr)
-    await task.remove()
+    await finishSetup(task, signal)
     if (!this.#usable) {
       throw new ManyhandsError('UNSUPPORTED', 'what the setup left running cannot be held here')
     }
