@@ -93,7 +93,9 @@ export type {
 export { LIMITS } from './limits.ts'
 export { createNetwork } from './network/create-network.ts'
 export { createIdentity, type Identity, publicKeyOf } from './network/identity.ts'
-export type { FrameStream, Logger, Network, NetworkOptions } from './network/network.ts'
+export type { FrameStream, Logger, Network } from './network/network.ts'
+export type { NetworkOptions } from './network/network-options.ts'
+export type { ConnectionKind, PeerConnection } from './network/peer-connection.ts'
 export { type Offer, type OfferedRuntime, offerSchema } from './offer.ts'
 export {
   ATTEMPT_TRANSITIONS,

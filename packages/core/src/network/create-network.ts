@@ -2,8 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { ManyhandsError } from '../errors.ts'
 import { parseAddresses } from './address.ts'
 import { connectBootstrap } from './bootstrap.ts'
-import type { Network, NetworkOptions } from './network.ts'
+import type { Network } from './network.ts'
+import type { NetworkOptions } from './network-options.ts'
 import { plainCause } from './peer-error.ts'
+import { PeerGate } from './peer-gate.ts'
 
 /**
  * Joins the network: listens, connects to the bootstrap peers, takes part in the gossip of offers.
@@ -20,7 +22,7 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     )
   }
   await parseAddresses([...listen, ...bootstrap])
-  const blocked = new Set<string>()
+  const gate = new PeerGate()
   const [{ createNode }, { Libp2pNetwork }] = await Promise.all([
     import('./libp2p-node.ts'),
     import('./libp2p-network.ts'),
@@ -30,9 +32,9 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     listen,
     mdns: options.mdns ?? false,
     gossip: options.gossip ?? true,
-    blocked,
+    gate,
   })
-  const network = new Libp2pNetwork(node, { seed, blocked, listen, logger: options.logger })
+  const network = new Libp2pNetwork(node, { seed, gate, listen, logger: options.logger })
   try {
     await network.start()
     if (bootstrap.length > 0) network.onClose(await connectBootstrap(network, bootstrap))

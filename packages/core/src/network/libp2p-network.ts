@@ -1,26 +1,27 @@
-import type { Connection, PeerId, Stream } from '@libp2p/interface'
-import { peerIdFromString } from '@libp2p/peer-id'
-import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { ManyhandsError } from '../errors.ts'
+import type { PeerId } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
 import { LIMITS } from '../limits.ts'
 import type { Offer } from '../offer.ts'
 import { PROTOCOLS } from '../wire/protocols.ts'
 import type { RpcMethod, RpcParams, RpcResult } from '../wire/rpc-methods.ts'
-import { parseAddresses, peerOfAddress } from './address.ts'
 import { directHost, plainTcpHost, routeOf } from './bulk-route.ts'
 import { createFrameStream } from './frame-stream.ts'
 import { signingKey } from './identity.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
 import type { FrameStream, Logger, Network } from './network.ts'
 import { OfferGossip } from './offer-gossip.ts'
-import { connectFailed, streamRefused } from './peer-error.ts'
+import { type PeerConnection, peerConnection } from './peer-connection.ts'
+import { PeerDialer } from './peer-dialer.ts'
+import { networkClosed } from './peer-error.ts'
+import type { PeerGate } from './peer-gate.ts'
+import { peerIdOf } from './peer-id.ts'
 import { RpcChannel, type RpcHandler } from './rpc-channel.ts'
 import { type StreamHandler, StreamService } from './stream-service.ts'
 
 export interface Libp2pNetworkOptions {
   seed: Uint8Array
-  /** Shared with the node's connection gater. */
-  blocked: Set<string>
+  /** Asked by the node's connection gater too. */
+  gate: PeerGate
   /** Multiaddrs that the node listens on. */
   listen: readonly string[]
   logger?: Logger
@@ -30,7 +31,7 @@ export interface Libp2pNetworkOptions {
 export class Libp2pNetwork extends EventTarget implements Network {
   readonly peerId: string
   readonly #node: Libp2pNode
-  readonly #blocked: Set<string>
+  readonly #gate: PeerGate
   readonly #logger: Logger | undefined
   readonly #handlers = new Map<string, RpcHandler>()
   readonly #channels = new Map<string, RpcChannel>()
@@ -38,13 +39,14 @@ export class Libp2pNetwork extends EventTarget implements Network {
   /** Hosts of the plain TCP addresses that we listen on. */
   readonly #listening: readonly string[]
   readonly #gossip: OfferGossip
+  readonly #dialer: PeerDialer
   readonly #closers: (() => void)[] = []
   #closing: Promise<void> | undefined
 
   constructor(node: Libp2pNode, options: Libp2pNetworkOptions) {
     super()
     this.#node = node
-    this.#blocked = options.blocked
+    this.#gate = options.gate
     this.#logger = options.logger
     this.peerId = node.peerId.toString()
     this.#streams = new StreamService(options.logger)
@@ -53,9 +55,10 @@ export class Libp2pNetwork extends EventTarget implements Network {
       pubsub: node.services.gossip,
       peerId: this.peerId,
       key: signingKey(options.seed),
-      blocked: options.blocked,
+      gate: options.gate,
       onOffer: (offer) => this.dispatchEvent(new CustomEvent('offer', { detail: offer })),
     })
+    this.#dialer = new PeerDialer(node, (peer) => this.#gossip.get(peer)?.addresses ?? [])
     node.addEventListener('peer:connect', ({ detail }) => this.#tell('peer:connect', detail))
     node.addEventListener('peer:disconnect', ({ detail }) => this.#tell('peer:disconnect', detail))
     node.addEventListener('peer:discovery', ({ detail: { id } }) => {
@@ -82,33 +85,36 @@ export class Libp2pNetwork extends EventTarget implements Network {
   }
 
   async connect(address: string, options: { signal?: AbortSignal } = {}): Promise<string> {
-    const [target] = await parseAddresses([address])
-    const connection = await this.#dial(address, options.signal, (signal) =>
-      this.#node.dial(target!, { signal }),
-    )
-    return connection.remotePeer.toString()
+    return this.#dialer.address(address, options.signal)
   }
 
   isConnected(peer: string): boolean {
-    return this.#node.getConnections(this.#id(peer)).length > 0
+    return this.#node.getConnections(peerIdOf(peer)).length > 0
   }
 
   peers(): string[] {
     return this.#node.getPeers().map((peer) => peer.toString())
   }
 
+  connections(): PeerConnection[] {
+    return this.#node
+      .getConnections()
+      .filter(({ status }) => status === 'open')
+      .map((connection) => peerConnection(connection))
+  }
+
   remoteAddresses(peer: string): string[] {
-    const hosts = this.#node.getConnections(this.#id(peer)).flatMap((one) => directHost(one) ?? [])
+    const hosts = this.#node.getConnections(peerIdOf(peer)).flatMap((one) => directHost(one) ?? [])
     return [...new Set(hosts)]
   }
 
   async disconnect(peer: string): Promise<void> {
-    await this.#node.hangUp(this.#id(peer))
+    await this.#node.hangUp(peerIdOf(peer))
   }
 
   async block(peer: string): Promise<void> {
-    const id = this.#id(peer)
-    this.#blocked.add(peer)
+    const id = peerIdOf(peer)
+    this.#gate.block(peer)
     this.#gossip.forget(peer)
     for (const connection of this.#node.getConnections(id)) {
       connection.abort(new Error('the peer is blocked'))
@@ -117,7 +123,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
   }
 
   unblock(peer: string): void {
-    this.#blocked.delete(peer)
+    this.#gate.unblock(peer)
   }
 
   call<Method extends RpcMethod>(
@@ -126,7 +132,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     params: RpcParams<Method>,
     options?: { signal?: AbortSignal; timeoutMs?: number },
   ): Promise<RpcResult<Method>> {
-    if (this.#closing !== undefined) return Promise.reject(closed())
+    if (this.#closing !== undefined) return Promise.reject(networkClosed())
     return this.#channel(peer).call(method, params, options) as Promise<RpcResult<Method>>
   }
 
@@ -142,7 +148,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     protocol: string,
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<FrameStream> {
-    const { stream, connection } = await this.#open(peer, protocol, signal)
+    const { stream, connection } = await this.#dialer.stream(peer, protocol, signal)
     const route = routeOf(connection, this.#listening)
     return createFrameStream(stream, { peer, route, inbound: false })
   }
@@ -182,8 +188,8 @@ export class Libp2pNetwork extends EventTarget implements Network {
   }
 
   async ping(peer: string, options: { signal?: AbortSignal } = {}): Promise<number> {
-    return this.#dial(peer, options.signal, (signal) =>
-      this.#node.services.ping.ping(this.#id(peer), { signal }),
+    return this.#dialer.bounded(peer, options.signal, (signal) =>
+      this.#node.services.ping.ping(peerIdOf(peer), { signal }),
     )
   }
 
@@ -197,9 +203,10 @@ export class Libp2pNetwork extends EventTarget implements Network {
   }
 
   async #shutDown(): Promise<void> {
+    this.#dialer.close()
     for (const closer of this.#closers) closer()
     this.#gossip.stop()
-    for (const channel of this.#channels.values()) channel.abort(closed())
+    for (const channel of this.#channels.values()) channel.abort(networkClosed())
     await this.#node.stop()
   }
 
@@ -209,7 +216,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     const channel = new RpcChannel({
       peer,
       handlers: this.#handlers,
-      open: async () => (await this.#open(peer, PROTOCOLS.rpc)).stream,
+      open: async () => (await this.#dialer.stream(peer, PROTOCOLS.rpc)).stream,
       onIdle: () => {
         if (this.#channels.get(peer) === channel) this.#channels.delete(peer)
       },
@@ -218,79 +225,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     return channel
   }
 
-  #open(
-    peer: string,
-    protocol: string,
-    signal?: AbortSignal,
-  ): Promise<{ stream: Stream; connection: Connection }> {
-    return this.#dial(peer, signal, async (bounded) => {
-      const streams = { signal: bounded, maxOutboundStreams: LIMITS.streamsPerPeer }
-      const begin = async (connection: Connection) => ({
-        connection,
-        stream: await connection.newStream([protocol], streams),
-      })
-      try {
-        return await begin(await this.#connection(peer, bounded)).catch(async (error) => {
-          // It was closing already, and nobody had been told: another one is made.
-          if ((error as Error).name !== 'ConnectionClosedError') throw error
-          return begin(await this.#redial(peer, bounded))
-        })
-      } catch (error) {
-        throw streamRefused(peer, protocol, error)
-      }
-    })
-  }
-
-  async #connection(peer: string, signal: AbortSignal): Promise<Connection> {
-    const id = this.#id(peer)
-    const open = this.#node.getConnections(id).find(({ status }) => status === 'open')
-    return open ?? (await this.#node.dial((await this.#offered(peer)) ?? id, { signal }))
-  }
-
-  async #redial(peer: string, signal: AbortSignal): Promise<Connection> {
-    const target = (await this.#offered(peer)) ?? this.#id(peer)
-    return this.#node.dial(target, { signal, force: true })
-  }
-
-  /** Where a peer that is known by its offer alone can be reached. */
-  async #offered(peer: string): Promise<Multiaddr[] | undefined> {
-    const addresses = this.#gossip.get(peer)?.addresses ?? []
-    const parsed = await parseAddresses(addresses).catch(() => [])
-    const own = parsed.filter((address) => peerOfAddress(address) === peer)
-    return own.length > 0 ? own : undefined
-  }
-
-  async #dial<Result>(
-    where: string,
-    signal: AbortSignal | undefined,
-    work: (signal: AbortSignal) => Promise<Result>,
-  ): Promise<Result> {
-    if (this.#closing !== undefined) throw closed()
-    signal?.throwIfAborted()
-    const timeout = AbortSignal.timeout(LIMITS.dialTimeoutMs)
-    try {
-      return await work(signal === undefined ? timeout : AbortSignal.any([signal, timeout]))
-    } catch (error) {
-      signal?.throwIfAborted()
-      throw this.#closing === undefined ? connectFailed(where, error) : closed()
-    }
-  }
-
-  #id(peer: string): PeerId {
-    try {
-      return peerIdFromString(peer)
-    } catch (cause) {
-      throw new ManyhandsError('ADDRESS_INVALID', `not a peer id: ${JSON.stringify(peer)}`, {
-        cause,
-      })
-    }
-  }
-
   #tell(type: 'peer:connect' | 'peer:disconnect', peer: PeerId): void {
     this.dispatchEvent(new CustomEvent(type, { detail: peer.toString() }))
   }
-}
-
-function closed(): ManyhandsError {
-  return new ManyhandsError('CLOSED', 'the network was closed')
 }

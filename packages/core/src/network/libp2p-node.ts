@@ -1,13 +1,14 @@
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import type { GossipSub } from '@libp2p/gossipsub'
 import { identify } from '@libp2p/identify'
-import type { ConnectionGater, Libp2p, ServiceMap } from '@libp2p/interface'
+import type { Libp2p, ServiceMap } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
 import { type Ping, ping } from '@libp2p/ping'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { LIMITS } from '../limits.ts'
+import type { PeerGate } from './peer-gate.ts'
 import { tcpTransport } from './tcp-transport.ts'
 import { socketTls } from './tls-encrypter.ts'
 
@@ -23,7 +24,7 @@ export interface NodeOptions {
   listen: string[]
   mdns: boolean
   gossip: boolean
-  blocked: ReadonlySet<string>
+  gate: PeerGate
 }
 
 /** Streams and connections are refused by us with reasons, before the stock limits bite. */
@@ -57,7 +58,7 @@ export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
         },
       }),
     ],
-    connectionGater: gaterOf(options.blocked),
+    connectionGater: options.gate.gater(),
     connectionManager: {
       maxConnections: LIMITS.connections,
       maxIncomingPendingConnections: AMPLE,
@@ -92,13 +93,4 @@ function gossipService({ gossipsub, StrictNoSign }: typeof import('@libp2p/gossi
     scoreParams: { IPColocationFactorWeight: 0 },
     maxInboundDataLength: 64 * LIMITS.offerBytes,
   })
-}
-
-function gaterOf(blocked: ReadonlySet<string>): ConnectionGater {
-  const denies = (peer: { toString(): string }): boolean => blocked.has(peer.toString())
-  return {
-    denyDialPeer: denies,
-    denyInboundEncryptedConnection: denies,
-    denyOutboundEncryptedConnection: denies,
-  }
 }

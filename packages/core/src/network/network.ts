@@ -1,5 +1,6 @@
 import type { Offer } from '../offer.ts'
 import type { RpcMethod, RpcParams, RpcResult } from '../wire/rpc-methods.ts'
+import type { PeerConnection } from './peer-connection.ts'
 
 /**
  * The network as both sides see it: peers by id, typed requests, framed streams, offers. libp2p is
@@ -26,6 +27,8 @@ export interface Network extends EventTarget, AsyncDisposable {
   isConnected(peer: string): boolean
   /** Peers with a live connection. */
   peers(): string[]
+  /** The live connections, and how each of them runs. */
+  connections(): PeerConnection[]
   /** IP addresses at which we are connected to a peer, without those of relays. */
   remoteAddresses(peer: string): string[]
   /** Ends all connections to a peer. */
@@ -125,20 +128,6 @@ export interface FrameStream extends AsyncIterable<Uint8Array> {
   close(): Promise<void>
   /** Ends both directions at once. */
   abort(reason?: unknown): void
-}
-
-export interface NetworkOptions {
-  /** Ed25519 private key, 32-byte seed; omitted: a new identity. */
-  privateKey?: Uint8Array
-  /** Multiaddrs to listen on; default none (dial only). */
-  listen?: string[]
-  /** Peers to connect to at the start and to keep connected. At least one must answer. */
-  bootstrap?: string[]
-  /** Finds peers on the local network by multicast DNS. Default false. */
-  mdns?: boolean
-  /** Whether to take part in the gossip of offers. Default true. */
-  gossip?: boolean
-  logger?: Logger
 }
 
 /** Where a library reports what nobody asked for. Silent by default. */

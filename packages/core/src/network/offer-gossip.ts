@@ -4,6 +4,7 @@ import type { Offer } from '../offer.ts'
 import { PROTOCOLS } from '../wire/protocols.ts'
 import { decodeAnnouncement, encodeAnnouncement } from './offer-announcement.ts'
 import { OfferTable } from './offer-table.ts'
+import type { PeerGate } from './peer-gate.ts'
 
 /** Every announcement costs every member about a millisecond: this is the least that is told. */
 const ANNOUNCE_MS = 60_000
@@ -24,7 +25,7 @@ export interface OfferGossipOptions {
   pubsub: GossipSub | undefined
   peerId: string
   key: KeyObject
-  blocked: ReadonlySet<string>
+  gate: PeerGate
   onOffer(offer: Offer): void
 }
 
@@ -123,11 +124,11 @@ export class OfferGossip {
   }
 
   async #judge(data: Uint8Array): Promise<TopicValidatorResult> {
-    const { peerId, blocked, onOffer } = this.#options
+    const { peerId, gate, onOffer } = this.#options
     try {
       const announcement = decodeAnnouncement(data)
       const { offer } = announcement
-      if (offer.peerId === peerId || blocked.has(offer.peerId)) return IGNORE
+      if (offer.peerId === peerId || gate.refuses(offer.peerId)) return IGNORE
       const news = this.#table.take(announcement)
       if (news === 'changed') onOffer(offer)
       return news === 'stale' ? IGNORE : ACCEPT

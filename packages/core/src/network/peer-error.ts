@@ -60,3 +60,7 @@ export function streamRefused(peer: string, protocol: string, cause: unknown): u
 export function peerGone(peer: string, what: string, cause?: unknown): ManyhandsError {
   return new ManyhandsError('PEER_GONE', `peer ${peer} is gone: ${what}`, { cause })
 }
+
+export function networkClosed(): ManyhandsError {
+  return new ManyhandsError('CLOSED', 'the network was closed')
+}

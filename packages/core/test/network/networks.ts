@@ -1,5 +1,6 @@
 import { createIdentity, createNetwork, type Network, type NetworkOptions } from '@manyhands/core'
 import { createNode, type Libp2pNode } from '../../src/network/libp2p-node.ts'
+import { PeerGate } from '../../src/network/peer-gate.ts'
 
 const LOOPBACK = '/ip4/127.0.0.1/tcp/0'
 
@@ -24,7 +25,7 @@ export class Networks implements AsyncDisposable {
       listen: [],
       mdns: false,
       gossip,
-      blocked: new Set(),
+      gate: new PeerGate(),
     })
     await node.start()
     this.#stack.defer(() => node.stop())

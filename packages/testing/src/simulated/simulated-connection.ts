@@ -24,6 +24,7 @@ const SILENCE_MS = 60_000
  */
 export class SimulatedConnection {
   readonly ends: readonly [ConnectionEnd, ConnectionEnd]
+  readonly openedAt: number
   readonly #clock: Clock
   readonly #random: SeededRandom
   /** When the last message to each end arrives: none overtakes another. */
@@ -38,6 +39,7 @@ export class SimulatedConnection {
   ) {
     this.ends = ends
     this.#clock = parts.clock
+    this.openedAt = parts.clock.now()
     this.#random = parts.random
     this.reachabilityChanged()
   }

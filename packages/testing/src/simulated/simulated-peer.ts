@@ -4,6 +4,7 @@ import {
   ManyhandsError,
   type Network,
   type Offer,
+  type PeerConnection,
 } from '@manyhands/core'
 import type { SimulatedConnection } from './simulated-connection.ts'
 import { type LinkConditions, SimulatedLink } from './simulated-link.ts'
@@ -100,6 +101,16 @@ export class SimulatedPeer extends EventTarget implements Network, WirePeer {
 
   peers(): string[] {
     return [...this.#connections.keys()]
+  }
+
+  connections(): PeerConnection[] {
+    return Array.from(this.#connections, ([peer, { ends, openedAt }]) => ({
+      peer,
+      kind: 'direct',
+      address: `/memory/1/p2p/${peer}`,
+      direction: ends[0] === this ? 'outbound' : 'inbound',
+      openMs: this.clock.now() - openedAt,
+    }))
   }
 
   remoteAddresses(peer: string): string[] {

@@ -1,0 +1,37 @@
+import type { Connection } from '@libp2p/interface'
+
+/**
+ * How two peers are connected: `direct` by one dialing the other's address, `reversed` by the other one
+ * at our wish since we could not reach it, `webrtc` through both of their NATs, `relayed` over a third
+ * member.
+ */
+export type ConnectionKind = 'direct' | 'reversed' | 'webrtc' | 'relayed'
+
+/** One live connection to a peer. */
+export interface PeerConnection {
+  peer: string
+  kind: ConnectionKind
+  /** Where the peer is, seen from here. */
+  address: string
+  direction: 'inbound' | 'outbound'
+  /** For how long it has been open, ms. */
+  openMs: number
+}
+
+/** How a connection runs, as its address says; that it was asked for is known to who asked. */
+export function kindOf({ remoteAddr }: Pick<Connection, 'remoteAddr'>): ConnectionKind {
+  const names = new Set(remoteAddr.getComponents().map(({ name }) => name))
+  if (names.has('webrtc') || names.has('webrtc-direct')) return 'webrtc'
+  return names.has('p2p-circuit') ? 'relayed' : 'direct'
+}
+
+export function peerConnection(connection: Connection, now = Date.now()): PeerConnection {
+  const { remotePeer, remoteAddr, direction, timeline } = connection
+  return {
+    peer: remotePeer.toString(),
+    kind: kindOf(connection),
+    address: remoteAddr.toString(),
+    direction,
+    openMs: Math.max(0, now - timeline.open),
+  }
+}

@@ -1,0 +1,92 @@
+import type { Connection, Stream } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { LIMITS } from '../limits.ts'
+import { parseAddresses, peerOfAddress } from './address.ts'
+import type { Libp2pNode } from './libp2p-node.ts'
+import { connectFailed, networkClosed, streamRefused } from './peer-error.ts'
+import { peerIdOf } from './peer-id.ts'
+
+/** Makes connections to peers and opens streams over them, each within a time. */
+export class PeerDialer {
+  readonly #node: Libp2pNode
+  readonly #addressesOf: (peer: string) => string[]
+  #closed = false
+
+  /** @param addressesOf - where a peer says that it can be reached */
+  constructor(node: Libp2pNode, addressesOf: (peer: string) => string[]) {
+    this.#node = node
+    this.#addressesOf = addressesOf
+  }
+
+  close(): void {
+    this.#closed = true
+  }
+
+  /** Connects to an address; who was found there. @throws ADDRESS_INVALID, CONNECT_FAILED, CLOSED */
+  async address(address: string, signal?: AbortSignal): Promise<string> {
+    const [target] = await parseAddresses([address])
+    const connection = await this.bounded(address, signal, (bounded) =>
+      this.#node.dial(target!, { signal: bounded }),
+    )
+    return connection.remotePeer.toString()
+  }
+
+  /** Opens a stream to a peer, over the connection to it or a new one. */
+  stream(
+    peer: string,
+    protocol: string,
+    signal?: AbortSignal,
+  ): Promise<{ stream: Stream; connection: Connection }> {
+    return this.bounded(peer, signal, async (bounded) => {
+      const streams = { signal: bounded, maxOutboundStreams: LIMITS.streamsPerPeer }
+      const begin = async (connection: Connection) => ({
+        connection,
+        stream: await connection.newStream([protocol], streams),
+      })
+      try {
+        return await begin(await this.#connection(peer, bounded)).catch(async (error) => {
+          // It was closing already, and nobody had been told: another one is made.
+          if ((error as Error).name !== 'ConnectionClosedError') throw error
+          return begin(await this.#redial(peer, bounded))
+        })
+      } catch (error) {
+        throw streamRefused(peer, protocol, error)
+      }
+    })
+  }
+
+  /** Does something with a peer within the time of a dial. @throws CONNECT_FAILED, CLOSED, the signal's reason */
+  async bounded<Result>(
+    where: string,
+    signal: AbortSignal | undefined,
+    work: (signal: AbortSignal) => Promise<Result>,
+  ): Promise<Result> {
+    if (this.#closed) throw networkClosed()
+    signal?.throwIfAborted()
+    const timeout = AbortSignal.timeout(LIMITS.dialTimeoutMs)
+    try {
+      return await work(signal === undefined ? timeout : AbortSignal.any([signal, timeout]))
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw this.#closed ? networkClosed() : connectFailed(where, error)
+    }
+  }
+
+  async #connection(peer: string, signal: AbortSignal): Promise<Connection> {
+    const id = peerIdOf(peer)
+    const open = this.#node.getConnections(id).find(({ status }) => status === 'open')
+    return open ?? (await this.#node.dial((await this.#offered(peer)) ?? id, { signal }))
+  }
+
+  async #redial(peer: string, signal: AbortSignal): Promise<Connection> {
+    const target = (await this.#offered(peer)) ?? peerIdOf(peer)
+    return this.#node.dial(target, { signal, force: true })
+  }
+
+  /** Where a peer that is known by its offer alone can be reached. */
+  async #offered(peer: string): Promise<Multiaddr[] | undefined> {
+    const parsed = await parseAddresses(this.#addressesOf(peer)).catch(() => [])
+    const own = parsed.filter((address) => peerOfAddress(address) === peer)
+    return own.length > 0 ? own : undefined
+  }
+}
