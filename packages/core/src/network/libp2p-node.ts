@@ -2,15 +2,12 @@ import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import type { GossipSub } from '@libp2p/gossipsub'
 import { identify } from '@libp2p/identify'
 import type { Libp2p, ServiceMap } from '@libp2p/interface'
-import { noise } from '@libp2p/noise'
 import { type Ping, ping } from '@libp2p/ping'
-import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { LIMITS } from '../limits.ts'
 import type { PeerGate } from './peer-gate.ts'
-import { tcpTransport } from './tcp-transport.ts'
-import { socketTls } from './tls-encrypter.ts'
+import { connectionEncrypters, localDiscovery, peerTransports } from './peer-transports.ts'
 
 export interface NodeServices extends ServiceMap {
   ping: Ping
@@ -35,17 +32,17 @@ const AMPLE = LIMITS.connections
  * made: importing libp2p takes longer than a program that never connects wants to wait.
  */
 export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
-  const [gossip, mdns] = await Promise.all([
+  const [gossip, peerDiscovery] = await Promise.all([
     options.gossip ? import('@libp2p/gossipsub') : undefined,
-    options.mdns ? import('@libp2p/mdns') : undefined,
+    options.mdns ? localDiscovery() : [],
   ])
   const node = await createLibp2p({
     start: false,
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     addresses: { listen: options.listen },
     nodeInfo: { name: 'manyhands', version: '1', userAgent: 'manyhands/1' },
-    transports: [tcpTransport(), webSockets()],
-    connectionEncrypters: [socketTls(), noise()],
+    transports: peerTransports(),
+    connectionEncrypters: connectionEncrypters(),
     streamMuxers: [
       yamux({
         // Of all protocols together; each may buffer before its protocol is agreed.
@@ -71,9 +68,7 @@ export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
     },
     // A host that stalls for a moment is not lost.
     connectionMonitor: { pingTimeout: { minTimeout: 15_000, maxTimeout: 30_000 } },
-    ...(mdns === undefined
-      ? {}
-      : { peerDiscovery: [mdns.mdns({ serviceTag: 'manyhands.local' })] }),
+    peerDiscovery,
     services: {
       identify: identify(),
       ping: ping(),
