@@ -48,6 +48,7 @@ export {
   resolveCheckpoint,
 } from './checkpoint-spec.ts'
 export { type Clock, systemClock } from './clock.ts'
+export type { AskedOffers, AskOffersOptions, OfferMark } from './discovery/offer-asking.ts'
 export { readJournalCopy } from './durable/journal-copy.ts'
 export { type JournalDatabase, openJournalDatabase } from './durable/journal-database.ts'
 export { openStateDirectory, type StateDirectory } from './durable/state-directory.ts'

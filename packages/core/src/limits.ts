@@ -28,8 +28,13 @@ export const LIMITS = {
   offers: 10_000,
   /** Offers in one answer to `offer.list`. */
   offersPerAnswer: 1000,
-  /** How long an offer is believed without news, ms. */
+  /** How long an offer is believed without news when it does not say, and at most, ms. */
   offerTtlMs: 180_000,
+  offerTtlMostMs: 3_600_000,
+  /** Bytes of announcements in one answer to `offer.page`. */
+  offerPageBytes: 1024 * 1024,
+  /** How long an answer to `offer.page` may wait for news, ms: well below the time of a call. */
+  offerWaitMs: 20_000,
   /** Attempts in one offer call: bounds the frame and the time a host needs to answer. */
   attemptsPerOffer: 256,
   /** Receipts under one signature: bounds how long the way of each to the root is. */

@@ -34,6 +34,11 @@ export interface Offer {
   /** Attempts running now. */
   attempts: number
   draining: boolean
+  /**
+   * How long it is good without news, ms; absent: three minutes. Hosts of large networks say it less
+   * often. 0: the host is gone.
+   */
+  ttlMs?: number
 }
 
 const resources = z.object({
@@ -77,6 +82,7 @@ export const offerSchema: z.ZodType<Offer> = z.object({
   labels: z.record(short, short).refine((labels) => Object.keys(labels).length <= 64),
   attempts: z.number().int().nonnegative(),
   draining: z.boolean(),
+  ttlMs: z.number().nonnegative().optional(),
 })
 
 export const resourcesSchema: z.ZodType<Resources> = resources

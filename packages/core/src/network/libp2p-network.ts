@@ -1,5 +1,7 @@
 import type { PeerId } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
+import { Discovery } from '../discovery/discovery.ts'
+import type { AskedOffers, AskOffersOptions } from '../discovery/offer-asking.ts'
 import { LIMITS } from '../limits.ts'
 import type { Offer } from '../offer.ts'
 import { PROTOCOLS } from '../wire/protocols.ts'
@@ -9,7 +11,6 @@ import { createFrameStream } from './frame-stream.ts'
 import { signingKey } from './identity.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
 import type { FrameStream, Logger, Network } from './network.ts'
-import { OfferGossip } from './offer-gossip.ts'
 import { type PeerConnection, peerConnection } from './peer-connection.ts'
 import { PeerDialer } from './peer-dialer.ts'
 import { networkClosed } from './peer-error.ts'
@@ -38,7 +39,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
   readonly #streams: StreamService
   /** Hosts of the plain TCP addresses that we listen on. */
   readonly #listening: readonly string[]
-  readonly #gossip: OfferGossip
+  readonly #discovery: Discovery
   readonly #dialer: PeerDialer
   readonly #closers: (() => void)[] = []
   #closing: Promise<void> | undefined
@@ -51,14 +52,23 @@ export class Libp2pNetwork extends EventTarget implements Network {
     this.peerId = node.peerId.toString()
     this.#streams = new StreamService(options.logger)
     this.#listening = options.listen.flatMap((address) => plainTcpHost(multiaddr(address)) ?? [])
-    this.#gossip = new OfferGossip({
+    this.#discovery = new Discovery({
       pubsub: node.services.gossip,
       peerId: this.peerId,
       key: signingKey(options.seed),
-      gate: options.gate,
+      refuses: (peer) => options.gate.refuses(peer),
+      isConnected: (peer) => this.isConnected(peer),
+      connect: (peer, signal) => this.#dialer.peer(peer, signal),
+      call: (peer, params, asking) => this.call(peer, 'offer.page', params, asking),
+      callOld: (peer, asking) => this.call(peer, 'offer.list', {}, asking),
       onOffer: (offer) => this.dispatchEvent(new CustomEvent('offer', { detail: offer })),
+      onGone: (peer) => this.dispatchEvent(new CustomEvent('offer:gone', { detail: peer })),
     })
-    this.#dialer = new PeerDialer(node, (peer) => this.#gossip.get(peer)?.addresses ?? [])
+    this.#dialer = new PeerDialer(node, (peer) => this.#discovery.get(peer)?.addresses ?? [])
+    this.handle('offer.page', (asked, { peer }) => this.#discovery.answer(asked, peer))
+    this.handle('offer.list', async () => ({
+      offers: this.offers().slice(-LIMITS.offersPerAnswer),
+    }))
     node.addEventListener('peer:connect', ({ detail }) => this.#tell('peer:connect', detail))
     node.addEventListener('peer:disconnect', ({ detail }) => this.#tell('peer:disconnect', detail))
     node.addEventListener('peer:discovery', ({ detail: { id } }) => {
@@ -72,7 +82,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
       this.#channel(connection.remotePeer.toString()).accept(stream)
     })
     await this.#node.start()
-    this.#gossip.start()
+    this.#discovery.start()
   }
 
   /** Runs something when the network closes. */
@@ -86,6 +96,10 @@ export class Libp2pNetwork extends EventTarget implements Network {
 
   async connect(address: string, options: { signal?: AbortSignal } = {}): Promise<string> {
     return this.#dialer.address(address, options.signal)
+  }
+
+  connectTo(peer: string, options: { signal?: AbortSignal } = {}): Promise<void> {
+    return this.#dialer.peer(peer, options.signal)
   }
 
   isConnected(peer: string): boolean {
@@ -115,7 +129,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
   async block(peer: string): Promise<void> {
     const id = peerIdOf(peer)
     this.#gate.block(peer)
-    this.#gossip.forget(peer)
+    this.#discovery.forget(peer)
     for (const connection of this.#node.getConnections(id)) {
       connection.abort(new Error('the peer is blocked'))
     }
@@ -176,15 +190,23 @@ export class Libp2pNetwork extends EventTarget implements Network {
   }
 
   publishOffer(offer: Offer): Promise<void> {
-    return this.#gossip.publish(offer)
+    return this.#discovery.publish(offer)
   }
 
-  async withdrawOffer(): Promise<void> {
-    this.#gossip.withdraw()
+  withdrawOffer(): Promise<void> {
+    return this.#discovery.withdraw()
   }
 
   offers(): Offer[] {
-    return this.#gossip.all()
+    return this.#discovery.all()
+  }
+
+  offerAge(peer: string): number | undefined {
+    return this.#discovery.ageOf(peer)
+  }
+
+  askOffers(peer: string, options?: AskOffersOptions): Promise<AskedOffers> {
+    return this.#discovery.ask(peer, options)
   }
 
   async ping(peer: string, options: { signal?: AbortSignal } = {}): Promise<number> {
@@ -203,9 +225,9 @@ export class Libp2pNetwork extends EventTarget implements Network {
   }
 
   async #shutDown(): Promise<void> {
-    this.#dialer.close()
     for (const closer of this.#closers) closer()
-    this.#gossip.stop()
+    await this.#discovery.stop()
+    this.#dialer.close()
     for (const channel of this.#channels.values()) channel.abort(networkClosed())
     await this.#node.stop()
   }

@@ -1,3 +1,4 @@
+import type { AskedOffers, AskOffersOptions } from '../discovery/offer-asking.ts'
 import type { Offer } from '../offer.ts'
 import type { RpcMethod, RpcParams, RpcResult } from '../wire/rpc-methods.ts'
 import type { PeerConnection } from './peer-connection.ts'
@@ -8,7 +9,8 @@ import type { PeerConnection } from './peer-connection.ts'
  *
  * Events (`addEventListener`): `'peer:connect'` and `'peer:disconnect'`, `CustomEvent<string>` with
  * the peer id, when the first connection to a peer opens and the last one closes; `'offer'`,
- * `CustomEvent<Offer>`, when an offer is new or changed.
+ * `CustomEvent<Offer>`, when an offer is new or changed; `'offer:gone'`, `CustomEvent<string>` with the
+ * peer id, when its host has said goodbye, or nothing for as long as the offer was good.
  */
 export interface Network extends EventTarget, AsyncDisposable {
   readonly peerId: string
@@ -77,12 +79,23 @@ export interface Network extends EventTarget, AsyncDisposable {
     handler: (stream: FrameStream, context: { peer: string }) => Promise<void>,
   ): Promise<void>
 
-  /** Tells the network about our offer now, and again at least once a minute. */
+  /** Tells the network about our offer now, and again for as long as it stands. */
   publishOffer(offer: Offer): Promise<void>
-  /** Stops telling. */
+  /** Says goodbye, and nothing more. Closing the network does it, too. */
   withdrawOffer(): Promise<void>
-  /** Offers believed now, of others. */
+  /** Offers believed now, of others: signed by them, heard by gossip or learned by asking. */
   offers(): Offer[]
+  /** How long ago the offer of a peer was announced, ms; undefined when none is believed. */
+  offerAge(peer: string): number | undefined
+  /**
+   * Asks a peer which hosts it knows; any peer answers. What their hosts have signed is believed, and told
+   * as `'offer'` and `'offer:gone'`.
+   *
+   * @throws PROTOCOL, CONNECT_FAILED, PEER_GONE, TIMEOUT
+   */
+  askOffers(peer: string, options?: AskOffersOptions): Promise<AskedOffers>
+  /** Connects to a peer that a believed offer says where to find. @throws CONNECT_FAILED */
+  connectTo(peer: string, options?: { signal?: AbortSignal }): Promise<void>
 
   /** Round-trip time to a peer, ms. */
   ping(peer: string, options?: { signal?: AbortSignal }): Promise<number>

@@ -31,6 +31,11 @@ export class PeerDialer {
     return connection.remotePeer.toString()
   }
 
+  /** Connects to a peer of which it is known where it is. @throws CONNECT_FAILED, CLOSED */
+  async peer(peer: string, signal?: AbortSignal): Promise<void> {
+    await this.bounded(peer, signal, (bounded) => this.#connection(peer, bounded))
+  }
+
   /** Opens a stream to a peer, over the connection to it or a new one. */
   stream(
     peer: string,

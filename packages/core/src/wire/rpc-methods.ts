@@ -11,6 +11,7 @@ import { peerIdSchema, signedJobClaimSchema } from './job-claim.ts'
 const ids = z.array(attemptIdSchema).max(LIMITS.attemptsPerClient)
 const reason = z.string().max(1024)
 const empty = z.object({})
+const bytes: z.ZodType<Uint8Array> = z.instanceof(Uint8Array)
 
 /**
  * Every request that one peer may make of another, with the shape of what is asked and answered.
@@ -33,6 +34,29 @@ export const RPC_METHODS = {
   'offer.list': {
     params: empty,
     result: z.object({ offers: z.array(offerSchema).max(LIMITS.offersPerAnswer) }),
+  },
+  /**
+   * Anyone → anyone: which hosts do you know, as they have signed it, the newest first? `limit` bounds a
+   * page; the next one is asked for `before` what the last one said. `since` a mark of the same `epoch`
+   * asks for what is newer; `waitMs` lets the answer wait until there is some.
+   */
+  'offer.page': {
+    params: z.object({
+      epoch: z.string().max(64).optional(),
+      since: z.number().int().nonnegative().optional(),
+      before: z.number().int().nonnegative().optional(),
+      limit: z.number().int().min(1).max(LIMITS.offersPerAnswer).optional(),
+      waitMs: z.number().int().nonnegative().max(LIMITS.offerWaitMs).optional(),
+    }),
+    result: z.object({
+      /** Marks of another epoch mean nothing. */
+      epoch: z.string().max(64),
+      mark: z.number().int().nonnegative(),
+      announcements: z.array(bytes).max(LIMITS.offersPerAnswer),
+      /** How long ago each was announced, as far as is known. */
+      agesMs: z.array(z.number().int().nonnegative()).max(LIMITS.offersPerAnswer),
+      before: z.number().int().nonnegative().optional(),
+    }),
   },
   /** Client → host: please run these. Answered only after the reservations are durable. */
   'attempt.offer': {

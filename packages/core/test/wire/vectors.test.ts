@@ -32,11 +32,11 @@ import { chunkCount, chunkLength } from '../../src/artifacts/chunk-layout.ts'
 import { hashBytes } from '../../src/artifacts/hash-file.ts'
 import { encodeManifest, fileId, readManifest } from '../../src/artifacts/manifest.ts'
 import { atOnce } from '../../src/artifacts/turns.ts'
+import { decodeAnnouncement, encodeAnnouncement } from '../../src/discovery/offer-announcement.ts'
 import { imageSchema } from '../../src/images/image-document.ts'
 import { FrameAssembler, headerOf } from '../../src/network/frame-assembler.ts'
 import { FRAME_KIND } from '../../src/network/frame-kind.ts'
 import { signingKey } from '../../src/network/identity.ts'
-import { decodeAnnouncement, encodeAnnouncement } from '../../src/network/offer-announcement.ts'
 import {
   decodeEnvelope,
   encodeEnvelope,

@@ -1,4 +1,6 @@
 import {
+  type AskedOffers,
+  type AskOffersOptions,
   type Clock,
   createIdentity,
   ManyhandsError,
@@ -149,6 +151,20 @@ export class SimulatedPeer extends EventTarget implements Network, WirePeer {
   readonly withdrawOffer = async (): Promise<void> => this.#wire.withdraw(this)
 
   readonly offers = (): Offer[] => this.#wire.offers(this.peerId)
+
+  offerAge(peer: string): number | undefined {
+    return this.offers().some(({ peerId }) => peerId === peer) ? 0 : undefined
+  }
+
+  /** What others say of hosts here is believed as far as one may go and ask. */
+  async askOffers(peer: string, options?: AskOffersOptions): Promise<AskedOffers> {
+    const { offers } = await this.call(peer, 'offer.list', {}, { signal: options?.signal })
+    return { news: 0, hearsay: offers }
+  }
+
+  async connectTo(peer: string): Promise<void> {
+    await this.#connection(peer)
+  }
 
   async ping(peer: string): Promise<number> {
     const begunAt = this.clock.now()

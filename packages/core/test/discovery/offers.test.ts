@@ -1,12 +1,24 @@
 import { createIdentity, LIMITS, type Network, type Offer, PROTOCOLS } from '@manyhands/core'
 import { expect, test } from 'vitest'
+import {
+  type Announcement,
+  decodeAnnouncement,
+  encodeAnnouncement,
+} from '../../src/discovery/offer-announcement.ts'
+import { OfferTable } from '../../src/discovery/offer-table.ts'
 import { signingKey } from '../../src/network/identity.ts'
-import { decodeAnnouncement, encodeAnnouncement } from '../../src/network/offer-announcement.ts'
-import { OfferTable } from '../../src/network/offer-table.ts'
 import { decodeDocument, encodeDocument } from '../../src/wire/codec.ts'
-import { eventually } from './eventually.ts'
-import { addressOf, Networks } from './networks.ts'
-import { offerOf } from './offer-fixture.ts'
+import { eventually } from '../network/eventually.ts'
+import { addressOf, Networks } from '../network/networks.ts'
+import { offerOf } from '../network/offer-fixture.ts'
+
+/** One that nobody has signed, for a table, which asks no questions. */
+const take = (table: OfferTable, announcement: Announcement, ageMs = 0) => {
+  const { seq, offer } = announcement
+  const signature = new Uint8Array()
+  const bytes = encodeDocument({ v: 1, seq, offer: encodeDocument(offer), signature })
+  return table.take(announcement, bytes, ageMs)
+}
 
 const heard = (network: Network): Offer[] => {
   const offers: Offer[] = []
@@ -49,41 +61,75 @@ test('an announcement beyond the limit is neither made nor read', () => {
 
 test('the newest of a peer is believed; repeats, replays and older revisions are not', () => {
   const table = new OfferTable()
-  const take = (seq: number, revision: number, instance = 'one') =>
-    table.take({ seq, offer: offerOf('peer', { revision, instance }) })
-  expect(take(1, 5)).toBe('changed')
-  expect(take(2, 5)).toBe('renewed')
-  expect(take(3, 6)).toBe('changed')
-  expect(take(3, 7)).toBe('stale')
-  expect(take(4, 5)).toBe('stale')
+  const say = (seq: number, revision: number, instance = 'one') =>
+    take(table, { seq, offer: offerOf('peer', { revision, instance }) })
+  expect(say(1, 5)).toBe('changed')
+  expect(say(2, 5)).toBe('renewed')
+  expect(say(3, 6)).toBe('changed')
+  expect(say(3, 7)).toBe('stale')
+  expect(say(4, 5)).toBe('stale')
   expect(table.all()).toMatchObject([{ revision: 6 }])
   // Another state directory counts from the beginning.
-  expect(take(5, 1, 'two')).toBe('changed')
-  expect(take(2, 9)).toBe('stale')
+  expect(say(5, 1, 'two')).toBe('changed')
+  expect(say(2, 9)).toBe('stale')
   expect(table.all()).toMatchObject([{ revision: 1, instance: 'two' }])
 })
 
 test('what is not announced again is forgotten', () => {
   let now = 0
   const table = new OfferTable(() => now)
-  table.take({ seq: 1, offer: offerOf('early') })
+  take(table, { seq: 1, offer: offerOf('early') })
   now = LIMITS.offerTtlMs - 1
-  table.take({ seq: 1, offer: offerOf('late') })
+  take(table, { seq: 1, offer: offerOf('late') })
   expect(table.all()).toHaveLength(2)
   now = LIMITS.offerTtlMs
   expect(table.all()).toMatchObject([{ peerId: 'late' }])
   expect(table.get('early')).toBeUndefined()
-  expect(table.take({ seq: 2, offer: offerOf('early') })).toBe('changed')
+  expect(take(table, { seq: 2, offer: offerOf('early') })).toBe('changed')
 })
 
 test('no more offers than the limit; the oldest go first', () => {
   const table = new OfferTable()
   const offer = offerOf('peer')
   for (let index = 0; index <= LIMITS.offers; index++) {
-    table.take({ seq: 1, offer: { ...offer, peerId: `${index}` } })
+    take(table, { seq: 1, offer: { ...offer, peerId: `${index}` } })
   }
   expect(table.all()).toHaveLength(LIMITS.offers)
   expect([table.get('0'), table.get('1')?.peerId]).toEqual([undefined, '1'])
+})
+
+test('an offer is good for as long as it says, and what is told late is not good for longer', () => {
+  let now = 0
+  const table = new OfferTable(() => now)
+  take(table, { seq: 1, offer: offerOf('long', { ttlMs: 10 * LIMITS.offerTtlMs }) })
+  take(table, { seq: 1, offer: offerOf('forever', { ttlMs: 1e12 }) })
+  take(table, { seq: 1, offer: offerOf('aged') }, LIMITS.offerTtlMs - 10)
+  expect(take(table, { seq: 1, offer: offerOf('over') }, LIMITS.offerTtlMs)).toBe('stale')
+  expect(table.peers()).toEqual(['long', 'forever', 'aged'])
+  expect(table.ageOf('aged')).toBe(LIMITS.offerTtlMs - 10)
+  now = 10
+  expect(table.expire()).toEqual(['aged'])
+  now = 10 * LIMITS.offerTtlMs
+  expect(table.expire()).toEqual(['long'])
+  now = LIMITS.offerTtlMostMs
+  expect(table.expire()).toEqual(['forever'])
+})
+
+test('who said goodbye is gone, is remembered for a while, and may come back', () => {
+  let now = 0
+  const table = new OfferTable(() => now)
+  const goodbye = offerOf('peer', { ttlMs: 0 })
+  take(table, { seq: 1, offer: offerOf('peer') })
+  expect(take(table, { seq: 2, offer: goodbye })).toBe('gone')
+  expect([table.all(), table.get('peer'), table.peers()]).toEqual([[], undefined, []])
+  expect(take(table, { seq: 1, offer: offerOf('peer') })).toBe('stale')
+  // Whoever asks hears the goodbye, too.
+  expect([...table.newestFirst()]).toMatchObject([{ peerId: 'peer', goodbye: true }])
+  expect(take(table, { seq: 3, offer: offerOf('peer') })).toBe('changed')
+  expect(take(table, { seq: 4, offer: goodbye })).toBe('gone')
+  now = LIMITS.offerTtlMs
+  expect(table.expire()).toEqual([])
+  expect(table.size).toBe(0)
 })
 
 test('offers travel along a line of three, with their changes', async () => {

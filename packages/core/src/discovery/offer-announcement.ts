@@ -2,10 +2,10 @@ import { type KeyObject, sign, verify } from 'node:crypto'
 import { z } from 'zod'
 import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
+import { publicKeyOf } from '../network/identity.ts'
 import { type Offer, offerSchema } from '../offer.ts'
 import { decodeDocument, encodeDocument } from '../wire/codec.ts'
 import { PROTOCOLS } from '../wire/protocols.ts'
-import { publicKeyOf } from './identity.ts'
 
 /** An offer as it was announced: `seq` grows with every announcement of a peer. */
 export interface Announcement {
@@ -35,6 +35,12 @@ export function encodeAnnouncement({ seq, offer }: Announcement, key: KeyObject)
     'LIMIT',
     `an offer of ${announcement.length} bytes is beyond the limit of ${LIMITS.offerBytes}`,
   )
+}
+
+/** Decodes an announcement whose signature was checked already. @throws PROTOCOL */
+export function readAnnouncement(bytes: Uint8Array): Announcement {
+  const { seq, offer } = decodeDocument(announcementSchema, bytes, 'announcement')
+  return { seq, offer: decodeDocument(offerSchema, offer, 'offer') }
 }
 
 /** Decodes an announcement and checks that the peer of the offer signed it. @throws PROTOCOL */
