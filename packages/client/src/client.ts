@@ -114,6 +114,10 @@ export interface ClientOptions {
     /** Default: none; a client only dials. */
     listen?: string[]
     mdns?: boolean
+    /**
+     * Whether to take part in the gossip of offers. Default false: peers are asked which hosts they know,
+     * and for what is new, which is as quick and costs only while the client is there.
+     */
     gossip?: boolean
   }
   /** Directory of identity, journal and results; omitted: a temporary one, removed on close. */

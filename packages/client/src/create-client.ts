@@ -84,12 +84,13 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
   })
   const checking = { standings, originOf: (peer: string) => origins.of(peer), random }
   const identitySeed = random === undefined || durable ? state.identitySeed : drawnBytes(random, 32)
+  const gossip = options.network?.gossip ?? false
   const network = await (options.transport ?? createNetwork)({
     privateKey: identitySeed,
     listen: options.network?.listen,
     bootstrap: options.network?.bootstrap,
     mdns: options.network?.mdns,
-    gossip: options.network?.gossip,
+    gossip,
     logger,
   })
   opening.defer(() => network.close())
@@ -100,6 +101,7 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
   const receipts = new AttemptReceipts(keys)
   const directory: HostDirectory = new HostDirectory({
     network,
+    asks: !gossip,
     heartbeatMs,
     clock,
     random: random ?? Math.random,
@@ -174,11 +176,14 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
     if (change.kind === 'changed' && change.offer.draining) {
       held.evacuate(change.offer.peerId, scheduler.jobs)
     }
-    if (change.kind !== 'found') return scheduler.poke()
-    remember(change.offer.peerId)
+    scheduler.poke()
+  })
+  directory.addEventListener('met', (event) => {
+    const peer = (event as CustomEvent<string>).detail
+    remember(peer)
     // It may have what it lacked before.
-    scheduler.found(change.offer.peerId)
-    claims.met(change.offer.peerId)
+    scheduler.found(peer)
+    claims.met(peer)
   })
   // Before any host can ask whether their attempts are still wanted.
   for (const run of restored) scheduler.add(run)
@@ -234,7 +239,7 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
     images: desk,
     close: async () => {
       scheduler.close()
-      for (const { peerId } of directory.records()) remember(peerId)
+      for (const { peerId, met } of directory.records()) if (met) remember(peerId)
       closing.abort(new ManyhandsError('CLOSED', 'this client is closed'))
       await settlement.close()
       await checkpoints.close()

@@ -1,20 +1,20 @@
 import { type Clock, LIMITS, type Logger, type Network, type Offer } from '@manyhands/core'
-import PQueue from 'p-queue'
 import type { HostChange } from './client.ts'
+import { HostConnector, type HostConnectorParts } from './host-connector.ts'
 import { HostLink, type HostLinkEvents } from './host-link.ts'
+import { HostNews } from './host-news.ts'
 import { HostRecord } from './host-record.ts'
 
-/** Hosts heard of by hearsay that are dialed at once, and that wait for it. */
-const DIALS = 16
-const WAITING_DIALS = 1000
 /** How often hosts that are connected but silent are asked again, ms. */
 const ASK_AGAIN_MS = 1_000
 /** How often it is measured how far a host is, ms, and of how many hosts in each second. */
 const MEASURE_MS = 30_000
 const MEASURED = 16
 
-export interface HostDirectoryOptions {
+export interface HostDirectoryOptions extends Pick<HostConnectorParts, 'kept' | 'idleMs'> {
   network: Network
+  /** Whether news of hosts are asked for, since none come by gossip. */
+  asks: boolean
   heartbeatMs: number
   logger: Logger
   clock: Clock
@@ -27,16 +27,18 @@ export interface HostDirectoryOptions {
 
 /**
  * The hosts that this client knows: whoever it is connected to is asked whether it is a host, and whom
- * else it knows; offers heard by gossip are followed up.
+ * else it knows. A host that has signed its offer is known without a connection; the first dial shows
+ * whether it is there.
  *
- * Events: `'change'`, `CustomEvent<HostChange>`.
+ * Events: `'change'`, `CustomEvent<HostChange>`; `'met'`, `CustomEvent<string>` with the peer id, when a
+ * host has answered over a new connection.
  */
 export class HostDirectory extends EventTarget {
   readonly #options: HostDirectoryOptions
   readonly #records = new Map<string, HostRecord>()
   readonly #links = new Map<string, HostLink>()
-  readonly #dials = new PQueue({ concurrency: DIALS })
-  readonly #dialing = new Set<string>()
+  readonly #connector: HostConnector
+  readonly #news: HostNews
   /** Hosts of which something is expected, and that were not met yet in this process. */
   readonly #expected = new Set<string>()
   #keptAt = 0
@@ -46,19 +48,35 @@ export class HostDirectory extends EventTarget {
     super()
     this.#options = options
     const { network } = options
-    network.addEventListener('peer:connect', (event) =>
-      this.#greet((event as CustomEvent<string>).detail),
-    )
-    network.addEventListener('peer:disconnect', (event) => {
-      this.unreachable((event as CustomEvent<string>).detail)
+    this.#connector = new HostConnector({
+      ...options,
+      failed: (record, cause) => this.#unanswered(record, cause),
+      needed: ({ peerId, inFlight }) => inFlight.size > 0 || this.#links.get(peerId)?.busy === true,
     })
-    network.addEventListener('offer', (event) => {
-      const { detail: offer } = event as CustomEvent<Offer>
-      // Gossip is signed by the host itself.
-      if (this.#records.get(offer.peerId)?.present) this.offered(offer)
-      else this.#heardOf(offer)
+    this.#news = new HostNews({
+      ...options,
+      hearsay: ({ peerId, addresses }) => {
+        if (peerId === network.peerId || this.#records.get(peerId)?.present) return
+        // What others say of a host is believed only as a reason to ask it.
+        this.#connector.heard(peerId, addresses)
+      },
     })
-    for (const peer of network.peers()) this.#greet(peer)
+    this.#listen('peer:connect', (peer: string) => {
+      this.#news.met(peer)
+      this.#greet(peer)
+    })
+    this.#listen('peer:disconnect', (peer: string) => {
+      this.#news.left(peer)
+      if (this.#connector.lost(peer)) this.#letGo(peer)
+      else this.unreachable(peer)
+    })
+    this.#listen('offer', (offer: Offer) => this.#announced(offer))
+    this.#listen('offer:gone', (peer: string) => this.#withdrawn(peer))
+    for (const offer of network.offers()) this.#announced(offer)
+    for (const peer of network.peers()) {
+      this.#news.met(peer)
+      this.#greet(peer)
+    }
   }
 
   records(): HostRecord[] {
@@ -69,7 +87,7 @@ export class HostDirectory extends EventTarget {
     return this.#records.get(peer)
   }
 
-  /** Offers of hosts that can be reached now. */
+  /** Offers of hosts that can be reached now, or seem to. */
   offers(): Offer[] {
     return this.records()
       .filter((record) => record.present)
@@ -91,39 +109,45 @@ export class HostDirectory extends EventTarget {
 
   /** Something of ours may be at a host that this process has not met: it has a lease to show itself. */
   expect(peer: string, addresses: string[]): void {
-    if (this.#records.has(peer)) return
+    if (this.#records.get(peer)?.connected) return
     this.#expected.add(peer)
     this.link(peer).heard()
-    void this.#dials.add(() => this.#dial(addresses)).catch(() => {})
+    void this.#connector.addresses(addresses)
+  }
+
+  /** Work waits for hosts that are known by their offers alone, the best first. */
+  want(records: HostRecord[]): void {
+    this.#connector.want(records)
   }
 
   /** A host's own word, just now; with attempts that it says run there. */
   offered(offer: Offer, running?: readonly string[]): void {
-    const known = this.#records.get(offer.peerId)
-    this.#expected.delete(offer.peerId)
-    if (known === undefined) {
-      if (this.#records.size >= LIMITS.offers) return
-      this.#records.set(
-        offer.peerId,
-        new HostRecord(offer, { ...this.#options, known: this.#options.known(offer.peerId) }),
-      )
-      this.#changed({ kind: 'found', offer })
-      return
+    const { peerId } = offer
+    this.#expected.delete(peerId)
+    const known = this.#records.get(peerId)
+    const record = known ?? this.#add(offer)
+    if (record === undefined) return
+    const met = !record.connected && this.#options.network.isConnected(peerId)
+    const back = !record.present
+    record.present = true
+    record.suspect = false
+    record.absence = undefined
+    if (met) {
+      record.connected = true
+      record.met = true
     }
-    const back = !known.present
-    known.present = true
-    known.suspect = false
-    if (known.update(offer, running) || back)
-      this.#changed({ kind: back ? 'found' : 'changed', offer })
+    const newer = record.update(offer, running)
+    if (back) this.#changed({ kind: 'found', offer: record.offer })
+    else if (newer || met) this.#changed({ kind: 'changed', offer: record.offer })
+    if (met) this.dispatchEvent(new CustomEvent('met', { detail: peerId }))
   }
 
   /** The connection is gone: no new work until it answers again. What runs there has its leases. */
   unreachable(peer: string): void {
     const record = this.#records.get(peer)
-    if (record === undefined || !record.present) return
-    record.present = false
-    record.absentSince = this.#options.clock.now()
-    this.#changed({ kind: 'gone', peerId: peer })
+    if (record === undefined) return
+    record.connected = false
+    this.#absent(record, 'not connected')
   }
 
   /** Asks silent hosts again, and forgets those that are gone for long. */
@@ -133,18 +157,15 @@ export class HostDirectory extends EventTarget {
     this.#keptAt = now
     let measured = 0
     for (const [peer, record] of this.#records) {
-      if (record.present && measured < MEASURED && now - record.measuredAt > MEASURE_MS) {
+      if (record.connected && measured < MEASURED && now - record.measuredAt > MEASURE_MS) {
         measured += 1
         void this.#measure(record)
       }
       if (record.present || record.inFlight.size > 0) continue
       if (this.#options.network.isConnected(peer)) this.#greet(peer)
-      else if (now - record.absentSince > LIMITS.offerTtlMs) {
-        this.#records.delete(peer)
-        void this.#links.get(peer)?.close()
-        this.#links.delete(peer)
-      }
+      else if (now - record.absentSince > LIMITS.offerTtlMs) this.#forget(peer)
     }
+    this.#connector.keep(this.#records.values())
   }
 
   /**
@@ -178,7 +199,8 @@ export class HostDirectory extends EventTarget {
 
   async close(): Promise<void> {
     this.#closed = true
-    this.#dials.clear()
+    this.#connector.close()
+    this.#news.close()
     this.#changed({ kind: 'gone', peerId: '' })
     await Promise.all([...this.#links.values()].map((link) => link.close()))
   }
@@ -191,10 +213,6 @@ export class HostDirectory extends EventTarget {
         if (offer.peerId === peer) this.offered(offer)
         const record = this.#records.get(peer)
         if (record !== undefined) void this.#measure(record)
-        return this.#options.network.call(peer, 'offer.list', {})
-      })
-      .then(({ offers }) => {
-        for (const offer of offers) this.#heardOf(offer)
       })
       .catch((cause) => {
         // Not every peer is a host.
@@ -220,31 +238,85 @@ export class HostDirectory extends EventTarget {
     }
   }
 
-  /** Hearsay: good enough to go and ask. */
-  #heardOf(offer: Offer): void {
-    const { network } = this.#options
+  /** A host has signed an offer. */
+  #announced(offer: Offer): void {
+    if (this.#closed) return
     const { peerId } = offer
-    if (this.#closed || peerId === network.peerId) return
-    // What others say of a host is believed only as a reason to ask it.
-    if (this.#records.get(peerId)?.present || network.isConnected(peerId)) return
-    if (this.#dialing.has(peerId) || this.#dialing.size >= WAITING_DIALS) return
-    this.#dialing.add(peerId)
-    void this.#dials
-      .add(() => this.#dial(offer.addresses))
-      .catch(() => {})
-      .finally(() => this.#dialing.delete(peerId))
+    const record = this.#records.get(peerId)
+    if (record?.present) {
+      if (record.update(offer)) this.#changed({ kind: 'changed', offer })
+      return
+    }
+    if (this.#options.network.isConnected(peerId)) return
+    if (record !== undefined) {
+      record.update(offer)
+      // It has lived on, or lives again.
+      record.retryAt = 0
+      this.#connector.want([record])
+      return
+    }
+    const added = this.#add(offer)
+    if (added === undefined) return
+    if (this.#connector.hasRoom) {
+      // It is shown when it has answered.
+      added.absence = 'heard of, and asked for the first time'
+      this.#connector.welcome(added)
+      return
+    }
+    added.present = true
+    this.#changed({ kind: 'found', offer })
   }
 
-  async #dial(addresses: string[]): Promise<void> {
-    for (const address of addresses) {
-      if (this.#closed) return
-      try {
-        await this.#options.network.connect(address)
-        return
-      } catch {
-        // The next address; when none answers, the host is heard of again.
-      }
-    }
+  /** A host has said goodbye, or nothing for too long. */
+  #withdrawn(peer: string): void {
+    const record = this.#records.get(peer)
+    if (record === undefined || record.connected) return
+    this.#absent(record, 'has gone')
+    if (record.inFlight.size === 0) this.#forget(peer)
+  }
+
+  #unanswered(record: HostRecord, cause: unknown): void {
+    if (record.connected) return
+    const { message } = cause as Error
+    this.#absent(record, `cannot be reached: ${message}`)
+  }
+
+  #absent(record: HostRecord, why: string): void {
+    record.absence = why
+    if (record.absentSince === 0 || record.present) record.absentSince = this.#options.clock.now()
+    if (!record.present) return
+    record.present = false
+    this.#changed({ kind: 'gone', peerId: record.peerId })
+  }
+
+  /** We need it no more just now. */
+  #letGo(peer: string): void {
+    const record = this.#records.get(peer)
+    if (record !== undefined) record.connected = false
+  }
+
+  /** @returns undefined when there are too many */
+  #add(offer: Offer): HostRecord | undefined {
+    if (this.#records.size >= LIMITS.offers) return undefined
+    const known = this.#options.known(offer.peerId)
+    const record = new HostRecord(offer, { ...this.#options, known })
+    record.connected = false
+    record.present = false
+    record.absentSince = this.#options.clock.now()
+    this.#records.set(offer.peerId, record)
+    return record
+  }
+
+  #forget(peer: string): void {
+    this.#records.delete(peer)
+    void this.#links.get(peer)?.close()
+    this.#links.delete(peer)
+  }
+
+  #listen<Detail>(type: string, heard: (detail: Detail) => void): void {
+    this.#options.network.addEventListener(type, (event) => {
+      heard((event as CustomEvent<Detail>).detail)
+    })
   }
 
   #changed(change: HostChange): void {

@@ -169,6 +169,11 @@ export class HostLink {
     this.#follows.delete(job)
   }
 
+  /** Whether a connection to the host is being used, or will be before long. */
+  get busy(): boolean {
+    return this.#follows.size > 0 || this.#acknowledging !== undefined
+  }
+
   /** Sends what waits and ends everything. */
   async close(): Promise<void> {
     for (const stop of this.#follows.values()) stop.abort()

@@ -42,10 +42,17 @@ export class HostRecord {
   readonly #over = new Map<string, Resources>()
   /** Heard of within the lease's first half; a suspect gets no new work. */
   suspect = false
-  /** Connected, or believed to be reachable. */
+  /** Connected, or believed to be reachable by what it has signed. */
   present = true
-  /** Since when it is not, monotonic ms. */
+  /** Since when it is not, monotonic ms, and why. */
   absentSince = 0
+  absence: string | undefined
+  /** It has answered over the connection that there is, or over an earlier one. */
+  connected = true
+  met = false
+  /** Dials that failed one after the other; the next one comes no sooner than this, monotonic ms. */
+  dialsFailed = 0
+  retryAt = 0
   /** Asked again no sooner than this, monotonic ms: it refused lately although it seemed to have room. */
   restUntil = 0
   readonly #clock: Clock

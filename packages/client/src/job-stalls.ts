@@ -83,7 +83,7 @@ export class JobStalls {
     if (now - this.#askedAt < ASK_AGAIN_MS) return
     this.#askedAt = now
     for (const host of candidates) {
-      if (host.inFlight.size > 0 || !host.present) continue
+      if (host.inFlight.size > 0 || !host.connected) continue
       void this.#options.network
         .call(host.peerId, 'offer.get', {})
         .then(({ offer }) => {

@@ -46,7 +46,8 @@ export function standingRefusal(job: JobRun, host: HostRecord): string | undefin
 /** Why this host gets nothing of this job at this moment, or undefined when it may. */
 export function passingRefusal(job: JobRun, host: HostRecord): string | undefined {
   const { base, hosts: selection } = job.document
-  if (!host.present) return 'not connected'
+  if (!host.present) return host.absence ?? 'not connected'
+  if (!host.connected) return 'known by its offer, not connected yet'
   if (host.suspect) return 'suspect: no renewal of its leases lately'
   if (host.offer.draining) return 'draining'
   if (host.rests) return 'refused lately, is asked again soon'
@@ -71,7 +72,8 @@ export function isProven({ checking }: JobRun, { peerId }: HostRecord): boolean 
 
 /** That it is full is by far the commonest reason, and here nobody asks for the words. */
 function isOpen(job: JobRun, host: HostRecord): boolean {
-  return host.fits(job.document.base.resources) && passingRefusal(job, host) === undefined
+  const now = host.connected && host.fits(job.document.base.resources)
+  return now && passingRefusal(job, host) === undefined
 }
 
 /** Whether a host will take work at all, now or when something ends. */

@@ -7,6 +7,7 @@ import {
 import { AttemptLeases, type AttemptLeasesOptions } from './attempt-leases.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { FairTurns, type Lane } from './fair-turns.ts'
+import { wantedHosts } from './host-wishes.ts'
 import type { JobRun } from './job-run.ts'
 import { JobStalls, type JobStallsOptions } from './job-stalls.ts'
 
@@ -157,6 +158,7 @@ export class Scheduler {
       for (const outgoing of lane.outgoing.values()) {
         void this.#dispatcher.send(outgoing).finally(() => this.poke())
       }
+      this.#options.directory.want(wantedHosts(lane))
       this.#stalls.look(lane, this.#jobs)
     }
   }
