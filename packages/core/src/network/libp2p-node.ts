@@ -6,6 +6,7 @@ import { type Ping, ping } from '@libp2p/ping'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { LIMITS } from '../limits.ts'
+import { announcedListeners } from './announced-listeners.ts'
 import type { PeerGate } from './peer-gate.ts'
 import { connectionEncrypters, localDiscovery, peerTransports } from './peer-transports.ts'
 
@@ -72,6 +73,7 @@ export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
     services: {
       identify: identify(),
       ping: ping(),
+      listeners: announcedListeners(),
       ...(gossip === undefined ? {} : { gossip: gossipService(gossip) }),
     },
   })
