@@ -28,6 +28,8 @@ export interface DiscoveryParts
   key: KeyObject
   /** Peers of which nothing is believed. */
   refuses(peer: string): boolean
+  /** A peer has passed on what nobody has signed. */
+  offend(peer: string): void
   /** An offer is new or changed. */
   onOffer(offer: Offer): void
   /** A host has said goodbye, or nothing for too long. */
@@ -53,6 +55,7 @@ export class Discovery {
     if (pubsub !== undefined) {
       this.#gossip = new OfferGossip({
         pubsub,
+        offend: parts.offend,
         heard: (bytes) => this.#take(bytes),
         joined: (peer) => {
           this.#announcer.joined(peer)

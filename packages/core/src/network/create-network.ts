@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { ManyhandsError } from '../errors.ts'
 import { parseAddresses } from './address.ts'
 import { connectBootstrap } from './bootstrap.ts'
+import type { Libp2pNetwork } from './libp2p-network.ts'
+import { Manners } from './manners/manners.ts'
 import type { Network } from './network.ts'
 import type { NetworkOptions } from './network-options.ts'
 import { plainCause } from './peer-error.ts'
@@ -23,7 +25,12 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
   }
   await parseAddresses([...listen, ...bootstrap])
   const gate = new PeerGate()
-  const [{ createNode }, { Libp2pNetwork }] = await Promise.all([
+  const manners = new Manners({
+    logger: options.logger,
+    onBan: (ban) => network?.dispatchEvent(new CustomEvent('ban', { detail: ban })),
+  })
+  let network: Libp2pNetwork | undefined
+  const [{ createNode }, { Libp2pNetwork: ANetwork }] = await Promise.all([
     import('./libp2p-node.ts'),
     import('./libp2p-network.ts'),
   ])
@@ -33,8 +40,9 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     mdns: options.mdns ?? false,
     gossip: options.gossip ?? true,
     gate,
+    manners,
   })
-  const network = new Libp2pNetwork(node, { seed, gate, listen, logger: options.logger })
+  network = new ANetwork(node, { seed, gate, manners, listen, logger: options.logger })
   try {
     await network.start()
     if (bootstrap.length > 0) network.onClose(await connectBootstrap(network, bootstrap))

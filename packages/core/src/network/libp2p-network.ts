@@ -10,6 +10,8 @@ import { directHost, plainTcpHost, routeOf } from './bulk-route.ts'
 import { createFrameStream } from './frame-stream.ts'
 import { signingKey } from './identity.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
+import type { Ban, MannersCounts } from './manners/ban.ts'
+import type { Manners } from './manners/manners.ts'
 import type { FrameStream, Logger, Network } from './network.ts'
 import { type PeerConnection, peerConnection } from './peer-connection.ts'
 import { PeerDialer } from './peer-dialer.ts'
@@ -23,6 +25,7 @@ export interface Libp2pNetworkOptions {
   seed: Uint8Array
   /** Asked by the node's connection gater too. */
   gate: PeerGate
+  manners: Manners
   /** Multiaddrs that the node listens on. */
   listen: readonly string[]
   logger?: Logger
@@ -33,6 +36,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
   readonly peerId: string
   readonly #node: Libp2pNode
   readonly #gate: PeerGate
+  readonly #manners: Manners
   readonly #logger: Logger | undefined
   readonly #handlers = new Map<string, RpcHandler>()
   readonly #channels = new Map<string, RpcChannel>()
@@ -48,9 +52,10 @@ export class Libp2pNetwork extends EventTarget implements Network {
     super()
     this.#node = node
     this.#gate = options.gate
+    this.#manners = options.manners
     this.#logger = options.logger
     this.peerId = node.peerId.toString()
-    this.#streams = new StreamService(options.logger)
+    this.#streams = new StreamService(options.logger, options.manners)
     this.#listening = options.listen.flatMap((address) => plainTcpHost(multiaddr(address)) ?? [])
     this.#discovery = new Discovery({
       pubsub: node.services.gossip,
@@ -61,6 +66,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
       connect: (peer, signal) => this.#dialer.peer(peer, signal),
       call: (peer, params, asking) => this.call(peer, 'offer.page', params, asking),
       callOld: (peer, asking) => this.call(peer, 'offer.list', {}, asking),
+      offend: (peer) => options.manners.offend(peer, 'forged'),
       onOffer: (offer) => this.dispatchEvent(new CustomEvent('offer', { detail: offer })),
       onGone: (peer) => this.dispatchEvent(new CustomEvent('offer:gone', { detail: peer })),
     })
@@ -138,6 +144,15 @@ export class Libp2pNetwork extends EventTarget implements Network {
 
   unblock(peer: string): void {
     this.#gate.unblock(peer)
+    this.#manners.forgive(peer)
+  }
+
+  bans(): Ban[] {
+    return this.#manners.bans()
+  }
+
+  offences(): MannersCounts {
+    return this.#manners.counts()
   }
 
   call<Method extends RpcMethod>(
@@ -164,7 +179,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
   ): Promise<FrameStream> {
     const { stream, connection } = await this.#dialer.stream(peer, protocol, signal)
     const route = routeOf(connection, this.#listening)
-    return createFrameStream(stream, { peer, route, inbound: false })
+    return createFrameStream(stream, { peer, route, inbound: false, manners: this.#manners })
   }
 
   async handleStream(protocol: string, handler: StreamHandler): Promise<void> {
@@ -179,7 +194,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
           protocol,
           frames: () => {
             const route = routeOf(connection, this.#listening)
-            return createFrameStream(stream, { peer, route, inbound: true })
+            return createFrameStream(stream, { peer, route, inbound: true, manners: this.#manners })
           },
           refuse: (error) => stream.abort(error),
           onClose: (closed) => stream.addEventListener('close', closed),
@@ -228,6 +243,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     for (const closer of this.#closers) closer()
     await this.#discovery.stop()
     this.#dialer.close()
+    this.#manners.close()
     for (const channel of this.#channels.values()) channel.abort(networkClosed())
     await this.#node.stop()
   }
@@ -238,6 +254,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     const channel = new RpcChannel({
       peer,
       handlers: this.#handlers,
+      manners: this.#manners,
       open: async () => (await this.#dialer.stream(peer, PROTOCOLS.rpc)).stream,
       onIdle: () => {
         if (this.#channels.get(peer) === channel) this.#channels.delete(peer)

@@ -1,5 +1,6 @@
 import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
+import type { Manners } from './manners/manners.ts'
 import type { FrameStream, Logger } from './network.ts'
 
 export type StreamHandler = (stream: FrameStream, context: { peer: string }) => Promise<void>
@@ -22,8 +23,11 @@ export class StreamService {
   readonly #open = new Map<string, number>()
   readonly #logger: Logger | undefined
 
-  constructor(logger: Logger | undefined) {
+  readonly #manners: Manners | undefined
+
+  constructor(logger: Logger | undefined, manners?: Manners) {
     this.#logger = logger
+    this.#manners = manners
   }
 
   handle(protocol: string, handler: StreamHandler): void {
@@ -41,6 +45,7 @@ export class StreamService {
     const open = this.#open.get(key) ?? 0
     if (handler === undefined || open >= LIMITS.streamsPerPeer) {
       opened.refuse(new ManyhandsError('LIMIT', `too many ${protocol} streams of ${peer}`))
+      this.#manners?.offend(peer, 'crowd')
       return
     }
     this.#open.set(key, open + 1)
