@@ -103,6 +103,14 @@ export class AttemptLeases {
     this.#options.changed()
   }
 
+  /** A host may not work for us any more: what is there is lost, whoever's fault that is. */
+  expelled(host: string, reason: string): void {
+    for (const { job, task, attempt } of this.#attempts.at(host)) {
+      this.#options.settlement.setbacks.expelled(job, task, attempt, reason)
+    }
+    this.#options.changed()
+  }
+
   /** A host was reached again: what it does not hold any more is lost at once. */
   inventory(host: string, ids: ReadonlySet<string>, askedAt: number): void {
     for (const { job, task, attempt } of this.#attempts.at(host)) {

@@ -7,6 +7,7 @@ import {
   ManyhandsError,
   type Offer,
   type TaskResult,
+  throwUnlessBorrower,
 } from '@manyhands/core'
 import { type AttachParts, attachJob } from './attach-job.ts'
 import type { Client, HostChange } from './client.ts'
@@ -71,6 +72,7 @@ export class BorrowingClient implements Client {
     spec: JobSpec<Item>,
     options: { signal?: AbortSignal } = {},
   ): Promise<Job<Item>> {
+    throwUnlessBorrower(this.#parts.network)
     return await this.#submissions.submit(spec, options)
   }
 
@@ -138,6 +140,7 @@ export class BorrowingClient implements Client {
     given: JobResumption<Item> = {},
   ): Promise<Job<Item>> {
     this.#throwIfClosed()
+    throwUnlessBorrower(this.#parts.network)
     const { journal, keys } = this.#parts
     const key = readOwnerKey(ownerKey)
     const { id } = key.job

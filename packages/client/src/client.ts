@@ -7,6 +7,7 @@ import type {
   ImageSource,
   JobSpec,
   Logger,
+  Membership,
   Network,
   NetworkOptions,
   Offer,
@@ -48,7 +49,8 @@ export interface Client extends AsyncDisposable {
    * there is work for them. With `state` set the job outlives the client, see {@link job}; else it ends
    * when the client closes.
    *
-   * @throws SPEC_INVALID, RANGE_INVALID, INPUT_UNREADABLE, PATH_UNSAFE, IMAGE_INVALID, JOB_CONFLICT
+   * @throws SPEC_INVALID, RANGE_INVALID, INPUT_UNREADABLE, PATH_UNSAFE, IMAGE_INVALID, JOB_CONFLICT;
+   *   ROLE_DENIED, NOT_A_MEMBER in a private network that this computer may not borrow in
    */
   submit<Item>(spec: JobSpec<Item>, options?: { signal?: AbortSignal }): Promise<Job<Item>>
   /**
@@ -119,6 +121,13 @@ export interface ClientOptions {
      * and for what is new, which is as quick and costs only while the client is there.
      */
     gossip?: boolean
+    /**
+     * `mh1…`: joins a private network at the first start, and borrows of its members alone. With `state`
+     * later starts are of the same member, with the invite or without it.
+     */
+    invite?: string
+    /** A membership of this computer, in the place of an invite; see `joinPrivateNetwork`. */
+    membership?: Membership
   }
   /** Directory of identity, journal and results; omitted: a temporary one, removed on close. */
   state?: string

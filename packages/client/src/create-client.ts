@@ -10,6 +10,7 @@ import {
   parseByteSize,
   parseDuration,
   parseTransferCaps,
+  resolveMembership,
   systemClock,
 } from '@manyhands/core'
 import { answerAttempts } from './attempt-answers.ts'
@@ -18,6 +19,7 @@ import { BorrowingClient } from './borrowing-client.ts'
 import { Checkpoints } from './checkpoints/checkpoints.ts'
 import type { Client, ClientOptions, HostChange } from './client.ts'
 import { drawnBytes } from './drawn-bytes.ts'
+import { giveUpExpelled } from './expelled-hosts.ts'
 import { checkpointHolder, reasonOf } from './held-artifacts.ts'
 import { HeldResults } from './held-results.ts'
 import { HostDirectory } from './host-directory.ts'
@@ -85,12 +87,14 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
   const checking = { standings, originOf: (peer: string) => origins.of(peer), random }
   const identitySeed = random === undefined || durable ? state.identitySeed : drawnBytes(random, 32)
   const gossip = options.network?.gossip ?? false
+  const membership = await resolveMembership(options.network ?? {}, state)
   const network = await (options.transport ?? createNetwork)({
     privateKey: identitySeed,
     listen: options.network?.listen,
     bootstrap: options.network?.bootstrap,
     mdns: options.network?.mdns,
     gossip,
+    ...(membership === undefined ? {} : { membership }),
     logger,
   })
   opening.defer(() => network.close())
@@ -185,6 +189,7 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
     scheduler.found(peer)
     claims.met(peer)
   })
+  giveUpExpelled(network, directory, scheduler.leases)
   // Before any host can ask whether their attempts are still wanted.
   for (const run of restored) scheduler.add(run)
   // What an earlier process held for attempts that are gone with it; nobody need wait for that.

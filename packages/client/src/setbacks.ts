@@ -108,13 +108,9 @@ export class Setbacks {
 
   /** The host vanished under it. A late result may still win. */
   lost(job: JobRun, task: Task, attempt: LiveAttempt): void {
-    if (attempt.lost || attempt.canceled || job.fenced !== undefined) return
-    attempt.lost = true
-    this.leave(job, attempt)
-    this.record(job, task, attempt, 'lost', 0)
-    task.deaths.add(attempt.host)
     const error = new ManyhandsError('HOST_LOST', `host ${attempt.host} vanished under the task`)
-    job.tell(attemptNews(task, attempt, { phase: 'lost', end: { error: error.toJSON() } }))
+    if (!this.#lose(job, task, attempt, error)) return
+    task.deaths.add(attempt.host)
     if (task.deaths.size >= LIMITS.poisonHosts) {
       const poison = new ManyhandsError(
         'TASK_POISON',
@@ -124,6 +120,12 @@ export class Setbacks {
       return
     }
     this.goOn(job, task)
+  }
+
+  /** The host may not work for us any more: that says nothing of the task. */
+  expelled(job: JobRun, task: Task, attempt: LiveAttempt, reason: string): void {
+    const error = new ManyhandsError('HOST_LOST', `host ${attempt.host} is no member: ${reason}`)
+    if (this.#lose(job, task, attempt, error)) this.goOn(job, task)
   }
 
   fail(job: JobRun, task: Task, host: string, error: ManyhandsError): void {
@@ -197,6 +199,15 @@ export class Setbacks {
     this.#options.checkpoints.begun(attempt)
     job.tasks.count(attempt, false)
     this.#options.directory.record(attempt.host)?.letGo(attempt.id)
+  }
+
+  #lose(job: JobRun, task: Task, attempt: LiveAttempt, error: ManyhandsError): boolean {
+    if (attempt.lost || attempt.canceled || job.fenced !== undefined) return false
+    attempt.lost = true
+    this.leave(job, attempt)
+    this.record(job, task, attempt, 'lost', 0)
+    job.tell(attemptNews(task, attempt, { phase: 'lost', end: { error: error.toJSON() } }))
+    return true
   }
 }
 

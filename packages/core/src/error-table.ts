@@ -185,6 +185,21 @@ export const ERRORS = {
     502,
     'Check the address, that the peer runs, and the firewall.',
   ),
+  INVITE_INVALID: networkFinal(
+    EXIT.network,
+    403,
+    'Ask the owner of the network, or who invited you, for a new invite.',
+  ),
+  NOT_A_MEMBER: networkFinal(
+    EXIT.network,
+    403,
+    'Join the network with an invite; who was revoked needs a new one.',
+  ),
+  ROLE_DENIED: networkFinal(
+    EXIT.network,
+    403,
+    'Ask the owner of the network for an invite with the role that is needed.',
+  ),
   PEER_GONE: network(EXIT.network, 502, 'The peer closed the connection; it is tried again.'),
   PROTOCOL: networkFinal(EXIT.network, 400, 'The peer speaks another version or sends garbage.'),
   FRAME_TOO_LARGE: networkFinal(EXIT.network, 413, 'The peer announced a frame beyond the limit.'),

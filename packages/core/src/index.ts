@@ -92,10 +92,25 @@ export type {
   TaskSpec,
 } from './job-spec.ts'
 export { LIMITS } from './limits.ts'
+export { type InviteSummary, readInvite } from './membership/invite.ts'
+export { throwUnlessBorrower, throwUnlessLender } from './membership/may-take-part.ts'
+export type { MemberRole } from './membership/member-role.ts'
+export type {
+  DelegateOptions,
+  InviteOptions,
+  Membership,
+  NetworkMember,
+} from './membership/membership.ts'
+export {
+  createPrivateNetwork,
+  type JoinOptions,
+  joinPrivateNetwork,
+  openMembership,
+  type PrivateNetworkOptions,
+} from './membership/private-network.ts'
+export { type MembershipOptions, resolveMembership } from './membership/resolve-membership.ts'
 export { createNetwork } from './network/create-network.ts'
 export { createIdentity, type Identity, publicKeyOf } from './network/identity.ts'
-export { type Ban, type MannersCounts, noOffences } from './network/manners/ban.ts'
-export type { Offence } from './network/manners/offences.ts'
 export type { FrameStream, Logger, Network } from './network/network.ts'
 export type { NetworkOptions } from './network/network-options.ts'
 export type { ConnectionKind, PeerConnection } from './network/peer-connection.ts'

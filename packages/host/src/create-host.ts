@@ -8,6 +8,8 @@ import {
   type Logger,
   openStateDirectory,
   parseDuration,
+  resolveMembership,
+  throwUnlessLender,
 } from '@manyhands/core'
 import { AdmissionLedger } from './admission-ledger.ts'
 import { admissionState } from './admission-state.ts'
@@ -23,6 +25,7 @@ import { CheckpointKeeper } from './checkpoints/checkpoint-keeper.ts'
 import { CheckpointRestore } from './checkpoints/checkpoint-restore.ts'
 import { ClientRelations } from './client-relations.ts'
 import { DiskFloor } from './disk-floor.ts'
+import { endExpelled } from './expelled-clients.ts'
 import { reasonOf } from './held-artifacts.ts'
 import type { Host, HostOptions } from './host.ts'
 import { openHostJournal } from './host-journal.ts'
@@ -65,7 +68,8 @@ const SILENT: Logger = { debug: () => {}, warn: () => {} }
 /**
  * Lends this computer: joins the network, offers the share, runs what the policy admits.
  *
- * @throws CONFIG_INVALID, STATE_LOCKED, STATE_CORRUPT, ADDRESS_INVALID, CONNECT_FAILED
+ * @throws CONFIG_INVALID, STATE_LOCKED, STATE_CORRUPT, ADDRESS_INVALID, CONNECT_FAILED; INVITE_INVALID,
+ *   NOT_A_MEMBER, ROLE_DENIED when it may not lend in the private network
  */
 export async function createHost(options: HostOptions): Promise<Host> {
   checkHostOptions(options)
@@ -110,12 +114,15 @@ export async function createHost(options: HostOptions): Promise<Host> {
     stateDir: join(state.dir, 'runtimes'),
     opening,
   })
+  const membership = await resolveMembership(options.network ?? {}, state)
+  throwUnlessLender(membership)
   const network = await createNetwork({
     privateKey: state.identitySeed,
     listen: options.network?.listen ?? DEFAULT_LISTEN,
     bootstrap: options.network?.bootstrap,
     mdns: options.network?.mdns,
     gossip: options.network?.gossip,
+    ...(membership === undefined ? {} : { membership }),
     logger,
   })
   opening.defer(() => network.close())
@@ -348,6 +355,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   network.addEventListener('peer:disconnect', (event) => {
     relations.forgetClient((event as CustomEvent<string>).detail)
   })
+  endExpelled({ network, attempts, desk, relations, warm, logger })
   board.changed({ now: true })
   const unwatch = watchRules(keeper, enforcer, logger)
 

@@ -5,6 +5,7 @@ import type {
   GcOptions,
   GcReport,
   Logger,
+  Membership,
   Offer,
   Resources,
   Runtime,
@@ -182,6 +183,13 @@ export interface HostOptions {
     bootstrap?: string[]
     mdns?: boolean
     gossip?: boolean
+    /**
+     * `mh1…`: joins a private network at the first start, and lends to its members alone. With `state` later
+     * starts are of the same member, with the invite or without it.
+     */
+    invite?: string
+    /** A membership of this computer, in the place of an invite; see `joinPrivateNetwork`. */
+    membership?: Membership
   }
   /** Directory of identity, journal and artifacts; omitted: a temporary one, removed on close. */
   state?: string

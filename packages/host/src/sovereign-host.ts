@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import {
   type ByteSize,
   collectGarbage,
@@ -18,6 +17,7 @@ import type { AttemptControl } from './attempt-control.ts'
 import type { AttemptDesk } from './attempt-desk.ts'
 import type { AttemptRegistry } from './attempt-registry.ts'
 import type { BlockList } from './block-list.ts'
+import { endClient } from './client-end.ts'
 import type { ClientRelations } from './client-relations.ts'
 import { DrainDeadline } from './drain.ts'
 import type { DrainReport, Host, HostAttempt } from './host.ts'
@@ -36,9 +36,6 @@ import type { UsageSample, UsageTotals } from './usage-totals.ts'
 
 /** What of a reason is kept and told. */
 const REASON_CHARACTERS = 1000
-/** How long a blocked client stays connected: until its attempts have ended, and then to hear of it, ms. */
-const ENDING_MS = 5_000
-const FAREWELL_MS = 1_000
 
 export interface SovereignHostParts {
   network: Network
@@ -207,19 +204,12 @@ export class SovereignHost extends EventTarget implements Host {
   }
 
   async block(peerId: string): Promise<void> {
-    const { attempts, blocks, desk, relations } = this.#parts
+    const { blocks } = this.#parts
     const durable = blocks.block(peerId)
     // What cannot be written holds all the same, in this run; the owner hears of it at the end.
     durable.catch(() => {})
-    const mine = attempts.live().filter((attempt) => attempt.client === peerId)
-    const ended = desk.end(mine, evicted('the client was blocked'))
-    // A client that is here hears why before it is cut off, so that its tasks move on at once.
-    await within(ENDING_MS, ended)
-    await within(FAREWELL_MS, relations.flushClient(peerId))
-    await blocks.cut(peerId)
-    await Promise.all([durable, ended, this.#parts.endWarm(peerId)])
-    // It will never come to acknowledge.
-    await desk.abandon(peerId)
+    await endClient(this.#parts, peerId, 'the client was blocked', () => blocks.cut(peerId))
+    await durable
   }
 
   unblock(peerId: string): Promise<void> {
@@ -266,12 +256,4 @@ export class SovereignHost extends EventTarget implements Host {
 
 function evicted(reason: string): EndIntent {
   return { phase: 'evicted', by: 'host', reason: reason.slice(0, REASON_CHARACTERS) }
-}
-
-/** Waits for something, but not for long. */
-async function within(ms: number, something: Promise<void>): Promise<void> {
-  const waiting = new AbortController()
-  const late = delay(ms, undefined, { ref: false, signal: waiting.signal }).catch(() => {})
-  await Promise.race([something, late])
-  waiting.abort()
 }

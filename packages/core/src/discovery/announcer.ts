@@ -20,6 +20,8 @@ const SMALL = 64
 
 export interface AnnouncerParts {
   key: KeyObject
+  /** In a private network: the member that we belong to. */
+  binding?: Announcement['binding']
   pace: AnnouncePace
   /** How many hosts are known. */
   known(): number
@@ -47,7 +49,7 @@ export class Announcer {
 
   /** @throws LIMIT when the offer is too large */
   async publish(offer: Offer): Promise<void> {
-    encodeAnnouncement({ seq: Date.now(), offer }, this.#parts.key)
+    this.#encode({ seq: Date.now(), offer })
     const lasting = lastingPart(offer)
     const changed = lasting !== this.#lasting
     this.#lasting = lasting
@@ -113,14 +115,20 @@ export class Announcer {
   }
 
   async #say(offer: Offer): Promise<void> {
-    const { key, keep, tell } = this.#parts
+    const { keep, tell } = this.#parts
     // Counts on across restarts, without anyone comparing it with a clock.
     this.#seq = Math.max(this.#seq + 1, Date.now())
     const announcement = { seq: this.#seq, offer }
-    const bytes = encodeAnnouncement(announcement, key)
+    const bytes = this.#encode(announcement)
     this.#toldMs = performance.now()
     keep(announcement, bytes)
     this.#told = new Set(await tell?.(bytes))
+  }
+
+  /** @throws LIMIT when the offer is too large */
+  #encode(announcement: Announcement): Uint8Array {
+    const { binding, key } = this.#parts
+    return encodeAnnouncement({ ...announcement, binding }, key)
   }
 
   /** Announces after a time, or when it is due already. */

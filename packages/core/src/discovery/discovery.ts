@@ -5,7 +5,7 @@ import type { RpcParams, RpcResult } from '../wire/rpc-methods.ts'
 import { announcePace } from './announce-pace.ts'
 import { Announcer } from './announcer.ts'
 import { Neighbours, type NeighboursParts } from './neighbours.ts'
-import { decodeAnnouncement } from './offer-announcement.ts'
+import { type Announcement, decodeAnnouncement } from './offer-announcement.ts'
 import {
   type AskedOffers,
   type AskOffersOptions,
@@ -28,8 +28,9 @@ export interface DiscoveryParts
   key: KeyObject
   /** Peers of which nothing is believed. */
   refuses(peer: string): boolean
-  /** A peer has passed on what nobody has signed. */
-  offend(peer: string): void
+  /** In a private network: the member that we belong to, and whose offers count. */
+  binding?: Announcement['binding']
+  believes?(announcement: Announcement): boolean
   /** An offer is new or changed. */
   onOffer(offer: Offer): void
   /** A host has said goodbye, or nothing for too long. */
@@ -55,7 +56,6 @@ export class Discovery {
     if (pubsub !== undefined) {
       this.#gossip = new OfferGossip({
         pubsub,
-        offend: parts.offend,
         heard: (bytes) => this.#take(bytes),
         joined: (peer) => {
           this.#announcer.joined(peer)
@@ -72,6 +72,7 @@ export class Discovery {
     const gossip = this.#gossip
     this.#announcer = new Announcer({
       key: parts.key,
+      binding: parts.binding,
       pace: announcePace(),
       known: () => this.#table.size,
       keep: (announcement, bytes) => {
@@ -142,11 +143,13 @@ export class Discovery {
 
   /** @throws PROTOCOL */
   #take(bytes: Uint8Array, ageMs = 0): News {
-    const { peerId, refuses, onOffer } = this.#parts
+    const { peerId, refuses, believes, onOffer } = this.#parts
     if (this.#table.has(bytes)) return 'stale'
     const announcement = decodeAnnouncement(bytes)
     const { offer } = announcement
     if (offer.peerId === peerId || refuses(offer.peerId)) return 'stale'
+    // A member that is not known here yet is no forger: it is not passed on, and nobody is blamed.
+    if (believes?.(announcement) === false) return 'stale'
     const news = this.#table.take(announcement, bytes, ageMs)
     if (news === 'changed') onOffer(offer)
     if (news === 'gone') this.#over(offer.peerId)

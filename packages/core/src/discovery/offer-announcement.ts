@@ -2,6 +2,8 @@ import { type KeyObject, sign, verify } from 'node:crypto'
 import { z } from 'zod'
 import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
+import { type PeerBinding, peerBindingSchema } from '../membership/peer-binding.ts'
+import type { Signed } from '../membership/signed-document.ts'
 import { publicKeyOf } from '../network/identity.ts'
 import { type Offer, offerSchema } from '../offer.ts'
 import { decodeDocument, encodeDocument } from '../wire/codec.ts'
@@ -11,6 +13,8 @@ import { PROTOCOLS } from '../wire/protocols.ts'
 export interface Announcement {
   seq: number
   offer: Offer
+  /** In a private network: the member that the host belongs to. */
+  binding?: Signed<PeerBinding>
 }
 
 const announcementSchema = z.object({
@@ -18,6 +22,8 @@ const announcementSchema = z.object({
   seq: z.number().int().nonnegative(),
   offer: z.instanceof(Uint8Array),
   signature: z.instanceof(Uint8Array),
+  // It has a signature of its own, by another key.
+  binding: peerBindingSchema.optional(),
 })
 
 /**
@@ -26,10 +32,13 @@ const announcementSchema = z.object({
  *
  * @throws LIMIT when the offer is too large to be gossiped
  */
-export function encodeAnnouncement({ seq, offer }: Announcement, key: KeyObject): Uint8Array {
+export function encodeAnnouncement(
+  { seq, offer, binding }: Announcement,
+  key: KeyObject,
+): Uint8Array {
   const bytes = encodeDocument(offer)
   const signature = new Uint8Array(sign(null, signedBytes(seq, bytes), key))
-  const announcement = encodeDocument({ v: 1, seq, offer: bytes, signature })
+  const announcement = encodeDocument({ v: 1, seq, offer: bytes, signature, binding })
   if (announcement.length <= LIMITS.offerBytes) return announcement
   throw new ManyhandsError(
     'LIMIT',
@@ -52,13 +61,14 @@ export function decodeAnnouncement(bytes: Uint8Array): Announcement {
     seq,
     offer: encoded,
     signature,
+    binding,
   } = decodeDocument(announcementSchema, bytes, 'announcement')
   const offer = decodeDocument(offerSchema, encoded, 'offer')
   const key = publicKeyOf(offer.peerId)
   if (key === undefined || !verify(null, signedBytes(seq, encoded), key, signature)) {
     throw new ManyhandsError('PROTOCOL', `an offer is not signed by its peer ${offer.peerId}`)
   }
-  return { seq, offer }
+  return { seq, offer, ...(binding === undefined ? {} : { binding }) }
 }
 
 function signedBytes(seq: number, offer: Uint8Array): Uint8Array {

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { ManyhandsError } from '../errors.ts'
+import type { Membership } from '../membership/membership.ts'
+import type { MembershipSession } from '../membership/membership-session.ts'
 import { parseAddresses } from './address.ts'
 import { connectBootstrap } from './bootstrap.ts'
-import type { Libp2pNetwork } from './libp2p-network.ts'
-import { Manners } from './manners/manners.ts'
+import { createIdentity } from './identity.ts'
 import type { Network } from './network.ts'
 import type { NetworkOptions } from './network-options.ts'
 import { plainCause } from './peer-error.ts'
@@ -13,7 +14,8 @@ import { PeerGate } from './peer-gate.ts'
  * Joins the network: listens, connects to the bootstrap peers, takes part in the gossip of offers.
  *
  * @throws ADDRESS_INVALID before anything is started; CONFIG_INVALID when it cannot listen;
- *   CONNECT_FAILED, naming every address and why, when no bootstrap peer answers
+ *   CONNECT_FAILED, naming every address and why, when no bootstrap peer answers; INVITE_INVALID,
+ *   NOT_A_MEMBER, saying why, when a private network does not let it in
  */
 export async function createNetwork(options: NetworkOptions = {}): Promise<Network> {
   const { listen = [], bootstrap = [], privateKey: seed = randomBytes(32) } = options
@@ -24,28 +26,30 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     )
   }
   await parseAddresses([...listen, ...bootstrap])
-  const gate = new PeerGate()
-  const manners = new Manners({
-    logger: options.logger,
-    onBan: (ban) => network?.dispatchEvent(new CustomEvent('ban', { detail: ban })),
-  })
-  let network: Libp2pNetwork | undefined
-  const [{ createNode }, { Libp2pNetwork: ANetwork }] = await Promise.all([
+  const session = await sessionOf(options.membership, seed)
+  const gate = new PeerGate(session && ((peer) => session.admits(peer)))
+  const [{ createNode }, { Libp2pNetwork }] = await Promise.all([
     import('./libp2p-node.ts'),
     import('./libp2p-network.ts'),
   ])
   const node = await createNode({
     seed,
     listen,
-    mdns: options.mdns ?? false,
+    mdns: options.mdns ?? isAnywhere(session, bootstrap),
     gossip: options.gossip ?? true,
     gate,
-    manners,
+    ...(session === undefined ? {} : { session }),
   })
-  network = new ANetwork(node, { seed, gate, manners, listen, logger: options.logger })
+  const { logger } = options
+  const network = new Libp2pNetwork(node, { seed, gate, listen, session, logger })
   try {
     await network.start()
-    if (bootstrap.length > 0) network.onClose(await connectBootstrap(network, bootstrap))
+    if (session !== undefined) {
+      const { enterNetwork } = await import('../membership/enter-network.ts')
+      network.onClose(await enterNetwork(network, session, bootstrap))
+    } else if (bootstrap.length > 0) {
+      network.onClose(await connectBootstrap(network, bootstrap))
+    }
   } catch (error) {
     await network.close()
     if (error instanceof ManyhandsError) throw error
@@ -56,4 +60,26 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     )
   }
   return network
+}
+
+async function sessionOf(
+  membership: Membership | undefined,
+  seed: Uint8Array,
+): Promise<MembershipSession | undefined> {
+  if (membership === undefined) return undefined
+  const [{ MembershipSession }, { LocalMembership }] = await Promise.all([
+    import('../membership/membership-session.ts'),
+    import('../membership/local-membership.ts'),
+  ])
+  if (membership instanceof LocalMembership) {
+    return new MembershipSession(membership, createIdentity(seed).peerId)
+  }
+  throw new ManyhandsError('CONFIG_INVALID', 'membership: not what joinPrivateNetwork gives')
+}
+
+/** An invite without an address is for the local network. */
+function isAnywhere(session: MembershipSession | undefined, bootstrap: readonly string[]): boolean {
+  if (session === undefined) return false
+  const { state, addresses } = session.membership
+  return state === 'joining' && bootstrap.length + addresses.length === 0
 }

@@ -2,16 +2,19 @@ import type { PeerId } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { Discovery } from '../discovery/discovery.ts'
 import type { AskedOffers, AskOffersOptions } from '../discovery/offer-asking.ts'
+import type { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
+import type { MemberRole } from '../membership/member-role.ts'
+import type { Membership } from '../membership/membership.ts'
+import type { MembershipSession } from '../membership/membership-session.ts'
 import type { Offer } from '../offer.ts'
 import { PROTOCOLS } from '../wire/protocols.ts'
 import type { RpcMethod, RpcParams, RpcResult } from '../wire/rpc-methods.ts'
+import { peerOfAddress } from './address.ts'
 import { directHost, plainTcpHost, routeOf } from './bulk-route.ts'
 import { createFrameStream } from './frame-stream.ts'
 import { signingKey } from './identity.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
-import type { Ban, MannersCounts } from './manners/ban.ts'
-import type { Manners } from './manners/manners.ts'
 import type { FrameStream, Logger, Network } from './network.ts'
 import { type PeerConnection, peerConnection } from './peer-connection.ts'
 import { PeerDialer } from './peer-dialer.ts'
@@ -25,9 +28,10 @@ export interface Libp2pNetworkOptions {
   seed: Uint8Array
   /** Asked by the node's connection gater too. */
   gate: PeerGate
-  manners: Manners
   /** Multiaddrs that the node listens on. */
   listen: readonly string[]
+  /** Of a private network. */
+  session?: MembershipSession | undefined
   logger?: Logger
 }
 
@@ -36,7 +40,6 @@ export class Libp2pNetwork extends EventTarget implements Network {
   readonly peerId: string
   readonly #node: Libp2pNode
   readonly #gate: PeerGate
-  readonly #manners: Manners
   readonly #logger: Logger | undefined
   readonly #handlers = new Map<string, RpcHandler>()
   readonly #channels = new Map<string, RpcChannel>()
@@ -45,6 +48,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
   readonly #listening: readonly string[]
   readonly #discovery: Discovery
   readonly #dialer: PeerDialer
+  readonly #session: MembershipSession | undefined
   readonly #closers: (() => void)[] = []
   #closing: Promise<void> | undefined
 
@@ -52,10 +56,13 @@ export class Libp2pNetwork extends EventTarget implements Network {
     super()
     this.#node = node
     this.#gate = options.gate
-    this.#manners = options.manners
     this.#logger = options.logger
     this.peerId = node.peerId.toString()
-    this.#streams = new StreamService(options.logger, options.manners)
+    const { session } = options
+    this.#session = session
+    this.#streams = new StreamService(options.logger, (peer, protocol) =>
+      session?.openFault(peer, protocol),
+    )
     this.#listening = options.listen.flatMap((address) => plainTcpHost(multiaddr(address)) ?? [])
     this.#discovery = new Discovery({
       pubsub: node.services.gossip,
@@ -66,16 +73,29 @@ export class Libp2pNetwork extends EventTarget implements Network {
       connect: (peer, signal) => this.#dialer.peer(peer, signal),
       call: (peer, params, asking) => this.call(peer, 'offer.page', params, asking),
       callOld: (peer, asking) => this.call(peer, 'offer.list', {}, asking),
-      offend: (peer) => options.manners.offend(peer, 'forged'),
+      ...(session === undefined
+        ? {}
+        : {
+            binding: session.binding,
+            believes: (announcement) =>
+              session.believes(announcement.offer.peerId, announcement.binding),
+          }),
       onOffer: (offer) => this.dispatchEvent(new CustomEvent('offer', { detail: offer })),
       onGone: (peer) => this.dispatchEvent(new CustomEvent('offer:gone', { detail: peer })),
     })
-    this.#dialer = new PeerDialer(node, (peer) => this.#discovery.get(peer)?.addresses ?? [])
+    this.#dialer = new PeerDialer(
+      node,
+      (peer) => this.#discovery.get(peer)?.addresses ?? [],
+      (thrown) => session?.refusalOf(thrown),
+    )
     this.handle('offer.page', (asked, { peer }) => this.#discovery.answer(asked, peer))
     this.handle('offer.list', async () => ({
       offers: this.offers().slice(-LIMITS.offersPerAnswer),
     }))
-    node.addEventListener('peer:connect', ({ detail }) => this.#tell('peer:connect', detail))
+    node.addEventListener('peer:connect', ({ detail }) => {
+      session?.met(detail.toString(), this.#dialedAddress(detail))
+      this.#tell('peer:connect', detail)
+    })
     node.addEventListener('peer:disconnect', ({ detail }) => this.#tell('peer:disconnect', detail))
     node.addEventListener('peer:discovery', ({ detail: { id } }) => {
       // mDNS finds addresses; being connected is what makes a peer visible.
@@ -87,6 +107,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     await this.#node.handle(PROTOCOLS.rpc, (stream, connection) => {
       this.#channel(connection.remotePeer.toString()).accept(stream)
     })
+    this.#session?.start(this, this.#logger)
     await this.#node.start()
     this.#discovery.start()
   }
@@ -94,6 +115,32 @@ export class Libp2pNetwork extends EventTarget implements Network {
   /** Runs something when the network closes. */
   onClose(closer: () => void): void {
     this.#closers.push(closer)
+  }
+
+  get membership(): Membership | undefined {
+    return this.#session?.membership
+  }
+
+  roleOf(peer: string): MemberRole | undefined {
+    return this.#session?.roleOf(peer)
+  }
+
+  /** A peer is no member's any more. */
+  expelled(peer: string, reason: string): void {
+    this.#discovery.forget(peer)
+    this.dispatchEvent(new CustomEvent('peer:expelled', { detail: { peer, reason } }))
+  }
+
+  /** This computer is no member any more. */
+  ended(error: ManyhandsError): void {
+    this.dispatchEvent(new CustomEvent('membership:ended', { detail: error }))
+  }
+
+  /** Cuts all connections to a peer, without a word. */
+  cut(peer: string): void {
+    for (const connection of this.#node.getConnections(peerIdOf(peer))) {
+      connection.abort(new Error('the peer is no member'))
+    }
   }
 
   get addresses(): string[] {
@@ -136,23 +183,12 @@ export class Libp2pNetwork extends EventTarget implements Network {
     const id = peerIdOf(peer)
     this.#gate.block(peer)
     this.#discovery.forget(peer)
-    for (const connection of this.#node.getConnections(id)) {
-      connection.abort(new Error('the peer is blocked'))
-    }
+    this.cut(peer)
     await this.#node.hangUp(id)
   }
 
   unblock(peer: string): void {
     this.#gate.unblock(peer)
-    this.#manners.forgive(peer)
-  }
-
-  bans(): Ban[] {
-    return this.#manners.bans()
-  }
-
-  offences(): MannersCounts {
-    return this.#manners.counts()
   }
 
   call<Method extends RpcMethod>(
@@ -179,7 +215,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
   ): Promise<FrameStream> {
     const { stream, connection } = await this.#dialer.stream(peer, protocol, signal)
     const route = routeOf(connection, this.#listening)
-    return createFrameStream(stream, { peer, route, inbound: false, manners: this.#manners })
+    return createFrameStream(stream, { peer, route, inbound: false })
   }
 
   async handleStream(protocol: string, handler: StreamHandler): Promise<void> {
@@ -194,7 +230,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
           protocol,
           frames: () => {
             const route = routeOf(connection, this.#listening)
-            return createFrameStream(stream, { peer, route, inbound: true, manners: this.#manners })
+            return createFrameStream(stream, { peer, route, inbound: true })
           },
           refuse: (error) => stream.abort(error),
           onClose: (closed) => stream.addEventListener('close', closed),
@@ -243,9 +279,9 @@ export class Libp2pNetwork extends EventTarget implements Network {
     for (const closer of this.#closers) closer()
     await this.#discovery.stop()
     this.#dialer.close()
-    this.#manners.close()
     for (const channel of this.#channels.values()) channel.abort(networkClosed())
     await this.#node.stop()
+    await this.#session?.close()
   }
 
   #channel(peer: string): RpcChannel {
@@ -254,7 +290,10 @@ export class Libp2pNetwork extends EventTarget implements Network {
     const channel = new RpcChannel({
       peer,
       handlers: this.#handlers,
-      manners: this.#manners,
+      fault: (method, who) =>
+        who === 'asks'
+          ? this.#session?.askFault(peer, method)
+          : this.#session?.answerFault(peer, method),
       open: async () => (await this.#dialer.stream(peer, PROTOCOLS.rpc)).stream,
       onIdle: () => {
         if (this.#channels.get(peer) === channel) this.#channels.delete(peer)
@@ -262,6 +301,16 @@ export class Libp2pNetwork extends EventTarget implements Network {
     })
     this.#channels.set(peer, channel)
     return channel
+  }
+
+  /** Where a peer was reached, when we have dialed it. */
+  #dialedAddress(peer: PeerId): string | undefined {
+    const [dialed] = this.#node
+      .getConnections(peer)
+      .filter(({ direction }) => direction === 'outbound')
+    if (dialed === undefined) return undefined
+    const address = dialed.remoteAddr.toString()
+    return peerOfAddress(dialed.remoteAddr) === undefined ? `${address}/p2p/${peer}` : address
   }
 
   #tell(type: 'peer:connect' | 'peer:disconnect', peer: PeerId): void {

@@ -1,3 +1,4 @@
+import type { Membership } from '../membership/membership.ts'
 import type { Logger } from './network.ts'
 
 /** How a peer takes part in a network. */
@@ -12,5 +13,7 @@ export interface NetworkOptions {
   mdns?: boolean
   /** Whether to take part in the gossip of offers. Default true. */
   gossip?: boolean
+  /** The private network to take part in, see `joinPrivateNetwork`. Omitted: the public one. */
+  membership?: Membership
   logger?: Logger
 }

@@ -1,7 +1,8 @@
 import type { AskedOffers, AskOffersOptions } from '../discovery/offer-asking.ts'
+import type { MemberRole } from '../membership/member-role.ts'
+import type { Membership } from '../membership/membership.ts'
 import type { Offer } from '../offer.ts'
 import type { RpcMethod, RpcParams, RpcResult } from '../wire/rpc-methods.ts'
-import type { Ban, MannersCounts } from './manners/ban.ts'
 import type { PeerConnection } from './peer-connection.ts'
 
 /**
@@ -11,19 +12,26 @@ import type { PeerConnection } from './peer-connection.ts'
  * Events (`addEventListener`): `'peer:connect'` and `'peer:disconnect'`, `CustomEvent<string>` with
  * the peer id, when the first connection to a peer opens and the last one closes; `'offer'`,
  * `CustomEvent<Offer>`, when an offer is new or changed; `'offer:gone'`, `CustomEvent<string>` with the
- * peer id, when its host has said goodbye, or nothing for as long as the offer was good; `'ban'`,
- * `CustomEvent<Ban>`, when a peer or an address is refused for a while.
+ * peer id, when its host has said goodbye, or nothing for as long as the offer was good.
+ * In a private network also `'peer:expelled'`, `CustomEvent<{ peer: string, reason: string }>`, when a
+ * connected peer is no member's any more, a second before it is cut off; and `'membership:ended'`,
+ * `CustomEvent<ManyhandsError>`, when this computer is none.
  */
 export interface Network extends EventTarget, AsyncDisposable {
   readonly peerId: string
   /** Addresses under which this peer listens, each with `/p2p/PEER`. */
   readonly addresses: string[]
 
+  /** What this peer shows in a private network; undefined in the public one. */
+  readonly membership?: Membership | undefined
+  /** What the member may do that a peer belongs to, once it was connected; undefined in the public network. */
+  roleOf?(peer: string): MemberRole | undefined
+
   /**
    * Connects to an address and returns the peer id found there. An address without `/p2p/…` takes
    * whoever answers.
    *
-   * @throws ADDRESS_INVALID, CONNECT_FAILED
+   * @throws ADDRESS_INVALID, CONNECT_FAILED; in a private network INVITE_INVALID and NOT_A_MEMBER, saying why
    */
   connect(address: string, options?: { signal?: AbortSignal }): Promise<string>
 
@@ -41,10 +49,6 @@ export interface Network extends EventTarget, AsyncDisposable {
   block(peer: string): Promise<void>
   /** Takes a {@link block} back; the peer may connect again. */
   unblock(peer: string): void
-  /** Who is refused for a while since it misbehaved: peers, and addresses of peers. */
-  bans(): Ban[]
-  /** What others did against good manners since the start, and how often somebody was refused for it. */
-  offences(): MannersCounts
 
   /**
    * Asks a peer, over the one long-lived stream to it (opened on first use, opened again after a cut).

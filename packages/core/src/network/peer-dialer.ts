@@ -10,12 +10,21 @@ import { peerIdOf } from './peer-id.ts'
 export class PeerDialer {
   readonly #node: Libp2pNode
   readonly #addressesOf: (peer: string) => string[]
+  readonly #refusalOf: (thrown: unknown) => Error | undefined
   #closed = false
 
-  /** @param addressesOf - where a peer says that it can be reached */
-  constructor(node: Libp2pNode, addressesOf: (peer: string) => string[]) {
+  /**
+   * @param addressesOf - where a peer says that it can be reached
+   * @param refusalOf - what a peer has said when it let us not in
+   */
+  constructor(
+    node: Libp2pNode,
+    addressesOf: (peer: string) => string[],
+    refusalOf: (thrown: unknown) => Error | undefined = () => undefined,
+  ) {
     this.#node = node
     this.#addressesOf = addressesOf
+    this.#refusalOf = refusalOf
   }
 
   close(): void {
@@ -73,7 +82,7 @@ export class PeerDialer {
       return await work(signal === undefined ? timeout : AbortSignal.any([signal, timeout]))
     } catch (error) {
       signal?.throwIfAborted()
-      throw this.#closed ? networkClosed() : connectFailed(where, error)
+      throw this.#closed ? networkClosed() : connectFailed(where, this.#refusalOf(error) ?? error)
     }
   }
 

@@ -14,8 +14,10 @@ export function connectionEncrypters(): NonNullable<Libp2pOptions['connectionEnc
   return [socketTls(), noise()]
 }
 
-/** Finds peers of the local network. */
-export async function localDiscovery(): Promise<NonNullable<Libp2pOptions['peerDiscovery']>> {
+/** Finds peers of the local network that have the same tag. */
+export async function localDiscovery(
+  serviceTag = 'manyhands.local',
+): Promise<NonNullable<Libp2pOptions['peerDiscovery']>> {
   const { mdns } = await import('@libp2p/mdns')
-  return [mdns({ serviceTag: 'manyhands.local' })]
+  return [mdns({ serviceTag })]
 }

@@ -3,8 +3,6 @@ import { z } from 'zod'
 import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { RPC_METHODS, type RpcMethod } from '../wire/rpc-methods.ts'
-import type { Manners } from './manners/manners.ts'
-import type { Offence } from './manners/offences.ts'
 import { type RpcPeer, RpcStream } from './rpc-stream.ts'
 
 /** Streams that one peer may have open to us; a second one comes from both opening at once. */
@@ -17,9 +15,10 @@ export interface RpcChannelOptions {
   handlers: ReadonlyMap<string, RpcHandler>
   /** Opens a stream to the peer. */
   open(): Promise<Stream>
+  /** Why the peer is not to be asked something, or may not ask it; undefined when it is fine. */
+  fault?(method: RpcMethod, who: 'asks' | 'answers'): Error | undefined
   /** The last stream is gone. */
   onIdle(): void
-  manners: Manners
 }
 
 /**
@@ -42,7 +41,6 @@ export class RpcChannel implements RpcPeer {
   accept(stream: Stream): void {
     if (this.#streams.length >= STREAMS_PER_PEER) {
       stream.abort(new ManyhandsError('LIMIT', 'too many request streams of one peer'))
-      this.offend('crowd')
       return
     }
     this.#add(stream)
@@ -79,6 +77,11 @@ export class RpcChannel implements RpcPeer {
 
       const ask = (stream: RpcStream): void => {
         if (settled) return
+        const fault = this.#options.fault?.(method, 'answers')
+        if (fault !== undefined) {
+          fail(fault)
+          return
+        }
         if (stream.pending >= LIMITS.rpcPendingPerPeer) {
           fail(new ManyhandsError('LIMIT', `too many requests to ${this.peer} are open`))
           return
@@ -110,23 +113,12 @@ export class RpcChannel implements RpcPeer {
     if (handler === undefined || !Object.hasOwn(RPC_METHODS, method)) {
       throw new ManyhandsError('PROTOCOL', `${method.slice(0, 64)} is not answered here`)
     }
+    const fault = this.#options.fault?.(method as RpcMethod, 'asks')
+    if (fault !== undefined) throw fault
     const row = RPC_METHODS[method as RpcMethod]
     const checked = check(row.params, params, `params of ${method}`)
     const result = await handler(checked as never, { peer: this.peer })
     return check(row.result, result, `answer to ${method}`)
-  }
-
-  admits(bytes: number): boolean {
-    const { requests, requestBytes } = this.#options.manners.pace(this.peer)
-    return requests.take() && requestBytes.take(bytes)
-  }
-
-  offend(offence: Offence): void {
-    this.#options.manners.offend(this.peer, offence)
-  }
-
-  spoke(): void {
-    this.#options.manners.spoke(this.peer)
   }
 
   abort(error: Error): void {

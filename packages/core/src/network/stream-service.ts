@@ -1,6 +1,5 @@
 import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
-import type { Manners } from './manners/manners.ts'
 import type { FrameStream, Logger } from './network.ts'
 
 export type StreamHandler = (stream: FrameStream, context: { peer: string }) => Promise<void>
@@ -22,12 +21,15 @@ export class StreamService {
   /** Streams that a peer has open to us, by `peer protocol`. */
   readonly #open = new Map<string, number>()
   readonly #logger: Logger | undefined
+  readonly #fault: (peer: string, protocol: string) => Error | undefined
 
-  readonly #manners: Manners | undefined
-
-  constructor(logger: Logger | undefined, manners?: Manners) {
+  /** @param fault - why a peer may not open streams of a protocol; undefined when it may */
+  constructor(
+    logger: Logger | undefined,
+    fault: (peer: string, protocol: string) => Error | undefined = () => undefined,
+  ) {
     this.#logger = logger
-    this.#manners = manners
+    this.#fault = fault
   }
 
   handle(protocol: string, handler: StreamHandler): void {
@@ -40,12 +42,13 @@ export class StreamService {
 
   async serve(opened: Opened): Promise<void> {
     const { peer, protocol } = opened
+    const fault = this.#fault(peer, protocol)
+    if (fault !== undefined) return opened.refuse(fault)
     const handler = this.#handlers.get(protocol)
     const key = `${peer} ${protocol}`
     const open = this.#open.get(key) ?? 0
     if (handler === undefined || open >= LIMITS.streamsPerPeer) {
       opened.refuse(new ManyhandsError('LIMIT', `too many ${protocol} streams of ${peer}`))
-      this.#manners?.offend(peer, 'crowd')
       return
     }
     this.#open.set(key, open + 1)

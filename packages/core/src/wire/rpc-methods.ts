@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { secretNameSchema } from '../job-spec-schema.ts'
 import { LIMITS } from '../limits.ts'
+import { ROSTER_METHODS } from '../membership/roster-methods.ts'
 import { offerSchema } from '../offer.ts'
 import { attemptPhaseSchema, errorDocumentSchema } from './attempt-event.ts'
 import { attemptSpecSchema, wireAttemptSchema, wireInputsSchema } from './attempt-spec.ts'
@@ -188,6 +189,7 @@ export const RPC_METHODS = {
     params: z.object({ ids, offer: offerSchema }),
     result: z.object({ unwanted: ids }),
   },
+  ...ROSTER_METHODS,
 } as const satisfies Record<string, { params: z.ZodType; result: z.ZodType }>
 
 export type RpcMethod = keyof typeof RPC_METHODS

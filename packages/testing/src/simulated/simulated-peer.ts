@@ -5,7 +5,6 @@ import {
   createIdentity,
   ManyhandsError,
   type Network,
-  noOffences,
   type Offer,
   type PeerConnection,
 } from '@manyhands/core'
@@ -133,11 +132,6 @@ export class SimulatedPeer extends EventTarget implements Network, WirePeer {
   unblock(peer: string): void {
     this.#blocked.delete(peer)
   }
-
-  /** The wire of a simulation carries what is well made alone. */
-  readonly bans: Network['bans'] = () => []
-
-  readonly offences: Network['offences'] = () => noOffences()
 
   readonly call: Network['call'] = (peer, method, params, options) =>
     this.requests.call(peer, method, params, options)
