@@ -111,6 +111,8 @@ export {
 export { type MembershipOptions, resolveMembership } from './membership/resolve-membership.ts'
 export { createNetwork } from './network/create-network.ts'
 export { createIdentity, type Identity, publicKeyOf } from './network/identity.ts'
+export { type Ban, type MannersCounts, noOffences } from './network/manners/ban.ts'
+export type { Offence } from './network/manners/offences.ts'
 export type { FrameStream, Logger, Network } from './network/network.ts'
 export type { NetworkOptions } from './network/network-options.ts'
 export type { ConnectionKind, PeerConnection } from './network/peer-connection.ts'

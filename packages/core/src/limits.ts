@@ -24,6 +24,44 @@ export const LIMITS = {
   dialTimeoutMs: 10_000,
   /** Connections from all peers at once. */
   connections: 2048,
+  /** Connections from one address at once: of the above, some are left for others. */
+  connectionsPerAddress: 1536,
+  /** Connections of one peer at once: one, and those that both sides make at the same moment. */
+  connectionsPerPeer: 16,
+  /** Handshakes under way at once, and from one address; a whole network may come back in one moment. */
+  upgrades: 1536,
+  upgradesPerAddress: 1024,
+  /** How long a whole handshake may take, and when its first bytes must be there, ms. */
+  upgradeMs: 10_000,
+  firstBytesMs: 3_000,
+  /** How long a stream may take to agree on its protocol, ms, and bytes that it may send until then. */
+  agreeMs: 4_000,
+  agreeBytes: 16 * 1024,
+  /** Streams of one connection that have not agreed on a protocol yet. */
+  unagreedStreams: 512,
+  /** Streams that one peer may open per second, and twice as many at once. */
+  streamsPerSecond: 2000,
+  /** Requests of one peer per second; honest clients send batches. */
+  requestsPerSecond: 20_000,
+  /** Bytes of requests of one peer per second, and twice as many at once. */
+  requestRateBytes: 32 * 1024 * 1024,
+  /** A frame that has been coming for so long, ms, and with fewer bytes per second, is an attack. */
+  slowFrameMs: 3_000,
+  frameBytesPerSecond: 64,
+  /** Bytes of frames that came in part, or whole and were not taken yet: of one peer, and of all. */
+  peerHeldBytes: 32 * 1024 * 1024,
+  heldBytes: 128 * 1024 * 1024,
+  /** Bytes that wait for a peer that does not read; more, and its connection ends. */
+  unreadBytes: 64 * 1024 * 1024,
+  /** Points at which a peer is banned, and an address; what gives how many is told in the protocol. */
+  banPoints: 100,
+  addressBanPoints: 500,
+  /** Half of what is held against somebody is forgotten in this time, ms. */
+  offenceHalfLifeMs: 60_000,
+  /** After this time without a ban the next one is a first one again, ms. */
+  banForgottenMs: 86_400_000,
+  /** Peers, and addresses, against which something is held; of more the oldest are forgotten. */
+  standings: 4096,
   /** Offers remembered; the oldest are forgotten first. */
   offers: 10_000,
   /** Offers in one answer to `offer.list`. */

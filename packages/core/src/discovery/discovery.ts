@@ -28,6 +28,8 @@ export interface DiscoveryParts
   key: KeyObject
   /** Peers of which nothing is believed. */
   refuses(peer: string): boolean
+  /** A peer has passed on what nobody has signed. */
+  offend(peer: string): void
   /** In a private network: the member that we belong to, and whose offers count. */
   binding?: Announcement['binding']
   believes?(announcement: Announcement): boolean
@@ -56,6 +58,7 @@ export class Discovery {
     if (pubsub !== undefined) {
       this.#gossip = new OfferGossip({
         pubsub,
+        offend: parts.offend,
         heard: (bytes) => this.#take(bytes),
         joined: (peer) => {
           this.#announcer.joined(peer)

@@ -6,6 +6,8 @@ export interface OfferGossipParts {
   pubsub: GossipSub
   /** Takes what was heard. @throws PROTOCOL when it is no good announcement */
   heard(bytes: Uint8Array): News
+  /** A peer has passed on what is none. */
+  offend(peer: string): void
   /** A connected peer listens, too. */
   joined(peer: string): void
 }
@@ -28,7 +30,9 @@ export class OfferGossip {
 
   start(): void {
     const { pubsub } = this.#parts
-    pubsub.topicValidators.set(PROTOCOLS.offers, (_, message) => this.#judge(message.data))
+    pubsub.topicValidators.set(PROTOCOLS.offers, (from, message) =>
+      this.#judge(message.data, from.toString()),
+    )
     pubsub.addEventListener('subscription-change', this.#onSubscription)
     pubsub.subscribe(PROTOCOLS.offers)
   }
@@ -49,13 +53,15 @@ export class OfferGossip {
     return recipients.map((peer) => peer.toString())
   }
 
-  #judge(data: Uint8Array): TopicValidatorResult {
+  #judge(data: Uint8Array, from: string): TopicValidatorResult {
     try {
       const stale = this.#parts.heard(data) === 'stale'
       this.counts[stale ? 'known' : 'taken'] += 1
       return stale ? IGNORE : ACCEPT
     } catch {
       this.counts.bad += 1
+      // An honest neighbour passes on only what it has checked.
+      this.#parts.offend(from)
       return REJECT
     }
   }

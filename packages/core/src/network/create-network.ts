@@ -5,6 +5,8 @@ import type { MembershipSession } from '../membership/membership-session.ts'
 import { parseAddresses } from './address.ts'
 import { connectBootstrap } from './bootstrap.ts'
 import { createIdentity } from './identity.ts'
+import type { Libp2pNetwork } from './libp2p-network.ts'
+import { Manners } from './manners/manners.ts'
 import type { Network } from './network.ts'
 import type { NetworkOptions } from './network-options.ts'
 import { plainCause } from './peer-error.ts'
@@ -28,7 +30,12 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
   await parseAddresses([...listen, ...bootstrap])
   const session = await sessionOf(options.membership, seed)
   const gate = new PeerGate(session && ((peer) => session.admits(peer)))
-  const [{ createNode }, { Libp2pNetwork }] = await Promise.all([
+  const manners = new Manners({
+    logger: options.logger,
+    onBan: (ban) => network?.dispatchEvent(new CustomEvent('ban', { detail: ban })),
+  })
+  let network: Libp2pNetwork | undefined
+  const [{ createNode }, { Libp2pNetwork: ANetwork }] = await Promise.all([
     import('./libp2p-node.ts'),
     import('./libp2p-network.ts'),
   ])
@@ -38,10 +45,11 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     mdns: options.mdns ?? isAnywhere(session, bootstrap),
     gossip: options.gossip ?? true,
     gate,
+    manners,
     ...(session === undefined ? {} : { session }),
   })
   const { logger } = options
-  const network = new Libp2pNetwork(node, { seed, gate, listen, session, logger })
+  network = new ANetwork(node, { seed, gate, manners, listen, session, logger })
   try {
     await network.start()
     if (session !== undefined) {

@@ -5,6 +5,9 @@ import { LIMITS } from '../limits.ts'
 import { FrameAssembler, headerOf } from './frame-assembler.ts'
 import { FRAME_COST, FRAME_KIND } from './frame-kind.ts'
 import { FrameQueue } from './frame-queue.ts'
+import { FramePace } from './manners/frame-pace.ts'
+import type { Manners } from './manners/manners.ts'
+import type { Offence } from './manners/offences.ts'
 import type { FrameStream, PeerRoute } from './network.ts'
 import { peerGone, plainCause } from './peer-error.ts'
 
@@ -29,6 +32,8 @@ export interface FrameStreamOptions {
   inbound: boolean
   /** Test seam: how long the first frame may take. */
   headerMs?: number
+  /** Counts what it holds in memory, and what is held against the peer. */
+  manners?: Manners
 }
 
 /** Frames with credits over a libp2p stream. */
@@ -59,11 +64,18 @@ class CreditedFrameStream implements FrameStream {
   #reader: PromiseWithResolvers<Uint8Array | undefined> | undefined
   #drained: PromiseWithResolvers<void> | undefined
   #headerTimer: NodeJS.Timeout | undefined
+  readonly #manners: Manners | undefined
+  readonly #pace = new FramePace()
+  #spoke: boolean
+  /** Bytes of frames that count as held. */
+  #held = 0
 
   constructor(
     stream: Stream,
-    { peer, route, inbound, headerMs = LIMITS.streamHeaderMs }: FrameStreamOptions,
+    { peer, route, inbound, headerMs = LIMITS.streamHeaderMs, manners }: FrameStreamOptions,
   ) {
+    this.#manners = manners
+    this.#spoke = !inbound
     this.peer = peer
     this.route = route
     this.#stream = stream
@@ -75,6 +87,8 @@ class CreditedFrameStream implements FrameStream {
       const { data } = event
       if (data instanceof Uint8Array) this.#assembler.push(data)
       else for (const chunk of data) this.#assembler.push(chunk)
+      if (this.#failed || !this.#pace.slow(data.byteLength, this.#assembler.inFrame)) return
+      this.#refuse('slow', 'TIMEOUT', 'sends too slowly')
     })
     stream.addEventListener('drain', () => this.#onDrain())
     stream.addEventListener('close', (event) => this.#onClose(event.error))
@@ -86,7 +100,7 @@ class CreditedFrameStream implements FrameStream {
     }
     if (inbound) {
       this.#headerTimer = setTimeout(() => {
-        this.abort(new ManyhandsError('TIMEOUT', `peer ${peer} opened a stream and sent nothing`))
+        this.#refuse('silent', 'TIMEOUT', 'opened a stream and sent nothing')
       }, headerMs).unref()
     }
   }
@@ -116,6 +130,7 @@ class CreditedFrameStream implements FrameStream {
   async next(): Promise<Uint8Array | undefined> {
     const frame = this.#received.shift()
     if (frame !== undefined) {
+      this.#hold(-frame.length)
       this.#grant(frame.length + FRAME_COST)
       return frame
     }
@@ -228,30 +243,56 @@ class CreditedFrameStream implements FrameStream {
     const count = word & 0xffffff
     if (kind === FRAME_KIND.data && !this.#endReceived) {
       if (count > LIMITS.streamFrameBytes) {
-        return this.#refuse('FRAME_TOO_LARGE', `announced a frame of ${count} bytes`)
+        return this.#refuse('oversize', 'FRAME_TOO_LARGE', `announced a frame of ${count} bytes`)
       }
       this.#receivable -= count + FRAME_COST
-      if (this.#receivable < 0) return this.#refuse('PROTOCOL', 'sent more than its credit')
+      if (this.#receivable < 0) {
+        return this.#refuse('oversize', 'PROTOCOL', 'sent more than its credit')
+      }
+      if (!this.#hold(count)) {
+        return this.#refuse('crowd', 'LIMIT', 'sends more than is taken, on many streams')
+      }
       return count
     }
     if (kind === FRAME_KIND.credit) {
       this.#credit += count
       if (this.#credit > LIMITS.streamCreditBytes) {
-        return this.#refuse('PROTOCOL', 'granted more credit than was used')
+        return this.#refuse('malformed', 'PROTOCOL', 'granted more credit than was used')
       }
       return 0
     }
     if (kind === FRAME_KIND.end && count === 0 && !this.#endReceived) return 0
-    return this.#refuse('PROTOCOL', `sent a frame header that makes no sense (${word})`)
+    const text = `sent a frame header that makes no sense (${word})`
+    return this.#refuse('malformed', 'PROTOCOL', text)
   }
 
-  #refuse(code: 'FRAME_TOO_LARGE' | 'PROTOCOL', what: string): number {
+  #refuse(
+    offence: Offence,
+    code: 'FRAME_TOO_LARGE' | 'PROTOCOL' | 'LIMIT' | 'TIMEOUT',
+    what: string,
+  ): number {
     this.#assembler.stop()
+    this.#spoke = true
     this.abort(new ManyhandsError(code, `peer ${this.peer} ${what}`))
+    this.#manners?.offend(this.peer, offence)
     return 0
   }
 
+  /** Frames that begin to come count as memory until they are taken; negative: so many are. */
+  #hold(bytes: number): boolean {
+    if (this.#manners === undefined || bytes === 0) return true
+    const { held } = this.#manners
+    // After a cut all was given back already.
+    const change = Math.max(bytes, -this.#held)
+    if (change < 0) held.give(this.peer, -change)
+    else if (!held.take(this.peer, change)) return false
+    this.#held += change
+    return true
+  }
+
   #onFrame(word: number, body: Uint8Array): void {
+    if (!this.#spoke) this.#manners?.spoke(this.peer)
+    this.#spoke = true
     switch (word >>> 24) {
       case FRAME_KIND.credit:
         this.#pump()
@@ -264,6 +305,7 @@ class CreditedFrameStream implements FrameStream {
       default:
         if (this.#reader === undefined) this.#received.push(body)
         else {
+          this.#hold(-body.length)
           this.#grant(body.length + FRAME_COST)
           this.#settleReader((reader) => reader.resolve(body))
         }
@@ -303,6 +345,9 @@ class CreditedFrameStream implements FrameStream {
   #fail(error: unknown): void {
     this.#failed = true
     this.#failure = error
+    // What came whole can still be read, by whoever does so at once.
+    this.#hold(-this.#held)
+    if (!this.#spoke) this.#manners?.offend(this.peer, 'cut')
     this.#assembler.stop()
     this.#corked = new Uint8ArrayList()
     clearTimeout(this.#headerTimer)

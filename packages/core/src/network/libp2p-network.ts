@@ -15,6 +15,8 @@ import { directHost, plainTcpHost, routeOf } from './bulk-route.ts'
 import { createFrameStream } from './frame-stream.ts'
 import { signingKey } from './identity.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
+import type { Ban, MannersCounts } from './manners/ban.ts'
+import type { Manners } from './manners/manners.ts'
 import type { FrameStream, Logger, Network } from './network.ts'
 import { type PeerConnection, peerConnection } from './peer-connection.ts'
 import { PeerDialer } from './peer-dialer.ts'
@@ -28,6 +30,7 @@ export interface Libp2pNetworkOptions {
   seed: Uint8Array
   /** Asked by the node's connection gater too. */
   gate: PeerGate
+  manners: Manners
   /** Multiaddrs that the node listens on. */
   listen: readonly string[]
   /** Of a private network. */
@@ -40,6 +43,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
   readonly peerId: string
   readonly #node: Libp2pNode
   readonly #gate: PeerGate
+  readonly #manners: Manners
   readonly #logger: Logger | undefined
   readonly #handlers = new Map<string, RpcHandler>()
   readonly #channels = new Map<string, RpcChannel>()
@@ -56,11 +60,12 @@ export class Libp2pNetwork extends EventTarget implements Network {
     super()
     this.#node = node
     this.#gate = options.gate
+    this.#manners = options.manners
     this.#logger = options.logger
     this.peerId = node.peerId.toString()
     const { session } = options
     this.#session = session
-    this.#streams = new StreamService(options.logger, (peer, protocol) =>
+    this.#streams = new StreamService(options.logger, options.manners, (peer, protocol) =>
       session?.openFault(peer, protocol),
     )
     this.#listening = options.listen.flatMap((address) => plainTcpHost(multiaddr(address)) ?? [])
@@ -73,6 +78,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
       connect: (peer, signal) => this.#dialer.peer(peer, signal),
       call: (peer, params, asking) => this.call(peer, 'offer.page', params, asking),
       callOld: (peer, asking) => this.call(peer, 'offer.list', {}, asking),
+      offend: (peer) => options.manners.offend(peer, 'forged'),
       ...(session === undefined
         ? {}
         : {
@@ -189,6 +195,15 @@ export class Libp2pNetwork extends EventTarget implements Network {
 
   unblock(peer: string): void {
     this.#gate.unblock(peer)
+    this.#manners.forgive(peer)
+  }
+
+  bans(): Ban[] {
+    return this.#manners.bans()
+  }
+
+  offences(): MannersCounts {
+    return this.#manners.counts()
   }
 
   call<Method extends RpcMethod>(
@@ -215,7 +230,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
   ): Promise<FrameStream> {
     const { stream, connection } = await this.#dialer.stream(peer, protocol, signal)
     const route = routeOf(connection, this.#listening)
-    return createFrameStream(stream, { peer, route, inbound: false })
+    return createFrameStream(stream, { peer, route, inbound: false, manners: this.#manners })
   }
 
   async handleStream(protocol: string, handler: StreamHandler): Promise<void> {
@@ -230,7 +245,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
           protocol,
           frames: () => {
             const route = routeOf(connection, this.#listening)
-            return createFrameStream(stream, { peer, route, inbound: true })
+            return createFrameStream(stream, { peer, route, inbound: true, manners: this.#manners })
           },
           refuse: (error) => stream.abort(error),
           onClose: (closed) => stream.addEventListener('close', closed),
@@ -279,6 +294,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     for (const closer of this.#closers) closer()
     await this.#discovery.stop()
     this.#dialer.close()
+    this.#manners.close()
     for (const channel of this.#channels.values()) channel.abort(networkClosed())
     await this.#node.stop()
     await this.#session?.close()
@@ -290,6 +306,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     const channel = new RpcChannel({
       peer,
       handlers: this.#handlers,
+      manners: this.#manners,
       fault: (method, who) =>
         who === 'asks'
           ? this.#session?.askFault(peer, method)

@@ -3,11 +3,13 @@ import type { GossipSub } from '@libp2p/gossipsub'
 import { identify } from '@libp2p/identify'
 import type { Libp2p, ServiceMap } from '@libp2p/interface'
 import { type Ping, ping } from '@libp2p/ping'
-import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { LIMITS } from '../limits.ts'
 import type { MembershipSession } from '../membership/membership-session.ts'
 import { announcedListeners } from './announced-listeners.ts'
+import { joinedGaters } from './manners/gaters.ts'
+import { Manners } from './manners/manners.ts'
+import { guardConnection, guardedYamux } from './manners/muxer-guard.ts'
 import type { PeerGate } from './peer-gate.ts'
 import { connectionEncrypters, localDiscovery, peerTransports } from './peer-transports.ts'
 
@@ -24,18 +26,21 @@ export interface NodeOptions {
   mdns: boolean
   gossip: boolean
   gate: PeerGate
+  /** What is held against others; default: something of its own. */
+  manners?: Manners
   /** Of a private network: nobody else gets through. */
   session?: MembershipSession
 }
 
-/** Streams and connections are refused by us with reasons, before the stock limits bite. */
-const AMPLE = LIMITS.connections
+/** Connections are refused at our own door, before the stock limits bite. */
+const AMPLE = 4 * LIMITS.connections
 
 /**
  * The libp2p node below a network, not started. This module is loaded when the first network is
  * made: importing libp2p takes longer than a program that never connects wants to wait.
  */
 export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
+  const { manners = new Manners() } = options
   const [gossip, peerDiscovery] = await Promise.all([
     options.gossip ? import('@libp2p/gossipsub') : undefined,
     options.mdns ? localDiscovery(options.session?.mdnsTag) : [],
@@ -53,23 +58,29 @@ export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
       ? {}
       : { connectionProtector: () => options.session!.protector() }),
     streamMuxers: [
-      yamux({
-        // Of all protocols together; each may buffer before its protocol is agreed.
-        maxInboundStreams: 4 * LIMITS.streamsPerPeer,
-        maxOutboundStreams: 4 * LIMITS.streamsPerPeer,
-        streamOptions: {
-          // The window must stay below the read buffer, or a slow reader is cut off.
-          maxStreamWindowSize: LIMITS.streamCreditBytes,
-          maxReadBufferLength: 2 * LIMITS.streamCreditBytes,
+      guardedYamux(
+        {
+          // Of all protocols together.
+          maxInboundStreams: 4 * LIMITS.streamsPerPeer,
+          maxOutboundStreams: 4 * LIMITS.streamsPerPeer,
+          streamOptions: {
+            // The window must stay below the read buffer, or a slow reader is cut off.
+            maxStreamWindowSize: LIMITS.streamCreditBytes,
+            maxReadBufferLength: 2 * LIMITS.streamCreditBytes,
+          },
         },
-      }),
+        manners,
+      ),
     ],
-    connectionGater: options.gate.gater(),
+    connectionGater: joinedGaters(options.gate.gater(), manners.gater()),
     connectionManager: {
-      maxConnections: LIMITS.connections,
+      maxConnections: AMPLE,
       maxIncomingPendingConnections: AMPLE,
       // Many hosts behind one address are one address to us.
       inboundConnectionThreshold: AMPLE,
+      // The door ends what takes too long; a stall of ours is not counted there.
+      inboundUpgradeTimeout: 2 * LIMITS.upgradeMs,
+      inboundStreamProtocolNegotiationTimeout: LIMITS.agreeMs,
       dialTimeout: LIMITS.dialTimeoutMs,
       addressDialTimeout: LIMITS.dialTimeoutMs,
       // Redialing is the bootstrap's and the upper layers' business.
@@ -84,6 +95,9 @@ export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
       listeners: announcedListeners(),
       ...(gossip === undefined ? {} : { gossip: gossipService(gossip) }),
     },
+  })
+  node.addEventListener('connection:open', ({ detail }) => {
+    guardConnection(detail, detail.remotePeer.toString())
   })
   return node as unknown as Libp2pNode
 }

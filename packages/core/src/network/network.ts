@@ -3,6 +3,7 @@ import type { MemberRole } from '../membership/member-role.ts'
 import type { Membership } from '../membership/membership.ts'
 import type { Offer } from '../offer.ts'
 import type { RpcMethod, RpcParams, RpcResult } from '../wire/rpc-methods.ts'
+import type { Ban, MannersCounts } from './manners/ban.ts'
 import type { PeerConnection } from './peer-connection.ts'
 
 /**
@@ -12,7 +13,8 @@ import type { PeerConnection } from './peer-connection.ts'
  * Events (`addEventListener`): `'peer:connect'` and `'peer:disconnect'`, `CustomEvent<string>` with
  * the peer id, when the first connection to a peer opens and the last one closes; `'offer'`,
  * `CustomEvent<Offer>`, when an offer is new or changed; `'offer:gone'`, `CustomEvent<string>` with the
- * peer id, when its host has said goodbye, or nothing for as long as the offer was good.
+ * peer id, when its host has said goodbye, or nothing for as long as the offer was good; `'ban'`,
+ * `CustomEvent<Ban>`, when a peer or an address is refused for a while.
  * In a private network also `'peer:expelled'`, `CustomEvent<{ peer: string, reason: string }>`, when a
  * connected peer is no member's any more, a second before it is cut off; and `'membership:ended'`,
  * `CustomEvent<ManyhandsError>`, when this computer is none.
@@ -49,6 +51,10 @@ export interface Network extends EventTarget, AsyncDisposable {
   block(peer: string): Promise<void>
   /** Takes a {@link block} back; the peer may connect again. */
   unblock(peer: string): void
+  /** Who is refused for a while since it misbehaved: peers, and addresses of peers. */
+  bans(): Ban[]
+  /** What others did against good manners since the start, and how often somebody was refused for it. */
+  offences(): MannersCounts
 
   /**
    * Asks a peer, over the one long-lived stream to it (opened on first use, opened again after a cut).

@@ -3,6 +3,8 @@ import { z } from 'zod'
 import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { RPC_METHODS, type RpcMethod } from '../wire/rpc-methods.ts'
+import type { Manners } from './manners/manners.ts'
+import type { Offence } from './manners/offences.ts'
 import { type RpcPeer, RpcStream } from './rpc-stream.ts'
 
 /** Streams that one peer may have open to us; a second one comes from both opening at once. */
@@ -19,6 +21,7 @@ export interface RpcChannelOptions {
   fault?(method: RpcMethod, who: 'asks' | 'answers'): Error | undefined
   /** The last stream is gone. */
   onIdle(): void
+  manners: Manners
 }
 
 /**
@@ -41,6 +44,7 @@ export class RpcChannel implements RpcPeer {
   accept(stream: Stream): void {
     if (this.#streams.length >= STREAMS_PER_PEER) {
       stream.abort(new ManyhandsError('LIMIT', 'too many request streams of one peer'))
+      this.offend('crowd')
       return
     }
     this.#add(stream)
@@ -119,6 +123,19 @@ export class RpcChannel implements RpcPeer {
     const checked = check(row.params, params, `params of ${method}`)
     const result = await handler(checked as never, { peer: this.peer })
     return check(row.result, result, `answer to ${method}`)
+  }
+
+  admits(bytes: number): boolean {
+    const { requests, requestBytes } = this.#options.manners.pace(this.peer)
+    return requests.take() && requestBytes.take(bytes)
+  }
+
+  offend(offence: Offence): void {
+    this.#options.manners.offend(this.peer, offence)
+  }
+
+  spoke(): void {
+    this.#options.manners.spoke(this.peer)
   }
 
   abort(error: Error): void {

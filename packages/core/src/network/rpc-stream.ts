@@ -3,6 +3,8 @@ import { concat } from 'uint8arrays/concat'
 import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { FrameAssembler, headerOf } from './frame-assembler.ts'
+import { FramePace } from './manners/frame-pace.ts'
+import type { Offence } from './manners/offences.ts'
 import { peerGone, plainCause } from './peer-error.ts'
 import {
   decodeEnvelope,
@@ -23,6 +25,12 @@ export interface RpcPeer {
   answering: number
   /** Answers a request with a document. Rejects with what the peer shall be told. */
   answer(method: string, params: unknown): Promise<unknown>
+  /** Whether a request of so many bytes is within what the peer may ask in a second. */
+  admits(bytes: number): boolean
+  /** Something is held against the peer. */
+  offend(offence: Offence): void
+  /** A frame could be read. */
+  spoke(): void
 }
 
 interface PendingCall {
@@ -41,6 +49,8 @@ export class RpcStream {
   readonly #assembler: FrameAssembler
   readonly #pending = new Map<number, PendingCall>()
   readonly #onClosed: () => void
+  readonly #pace = new FramePace()
+  #spoke = false
   #nextId = 1
   #outbox: Uint8Array[] = []
   #outboxBytes = 0
@@ -59,6 +69,8 @@ export class RpcStream {
       const { data } = event
       if (data instanceof Uint8Array) this.#assembler.push(data)
       else for (const chunk of data) this.#assembler.push(chunk)
+      if (this.#closed || !this.#pace.slow(data.byteLength, this.#assembler.inFrame)) return
+      this.#blame('slow', new ManyhandsError('TIMEOUT', `peer ${side.peer} sends too slowly`))
     })
     stream.addEventListener('drain', () => this.#scheduleFlush())
     stream.addEventListener('close', (event) => this.#onClose(event.error))
@@ -96,23 +108,41 @@ export class RpcStream {
   }
 
   #onHeader(length: number): number {
-    if (length > 0 && length <= LIMITS.rpcFrameBytes) return length
-    this.#assembler.stop()
-    const code = length === 0 ? 'PROTOCOL' : 'FRAME_TOO_LARGE'
-    this.abort(
-      new ManyhandsError(code, `peer ${this.#side.peer} announced a request of ${length} bytes`),
-    )
+    const { peer } = this.#side
+    if (length > 0 && length <= LIMITS.rpcFrameBytes) {
+      // Who waits for answers cannot know yet which frame is one.
+      if (this.#pending.size > 0 || this.#side.admits(length)) return length
+      this.#blame('flood', new ManyhandsError('LIMIT', `peer ${peer} asks too much per second`))
+    } else if (length === 0) {
+      this.#blame('malformed', new ManyhandsError('PROTOCOL', `peer ${peer} sent an empty frame`))
+    } else {
+      const text = `peer ${peer} announced a request of ${length} bytes`
+      this.#blame('oversize', new ManyhandsError('FRAME_TOO_LARGE', text))
+    }
     return 0
   }
 
+  /** What cannot be trusted any more ends, and is held against the peer. */
+  #blame(offence: Offence, error: Error): void {
+    this.#assembler.stop()
+    this.abort(error)
+    this.#side.offend(offence)
+  }
+
   #onFrame(body: Uint8Array): void {
+    const asked = this.#pending.size > 0
     try {
       const envelope = decodeEnvelope(body)
-      if ('method' in envelope) this.#onRequest(envelope)
-      else this.#onAnswer(envelope)
+      if (!this.#spoke) this.#side.spoke()
+      this.#spoke = true
+      if (!('method' in envelope)) this.#onAnswer(envelope)
+      else if (!asked || this.#side.admits(body.length)) this.#onRequest(envelope)
+      else {
+        const text = `peer ${this.#side.peer} asks too much per second`
+        this.#blame('flood', new ManyhandsError('LIMIT', text))
+      }
     } catch (error) {
-      this.#assembler.stop()
-      this.abort(error as Error)
+      this.#blame('malformed', error as Error)
     }
   }
 
@@ -152,9 +182,8 @@ export class RpcStream {
       this.#write(frame)
       return
     }
-    this.abort(
-      new ManyhandsError('LIMIT', `peer ${this.#side.peer} asks but does not read the answers`),
-    )
+    const text = `peer ${this.#side.peer} asks but does not read the answers`
+    this.#blame('unread', new ManyhandsError('LIMIT', text))
   }
 
   #write(frame: Uint8Array): void {
@@ -185,6 +214,7 @@ export class RpcStream {
     if (this.#closed) return
     this.#closed = true
     this.#assembler.stop()
+    if (!this.#spoke && this.#stream.direction === 'inbound') this.#side.offend('cut')
     this.#outbox = []
     const what = error === undefined ? 'it closed the connection' : plainCause(error)
     const gone = error instanceof ManyhandsError ? error : peerGone(this.#side.peer, what, error)

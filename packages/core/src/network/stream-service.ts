@@ -1,5 +1,6 @@
 import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
+import type { Manners } from './manners/manners.ts'
 import type { FrameStream, Logger } from './network.ts'
 
 export type StreamHandler = (stream: FrameStream, context: { peer: string }) => Promise<void>
@@ -23,12 +24,16 @@ export class StreamService {
   readonly #logger: Logger | undefined
   readonly #fault: (peer: string, protocol: string) => Error | undefined
 
+  readonly #manners: Manners | undefined
+
   /** @param fault - why a peer may not open streams of a protocol; undefined when it may */
   constructor(
     logger: Logger | undefined,
+    manners?: Manners,
     fault: (peer: string, protocol: string) => Error | undefined = () => undefined,
   ) {
     this.#logger = logger
+    this.#manners = manners
     this.#fault = fault
   }
 
@@ -49,6 +54,7 @@ export class StreamService {
     const open = this.#open.get(key) ?? 0
     if (handler === undefined || open >= LIMITS.streamsPerPeer) {
       opened.refuse(new ManyhandsError('LIMIT', `too many ${protocol} streams of ${peer}`))
+      this.#manners?.offend(peer, 'crowd')
       return
     }
     this.#open.set(key, open + 1)

@@ -5,6 +5,7 @@ import {
   createIdentity,
   ManyhandsError,
   type Network,
+  noOffences,
   type Offer,
   type PeerConnection,
 } from '@manyhands/core'
@@ -132,6 +133,11 @@ export class SimulatedPeer extends EventTarget implements Network, WirePeer {
   unblock(peer: string): void {
     this.#blocked.delete(peer)
   }
+
+  /** The wire of a simulation carries what is well made alone. */
+  readonly bans: Network['bans'] = () => []
+
+  readonly offences: Network['offences'] = () => noOffences()
 
   readonly call: Network['call'] = (peer, method, params, options) =>
     this.requests.call(peer, method, params, options)
