@@ -116,6 +116,7 @@ export type { Offence } from './network/manners/offences.ts'
 export type { FrameStream, Logger, Network } from './network/network.ts'
 export type { NetworkOptions } from './network/network-options.ts'
 export type { ConnectionKind, PeerConnection } from './network/peer-connection.ts'
+export type { PortMapping } from './network/port-mapping/port-mapping.ts'
 export { type Offer, type OfferedRuntime, offerSchema } from './offer.ts'
 export {
   ATTEMPT_TRANSITIONS,

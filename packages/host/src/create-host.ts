@@ -123,6 +123,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     mdns: options.network?.mdns,
     gossip: options.network?.gossip,
     ...(membership === undefined ? {} : { membership }),
+    upnp: options.network?.upnp,
     logger,
   })
   opening.defer(() => network.close())

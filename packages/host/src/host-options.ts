@@ -17,7 +17,7 @@ const HOST_KEYS = [
   'engineLost',
   'logger',
 ]
-const NETWORK_KEYS = ['listen', 'bootstrap', 'mdns', 'gossip', 'invite', 'membership']
+const NETWORK_KEYS = ['listen', 'bootstrap', 'mdns', 'gossip', 'upnp', 'invite', 'membership']
 const SENSORS = ['idleMs', 'onBattery', 'programs', 'localTime'] as const
 
 /** A setting that is written but not understood must not be taken for one that is obeyed. */

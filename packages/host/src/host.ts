@@ -6,6 +6,7 @@ import type {
   GcReport,
   Logger,
   Membership,
+  NetworkOptions,
   Offer,
   Resources,
   Runtime,
@@ -190,6 +191,8 @@ export interface HostOptions {
     invite?: string
     /** A membership of this computer, in the place of an invite; see `joinPrivateNetwork`. */
     membership?: Membership
+    /** Asks the router for the ports that this host listens on; see `NetworkOptions.upnp`. Default false. */
+    upnp?: NetworkOptions['upnp']
   }
   /** Directory of identity, journal and artifacts; omitted: a temporary one, removed on close. */
   state?: string

@@ -35,6 +35,7 @@ export function hostCommand(context: CommandContext): Command {
     .option('--listen <addr>', 'address to listen on, such as /ip4/0.0.0.0/tcp/4001', collect)
     .option('--bootstrap <addr>', 'peer to connect to', collect)
     .option('--mdns', 'be found on the local network')
+    .option('--upnp', 'have the router let others in (UPnP)')
     .option('--network <name>', 'private network to lend to')
     .option('--state <dir>', 'directory of identity, journal and artifacts')
     .option('--policy <file>', 'who may use this host, for what and when (JSON)')

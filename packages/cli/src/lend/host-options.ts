@@ -34,6 +34,7 @@ export interface HostFlags {
   listen?: string[]
   bootstrap?: string[]
   mdns?: boolean
+  upnp?: boolean
   network?: string
   state?: string
   policy?: string
@@ -61,7 +62,12 @@ export async function hostOptions(
   return {
     runtimes,
     ...lentBy(flags, file),
-    network: { listen: flags.listen, bootstrap: flags.bootstrap, mdns: flags.mdns },
+    network: {
+      listen: flags.listen,
+      bootstrap: flags.bootstrap,
+      mdns: flags.mdns,
+      upnp: flags.upnp,
+    },
     state: hostStateDirectory(context.env, context.cwd, flags.state),
     labels: {
       ...file.labels,

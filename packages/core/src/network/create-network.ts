@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { parseDuration } from '../duration.ts'
 import { ManyhandsError } from '../errors.ts'
 import type { Membership } from '../membership/membership.ts'
 import type { MembershipSession } from '../membership/membership-session.ts'
@@ -47,6 +48,8 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     gate,
     manners,
     ...(session === undefined ? {} : { session }),
+    upnpRenewMs: renewMs(options.upnp),
+    logger: options.logger,
   })
   const { logger } = options
   network = new ANetwork(node, { seed, gate, manners, listen, session, logger })
@@ -90,4 +93,14 @@ function isAnywhere(session: MembershipSession | undefined, bootstrap: readonly 
   if (session === undefined) return false
   const { state, addresses } = session.membership
   return state === 'joining' && bootstrap.length + addresses.length === 0
+}
+
+/** How often the router is asked, when nothing else is said: a router that restarts has forgotten us. */
+const RENEW = '5m'
+const SHORTEST_RENEW_MS = 1000
+
+function renewMs(upnp: NetworkOptions['upnp']): number | undefined {
+  if (upnp === undefined || upnp === false) return undefined
+  const { renew = RENEW } = upnp === true ? {} : upnp
+  return Math.max(SHORTEST_RENEW_MS, parseDuration(renew, 'upnp.renew'))
 }

@@ -23,6 +23,7 @@ import { PeerDialer } from './peer-dialer.ts'
 import { networkClosed } from './peer-error.ts'
 import type { PeerGate } from './peer-gate.ts'
 import { peerIdOf } from './peer-id.ts'
+import type { PortMapping } from './port-mapping/port-mapping.ts'
 import { RpcChannel, type RpcHandler } from './rpc-channel.ts'
 import { type StreamHandler, StreamService } from './stream-service.ts'
 
@@ -174,6 +175,10 @@ export class Libp2pNetwork extends EventTarget implements Network {
       .getConnections()
       .filter(({ status }) => status === 'open')
       .map((connection) => peerConnection(connection))
+  }
+
+  portMapping(): PortMapping | undefined {
+    return this.#node.services.upnp?.found
   }
 
   remoteAddresses(peer: string): string[] {

@@ -10,12 +10,15 @@ import { announcedListeners } from './announced-listeners.ts'
 import { joinedGaters } from './manners/gaters.ts'
 import { Manners } from './manners/manners.ts'
 import { guardConnection, guardedYamux } from './manners/muxer-guard.ts'
+import type { Logger } from './network.ts'
 import type { PeerGate } from './peer-gate.ts'
 import { connectionEncrypters, localDiscovery, peerTransports } from './peer-transports.ts'
+import type { PortMapper, PortMapperParts } from './port-mapping/port-mapper.ts'
 
 export interface NodeServices extends ServiceMap {
   ping: Ping
   gossip?: GossipSub
+  upnp?: PortMapper
 }
 
 export type Libp2pNode = Libp2p<NodeServices>
@@ -30,6 +33,9 @@ export interface NodeOptions {
   manners?: Manners
   /** Of a private network: nobody else gets through. */
   session?: MembershipSession
+  /** How often the router is asked for our ports, ms; undefined: not at all. */
+  upnpRenewMs?: number
+  logger?: Logger
 }
 
 /** Connections are refused at our own door, before the stock limits bite. */
@@ -40,9 +46,10 @@ const AMPLE = 4 * LIMITS.connections
  * made: importing libp2p takes longer than a program that never connects wants to wait.
  */
 export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
-  const { manners = new Manners() } = options
-  const [gossip, peerDiscovery] = await Promise.all([
+  const { manners = new Manners(), upnpRenewMs: renewMs, logger } = options
+  const [gossip, mapping, peerDiscovery] = await Promise.all([
     options.gossip ? import('@libp2p/gossipsub') : undefined,
+    renewMs === undefined ? undefined : import('./port-mapping/port-mapper.ts'),
     options.mdns ? localDiscovery(options.session?.mdnsTag) : [],
   ])
   const node = await createLibp2p({
@@ -94,6 +101,9 @@ export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
       ping: ping(),
       listeners: announcedListeners(),
       ...(gossip === undefined ? {} : { gossip: gossipService(gossip) }),
+      ...(mapping === undefined || renewMs === undefined
+        ? {}
+        : { upnp: (parts: PortMapperParts) => new mapping.PortMapper(parts, { renewMs, logger }) }),
     },
   })
   node.addEventListener('connection:open', ({ detail }) => {

@@ -1,3 +1,4 @@
+import type { Duration } from '../duration.ts'
 import type { Membership } from '../membership/membership.ts'
 import type { Logger } from './network.ts'
 
@@ -15,5 +16,12 @@ export interface NetworkOptions {
   gossip?: boolean
   /** The private network to take part in, see `joinPrivateNetwork`. Omitted: the public one. */
   membership?: Membership
+  /**
+   * Asks the router of the local network to pass on what comes to it for the TCP ports that we listen on
+   * (UPnP), renews that every five minutes or as often as is said here (1 s at least), and takes it back at the end.
+   * Default false: nothing of a router is changed unasked. That none does it is no error; see
+   * {@link Network.portMapping}.
+   */
+  upnp?: boolean | { renew?: Duration }
   logger?: Logger
 }

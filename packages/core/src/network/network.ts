@@ -5,6 +5,7 @@ import type { Offer } from '../offer.ts'
 import type { RpcMethod, RpcParams, RpcResult } from '../wire/rpc-methods.ts'
 import type { Ban, MannersCounts } from './manners/ban.ts'
 import type { PeerConnection } from './peer-connection.ts'
+import type { PortMapping } from './port-mapping/port-mapping.ts'
 
 /**
  * The network as both sides see it: peers by id, typed requests, framed streams, offers. libp2p is
@@ -43,6 +44,8 @@ export interface Network extends EventTarget, AsyncDisposable {
   peers(): string[]
   /** The live connections, and how each of them runs. */
   connections(): PeerConnection[]
+  /** What came of asking the router for ports; undefined when that was not wished for. */
+  portMapping(): PortMapping | undefined
   /** IP addresses at which we are connected to a peer, without those of relays. */
   remoteAddresses(peer: string): string[]
   /** Ends all connections to a peer. */

@@ -116,6 +116,8 @@ export class SimulatedPeer extends EventTarget implements Network, WirePeer {
     }))
   }
 
+  portMapping(): undefined {}
+
   remoteAddresses(peer: string): string[] {
     const other = this.#connections.get(peer)?.other(this)
     return other?.ip === undefined ? [] : [other.ip]

@@ -24,6 +24,22 @@ table inet home {
     ct state established,related accept
     iifname "${LAN}" accept
     ${cone ? 'ct status dnat accept' : ''}
+    jump upnp_forward
+  }
+  # What a UPnP daemon fills.
+  chain upnp_forward {
+  }
+  chain upnp_in {
+  }
+  chain upnp_out {
+  }
+  chain mapped_in {
+    type nat hook prerouting priority dstnat
+    jump upnp_in
+  }
+  chain mapped_out {
+    type nat hook postrouting priority srcnat
+    jump upnp_out
   }
   chain input {
     type filter hook input priority filter; policy accept;

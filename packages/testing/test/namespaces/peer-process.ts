@@ -28,7 +28,9 @@ export interface PeerRequests {
   connect: [{ address: string }, string]
   /** A whole question and answer. */
   call: [{ peer: string }, number]
+  disconnect: [{ peer: string }, void]
   addresses: [object, string[]]
+  portMapping: [object, ReturnType<typeof network.portMapping> | null]
   connections: [object, ReturnType<typeof network.connections>]
   /** Makes an artifact of random bytes. */
   make: [{ mebibytes: number }, { root: string; sha256: string }]
@@ -47,7 +49,9 @@ const answers: {
     await network.call(peer, 'attempt.acknowledge', { ids: [] })
     return performance.now() - startedAt
   },
+  disconnect: ({ peer }) => network.disconnect(peer),
   addresses: async () => network.addresses,
+  portMapping: async () => network.portMapping() ?? null,
   connections: async () => network.connections(),
   async make({ mebibytes }) {
     const bytes = randomBytes(mebibytes * 1024 * 1024)
