@@ -175,7 +175,7 @@ export class HostConnector {
     for (const address of addresses) {
       if (this.#closed) return
       try {
-        await this.#parts.network.connect(address)
+        await this.#parts.network.connect(address, { told: {} })
         return
       } catch (cause) {
         failure = cause

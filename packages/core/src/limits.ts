@@ -16,6 +16,8 @@ export const LIMITS = {
   /** Addresses of one peer that another one tells, and the length of one. */
   addressesPerPeer: 8,
   addressBytes: 512,
+  /** Addresses that were named here or found good, and are dialed without another look. */
+  namedAddresses: 1024,
   /** How long a peer may take to send the first frame of a stream, ms. */
   streamHeaderMs: 10_000,
   /** How long an RPC may take when its caller names no other time, ms. */

@@ -51,6 +51,7 @@ const FINAL: ReadonlySet<ErrorCode> = new Set(['LIMIT', 'DISK_FULL', 'TRANSFER_Q
 async function reach(
   { peer, addresses }: ArtifactHolder,
   network: Network,
+  by: string,
   signal: AbortSignal,
 ): Promise<void> {
   if (network.isConnected(peer)) return
@@ -58,7 +59,7 @@ async function reach(
   for (const address of addresses) {
     signal.throwIfAborted()
     try {
-      if ((await network.connect(address, { signal })) === peer) return
+      if ((await network.connect(address, { signal, told: { by } })) === peer) return
     } catch (cause) {
       failure = cause
     }
@@ -197,7 +198,7 @@ export class InputStage {
       for (const holder of holders) {
         if (holder.peer === network.peerId) continue
         try {
-          await reach(holder, network, signal)
+          await reach(holder, network, source.peer, signal)
           const from = { network, peer: holder.peer }
           return await this.#store.fetch(root, from, { signal, maxBytes, onProgress })
         } catch (cause) {

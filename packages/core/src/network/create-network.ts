@@ -5,6 +5,7 @@ import type { Membership } from '../membership/membership.ts'
 import type { MembershipSession } from '../membership/membership-session.ts'
 import { parseAddresses } from './address.ts'
 import { connectBootstrap } from './bootstrap.ts'
+import { DialRules } from './dial-rules.ts'
 import { createIdentity } from './identity.ts'
 import type { Libp2pNetwork } from './libp2p-network.ts'
 import { Manners } from './manners/manners.ts'
@@ -35,6 +36,7 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     logger: options.logger,
     onBan: (ban) => network?.dispatchEvent(new CustomEvent('ban', { detail: ban })),
   })
+  const rules = new DialRules({ hosts: (peer) => network?.remoteHosts(peer) ?? [] })
   let network: Libp2pNetwork | undefined
   const [{ createNode }, { Libp2pNetwork: ANetwork }] = await Promise.all([
     import('./libp2p-node.ts'),
@@ -47,12 +49,13 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     gossip: options.gossip ?? true,
     gate,
     manners,
+    rules,
     ...(session === undefined ? {} : { session }),
     upnpRenewMs: renewMs(options.upnp),
     logger: options.logger,
   })
   const { logger } = options
-  network = new ANetwork(node, { seed, gate, manners, listen, session, logger })
+  network = new ANetwork(node, { seed, gate, manners, rules, listen, session, logger })
   try {
     await network.start()
     if (session !== undefined) {

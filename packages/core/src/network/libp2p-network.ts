@@ -12,6 +12,7 @@ import { PROTOCOLS } from '../wire/protocols.ts'
 import type { RpcMethod, RpcParams, RpcResult } from '../wire/rpc-methods.ts'
 import { peerOfAddress } from './address.ts'
 import { directHost, plainTcpHost, routeOf } from './bulk-route.ts'
+import type { DialRules } from './dial-rules.ts'
 import { createFrameStream } from './frame-stream.ts'
 import { signingKey } from './identity.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
@@ -32,6 +33,8 @@ export interface Libp2pNetworkOptions {
   /** Asked by the node's connection gater too. */
   gate: PeerGate
   manners: Manners
+  /** Asked by the node's connection gater too. */
+  rules: DialRules
   /** Multiaddrs that the node listens on. */
   listen: readonly string[]
   /** Of a private network. */
@@ -92,6 +95,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     })
     this.#dialer = new PeerDialer(
       node,
+      options.rules,
       (peer) => this.#discovery.get(peer)?.addresses ?? [],
       (thrown) => session?.refusalOf(thrown),
     )
@@ -154,8 +158,11 @@ export class Libp2pNetwork extends EventTarget implements Network {
     return this.#node.getMultiaddrs().map((address) => address.toString())
   }
 
-  async connect(address: string, options: { signal?: AbortSignal } = {}): Promise<string> {
-    return this.#dialer.address(address, options.signal)
+  async connect(
+    address: string,
+    options: { signal?: AbortSignal; told?: { by?: string } } = {},
+  ): Promise<string> {
+    return this.#dialer.address(address, options)
   }
 
   connectTo(peer: string, options: { signal?: AbortSignal } = {}): Promise<void> {
@@ -184,6 +191,13 @@ export class Libp2pNetwork extends EventTarget implements Network {
   remoteAddresses(peer: string): string[] {
     const hosts = this.#node.getConnections(peerIdOf(peer)).flatMap((one) => directHost(one) ?? [])
     return [...new Set(hosts)]
+  }
+
+  /** Where all peers are, or one of them; undefined where a relay stands between. */
+  remoteHosts(peer?: string): (string | undefined)[] {
+    return this.#node
+      .getConnections(peer === undefined ? undefined : peerIdOf(peer))
+      .map(directHost)
   }
 
   async disconnect(peer: string): Promise<void> {

@@ -7,6 +7,7 @@ import { createLibp2p } from 'libp2p'
 import { LIMITS } from '../limits.ts'
 import type { MembershipSession } from '../membership/membership-session.ts'
 import { announcedListeners } from './announced-listeners.ts'
+import type { DialRules } from './dial-rules.ts'
 import { joinedGaters } from './manners/gaters.ts'
 import { Manners } from './manners/manners.ts'
 import { guardConnection, guardedYamux } from './manners/muxer-guard.ts'
@@ -31,6 +32,8 @@ export interface NodeOptions {
   gate: PeerGate
   /** What is held against others; default: something of its own. */
   manners?: Manners
+  /** Which addresses are dialed; default: all. */
+  rules?: DialRules
   /** Of a private network: nobody else gets through. */
   session?: MembershipSession
   /** How often the router is asked for our ports, ms; undefined: not at all. */
@@ -79,7 +82,11 @@ export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
         manners,
       ),
     ],
-    connectionGater: joinedGaters(options.gate.gater(), manners.gater()),
+    connectionGater: joinedGaters(
+      options.gate.gater(),
+      manners.gater(),
+      options.rules?.gater() ?? {},
+    ),
     connectionManager: {
       maxConnections: AMPLE,
       maxIncomingPendingConnections: AMPLE,

@@ -34,9 +34,14 @@ export interface Network extends EventTarget, AsyncDisposable {
    * Connects to an address and returns the peer id found there. An address without `/p2p/…` takes
    * whoever answers.
    *
+   * @param options.told - a peer told the address, `by` when it is known which one. Then it is not dialed
+   *   when it is of a private network that neither we nor that peer are in
    * @throws ADDRESS_INVALID, CONNECT_FAILED; in a private network INVITE_INVALID and NOT_A_MEMBER, saying why
    */
-  connect(address: string, options?: { signal?: AbortSignal }): Promise<string>
+  connect(
+    address: string,
+    options?: { signal?: AbortSignal; told?: { by?: string } },
+  ): Promise<string>
 
   /** Whether there is a live connection. */
   isConnected(peer: string): boolean

@@ -1,7 +1,9 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { parseAddresses, peerOfAddress } from './address.ts'
+import type { DialRules } from './dial-rules.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
 import { connectFailed, networkClosed, streamRefused } from './peer-error.ts'
 import { peerIdOf } from './peer-id.ts'
@@ -9,6 +11,7 @@ import { peerIdOf } from './peer-id.ts'
 /** Makes connections to peers and opens streams over them, each within a time. */
 export class PeerDialer {
   readonly #node: Libp2pNode
+  readonly #rules: DialRules
   readonly #addressesOf: (peer: string) => string[]
   readonly #refusalOf: (thrown: unknown) => Error | undefined
   #closed = false
@@ -19,10 +22,12 @@ export class PeerDialer {
    */
   constructor(
     node: Libp2pNode,
+    rules: DialRules,
     addressesOf: (peer: string) => string[],
     refusalOf: (thrown: unknown) => Error | undefined = () => undefined,
   ) {
     this.#node = node
+    this.#rules = rules
     this.#addressesOf = addressesOf
     this.#refusalOf = refusalOf
   }
@@ -31,9 +36,24 @@ export class PeerDialer {
     this.#closed = true
   }
 
-  /** Connects to an address; who was found there. @throws ADDRESS_INVALID, CONNECT_FAILED, CLOSED */
-  async address(address: string, signal?: AbortSignal): Promise<string> {
+  /**
+   * Connects to an address; who was found there.
+   *
+   * @param told - a peer told it, and is not trusted to send us anywhere
+   * @throws ADDRESS_INVALID, CONNECT_FAILED, CLOSED
+   */
+  async address(
+    address: string,
+    { signal, told }: { signal?: AbortSignal; told?: { by?: string } } = {},
+  ): Promise<string> {
     const [target] = await parseAddresses([address])
+    if (told !== undefined && !(await this.#rules.allows(target!, told.by))) {
+      throw new ManyhandsError(
+        'CONNECT_FAILED',
+        `${address} is of a private network that this computer is not in`,
+      )
+    }
+    this.#rules.name(target!, { told: told !== undefined })
     const connection = await this.bounded(address, signal, (bounded) =>
       this.#node.dial(target!, { signal: bounded }),
     )
@@ -100,7 +120,12 @@ export class PeerDialer {
   /** Where a peer that is known by its offer alone can be reached. */
   async #offered(peer: string): Promise<Multiaddr[] | undefined> {
     const parsed = await parseAddresses(this.#addressesOf(peer)).catch(() => [])
-    const own = parsed.filter((address) => peerOfAddress(address) === peer)
+    const own: Multiaddr[] = []
+    for (const address of parsed) {
+      if (peerOfAddress(address) !== peer || !(await this.#rules.allows(address))) continue
+      this.#rules.name(address, { told: true })
+      own.push(address)
+    }
     return own.length > 0 ? own : undefined
   }
 }

@@ -159,7 +159,7 @@ export class Sources {
       const [, host, named] = PLAIN_ADDRESS.exec(address) ?? []
       if (host === undefined || named !== peer || reachOf(host) < least) continue
       try {
-        await network.connect(address, { signal })
+        await network.connect(address, { signal, told: { by: teller.peer } })
         return
       } catch (error) {
         failure = error
