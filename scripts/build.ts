@@ -1,9 +1,10 @@
 /**
- * Builds what is published: JavaScript by tsup, declarations by the compiler.
+ * Builds what is published: JavaScript by tsup, and for browsers by esbuild, declarations by the compiler.
  * Runs inside `npm ci` (prepare), so that the bin and plain imports work right after it.
  */
 import { spawn } from 'node:child_process'
 import { cp, readdir } from 'node:fs/promises'
+import { buildForBrowser } from './browser-build.ts'
 
 const bin = new URL('../node_modules/.bin/', import.meta.url).pathname
 const root = new URL('../', import.meta.url).pathname
@@ -25,6 +26,7 @@ const queue = [...packages]
 const lane = async () => {
   for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
     await run('tsup', [], `${root}packages/${name}`)
+    await buildForBrowser(name)
   }
 }
 await Promise.all([

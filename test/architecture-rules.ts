@@ -15,6 +15,7 @@ export interface PackageTree {
     dependencies?: Record<string, string>
     peerDependencies?: Record<string, string>
     optionalDependencies?: Record<string, string>
+    devDependencies?: Record<string, string>
     peerDependenciesMeta?: Record<string, { optional?: boolean }>
   }
   /** Text by path below the package, POSIX: `src/client.ts`. */
@@ -123,7 +124,7 @@ export function checkArchitecture(packages: PackageTree[]): Violation[] {
           continue
         }
         const name = packageName(specifier)
-        if (name !== tree.manifest.name && !declared.has(name)) {
+        if (name !== tree.manifest.name && !declared.has(name) && !isBuiltIn(tree, path, name)) {
           report('undeclared', `${name} is imported but not in package.json`)
         }
         const target = folderOf.get(name)
@@ -150,6 +151,11 @@ export function checkArchitecture(packages: PackageTree[]): Violation[] {
     violations.push({ rule: 'package-cycle', where: 'packages', what: cycle.join(' → ') })
   }
   return violations
+}
+
+/** What stands for Node in browsers is put into the build by name: whoever installs the package needs none of it. */
+function isBuiltIn({ manifest }: PackageTree, path: string, name: string): boolean {
+  return path.startsWith('src/browser/') && Object.hasOwn(manifest.devDependencies ?? {}, name)
 }
 
 function checkName(path: string, report: (rule: string, what: string) => void): void {

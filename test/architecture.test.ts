@@ -163,6 +163,17 @@ describe('each rule can fail', () => {
     expect(rulesBroken(tree('core', { 'src/index.ts': text, 'src/ok.ts': '' }))).toEqual([rule])
   })
 
+  it('undeclared: what is built in for browsers is a development dependency, there and nowhere else', () => {
+    const text = "import { sql } from 'sql.js'\nexport const x = sql"
+    const made = (path: string) => {
+      const built = tree('core', { [path]: text })
+      built.manifest.devDependencies = { 'sql.js': '1.0.0' }
+      return rulesBroken(built)
+    }
+    expect(made('src/browser/sql.ts')).toEqual([])
+    expect(made('src/sql.ts')).toEqual(['undeclared'])
+  })
+
   it('deep-import: past the entry points of a package', () => {
     const deep = tree(
       'client',

@@ -34,10 +34,8 @@ import { KeptEnds } from './kept-ends.ts'
 import { OpenJobs } from './open-jobs.ts'
 import { Scheduler } from './scheduler.ts'
 import { Settlement } from './settlement.ts'
+import { DEFAULT_IMAGE_CACHE, DEFAULT_KEEP } from './store-defaults.ts'
 import { HostStandings } from './verify/host-standing.ts'
-
-const DEFAULT_KEEP = '10GiB'
-const DEFAULT_IMAGE_CACHE = '20GiB'
 
 const SILENT: Logger = { debug: () => {}, warn: () => {} }
 

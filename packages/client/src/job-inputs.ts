@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import {
   type Artifact,
   type ArtifactStore,
@@ -11,6 +10,7 @@ import {
 } from '@manyhands/core'
 import { InputHolds } from './input-holds.ts'
 import type { JobInputRow } from './journal/job-rows.ts'
+import { inputPath } from './local-paths.ts'
 import { ITEMS_PATH, itemLines } from './split-items.ts'
 import type { TakenInput } from './taken-input.ts'
 
@@ -54,11 +54,12 @@ export class JobInputs {
 
   /** A file or directory of this computer, by reference. @throws as ArtifactStore.addPath */
   async path(path: string, { signal, task }: Taking = {}): Promise<Artifact> {
+    const absolute = inputPath(path)
     const artifact = await this.#store.addPath(path, {
       signal,
       holder: this.#holds.holderFor(task),
     })
-    return this.#took(artifact, task, resolve(path))
+    return this.#took(artifact, task, absolute)
   }
 
   /** @param at - where the task sees it, for errors */
@@ -66,6 +67,7 @@ export class JobInputs {
     const { task } = taking
     if (typeof input === 'string') return this.path(input, taking)
     if (input instanceof Uint8Array) return this.#bytes(input, task)
+    if (input instanceof Blob) return this.#bytes(await input.bytes(), task)
     if ('text' in input) return this.#bytes(new TextEncoder().encode(input.text), task)
     const artifact = await this.#known(input.artifact, task)
     if (artifact !== undefined) return this.#took(artifact, task)

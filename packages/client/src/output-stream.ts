@@ -8,6 +8,7 @@ import {
 import PQueue from 'p-queue'
 import type { StreamedFile } from './job-event.ts'
 import type { JobRun } from './job-run.ts'
+import { outputPath } from './local-paths.ts'
 import type { OutputFetcher } from './output-fetcher.ts'
 import type { LiveAttempt, Task } from './task.ts'
 
@@ -173,7 +174,7 @@ class ArrivedFile implements StreamedFile {
 
   async saveTo(path: string): Promise<void> {
     await this.#assertHere()
-    await this.#store.place(this.#root, path, 'copy')
+    await this.#store.place(this.#root, outputPath(path), 'copy')
   }
 
   async #assertHere(): Promise<void> {

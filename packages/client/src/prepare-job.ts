@@ -40,6 +40,8 @@ const DEFAULT_ATTEMPTS = 3
 /** A task that takes so many times as long as usual is late. */
 const LATE_AFTER = 2
 const WASM_MAGIC = Buffer.from([0x00, 0x61, 0x73, 0x6d])
+/** The magic number and the version. */
+const HEAD_BYTES = 8
 
 /**
  * Checks a spec and takes its inputs as artifacts.
@@ -61,13 +63,16 @@ export async function prepareJob<Item>(
       : undefined
   const total = items?.count ?? range?.size ?? (Array.isArray(tasks) ? tasks.length : undefined)
   const runtime = spec.runtime ?? 'docker'
-  const travels = runtime === 'wasm' || /^\.{0,2}\//.test(spec.image)
-  const offered = travels ? undefined : await images.resolve(spec.image, runtime, options.signal)
-  const image = travels
-    ? await imageFile(spec.image, runtime, inputs, options.signal)
-    : (offered?.id ?? spec.image)
+  const named =
+    typeof spec.image === 'string' && !travels(spec.image, runtime) ? spec.image : undefined
+  const offered =
+    named === undefined ? undefined : await images.resolve(named, runtime, options.signal)
+  const image =
+    named === undefined
+      ? await imageFile(spec.image, runtime, inputs, options.signal)
+      : (offered?.id ?? named)
   const gpu = resolveGpuNeed(spec.resources)
-  const named = await inputs.takeAll(spec.inputs, { signal: options.signal })
+  const given = await inputs.takeAll(spec.inputs, { signal: options.signal })
   const checking = checkingOf(spec as JobSpec)
   const base: AttemptSpec = {
     runtime,
@@ -78,7 +83,7 @@ export async function prepareJob<Item>(
     command: spec.command,
     args: spec.args,
     env: spec.env ?? {},
-    inputs: named.inputs,
+    inputs: given.inputs,
     outputs: spec.outputs ?? DEFAULT_OUTPUTS,
     resources: resolveResources(spec.resources),
     timeoutMs: spec.timeout === undefined ? 0 : parseDuration(spec.timeout, 'spec.timeout'),
@@ -94,12 +99,12 @@ export async function prepareJob<Item>(
   const hooks = hooksOf(spec)
   const { only, deny, max, perHost, wait } = spec.hosts ?? {}
   return {
-    name: spec.name ?? spec.image.split('/').at(-1)!.slice(0, 200),
+    name: spec.name ?? nameOf(spec.image, runtime),
     document: {
       v: 1,
       unit: spec.unit ?? 'task',
       base,
-      ...(named.taken.length === 0 ? {} : { taken: named.taken }),
+      ...(given.taken.length === 0 ? {} : { taken: given.taken }),
       failures: Math.max(1, spec.retry?.attempts ?? DEFAULT_ATTEMPTS),
       ...speculation(spec as JobSpec),
       ...(spec.split === undefined ? {} : { split: true }),
@@ -113,7 +118,7 @@ export async function prepareJob<Item>(
       ...(total === undefined ? {} : { total }),
       ...(range === undefined || items !== undefined ? {} : { range: tasks as string }),
       hosts: { only, deny, max, perHost },
-      ...(offered === undefined ? {} : { image: spec.image }),
+      ...(offered === undefined ? {} : { image: named }),
       hooks: hookNames(hooks),
     },
     hooks,
@@ -121,7 +126,7 @@ export async function prepareJob<Item>(
       // What an image is called, and about what it takes, are no part of what it is.
       .update(encodeDocument({ ...base, offeredImage: undefined }))
       .update(described(tasks))
-      .update(JSON.stringify([named.taken, spec.split ?? null, ...Object.values(checking)]))
+      .update(JSON.stringify([given.taken, spec.split ?? null, ...Object.values(checking)]))
       .digest('hex'),
     items,
     image: offered,
@@ -162,29 +167,44 @@ function described(tasks: JobSpec['tasks']): string {
   }
 }
 
-/** An image that is a file of this computer. */
+/** Whether an image is a file of this computer, and no name of an engine's. */
+function travels(image: string, runtime: string): boolean {
+  return runtime === 'wasm' || /^\.{0,2}\//.test(image)
+}
+
+function nameOf(image: JobSpec['image'], runtime: string): string {
+  return typeof image === 'string' ? image.split('/').at(-1)!.slice(0, 200) : runtime
+}
+
+/** An image that hosts fetch from here: a file, or its bytes. */
 async function imageFile(
-  image: string,
+  image: JobSpec['image'],
   runtime: string,
   inputs: JobInputs,
   signal: AbortSignal | undefined,
 ): Promise<string> {
+  if (typeof image !== 'string') {
+    const bytes = image instanceof Blob ? await image.bytes() : image
+    if (runtime === 'wasm') assertWasm(bytes.subarray(0, HEAD_BYTES), 'the image')
+    const { root } = await inputs.take(bytes, 'image', { signal })
+    return `artifact:${root}`
+  }
   const artifact = await inputs.path(image, { signal })
   if (artifact.manifest.kind !== 'file') {
     throw new ManyhandsError('IMAGE_INVALID', `image ${image} is a directory, expected one file`)
   }
-  if (runtime === 'wasm') await checkWasm(image)
+  if (runtime === 'wasm') {
+    await using file = await open(image)
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0)
+    assertWasm(buffer.subarray(0, bytesRead), image)
+  }
   return `artifact:${artifact.root}`
 }
 
 /** Found here, a wrong file costs nobody a transfer. The runtime checks the rest. */
-async function checkWasm(path: string): Promise<void> {
-  await using file = await open(path)
-  const { bytesRead, buffer } = await file.read(Buffer.alloc(8), 0, 8, 0)
-  const head = buffer.subarray(0, bytesRead)
-  if (head.length < 8 || !head.subarray(0, 4).equals(WASM_MAGIC)) {
-    throw new ManyhandsError('IMAGE_INVALID', `${path} is not a WebAssembly module`, {
-      hint: 'Compile the program for wasm32-wasi (preview 1) and name the .wasm file.',
-    })
-  }
+function assertWasm(head: Uint8Array, what: string): void {
+  if (head.length === HEAD_BYTES && WASM_MAGIC.equals(head.subarray(0, WASM_MAGIC.length))) return
+  throw new ManyhandsError('IMAGE_INVALID', `${what} is not a WebAssembly module`, {
+    hint: 'Compile the program for wasm32-wasi (preview 1) and give the .wasm file.',
+  })
 }

@@ -1,6 +1,7 @@
 import { copyFile, mkdir, rename, rm } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type ArtifactStore, ManyhandsError, type TaskOutputs } from '@manyhands/core'
+import { outputPath } from './local-paths.ts'
 
 /** Outputs of a task that wrote nothing, or whose outputs were not kept. */
 export const NO_OUTPUTS: TaskOutputs = {
@@ -23,7 +24,7 @@ export async function storedOutputs(store: ArtifactStore, root: string): Promise
     read: (path) => store.read(root, path),
     saveTo: async (dir) => {
       // Placed aside first: existing files of the target are replaced one by one, others stay.
-      const target = resolve(dir)
+      const target = outputPath(dir)
       // What a process that was killed has left there goes with it.
       const aside = `${target}.part`
       await mkdir(target, { recursive: true })

@@ -66,6 +66,7 @@ const inputs = z
     z.union([
       text(4096),
       z.instanceof(Uint8Array),
+      z.instanceof(Blob),
       z.strictObject({ artifact: z.string().regex(/^sha256:[0-9a-f]{64}$/) }),
       z.strictObject({ text: z.string() }),
       z.strictObject({ task: taskKeySchema, path: pathBelow('/out') }),
@@ -107,7 +108,7 @@ export const jobSpecSchema = z
       .string()
       .regex(/^[a-z][a-z0-9-]{0,31}$/, 'a runtime name such as docker or wasm')
       .optional(),
-    image: z.string().min(1).max(4096),
+    image: z.union([z.string().min(1).max(4096), z.instanceof(Uint8Array), z.instanceof(Blob)]),
     command: argv.optional(),
     args: args.optional(),
     env: envSchema.optional(),

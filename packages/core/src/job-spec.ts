@@ -19,8 +19,11 @@ export interface TaskOutputRef {
   path: string
 }
 
-/** What is put at a path below /in: a path on the client's disk, bytes, a known artifact, a task's output. */
-export type Input = string | Uint8Array | ArtifactRef | TaskOutputRef | { text: string }
+/**
+ * What is put at a path below /in: a path on the client's disk, bytes (also as a Blob or a File), a known
+ * artifact, a task's output.
+ */
+export type Input = string | Uint8Array | Blob | ArtifactRef | TaskOutputRef | { text: string }
 
 /** Numbers that this client measured of one host, those of earlier processes included, for `rank`. */
 export interface HostHistory {
@@ -81,7 +84,8 @@ export interface JobSpec<Item = unknown> {
   /** Idempotency: submitting the same key with an equal spec returns the same job. */
   key?: string
   runtime?: string
-  image: string
+  /** docker: a local tag or digest. wasm: the path of a `.wasm` file, or its bytes. */
+  image: string | Uint8Array | Blob
   command?: string[]
   args?: string[]
   env?: Record<string, string>

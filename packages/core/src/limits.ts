@@ -226,4 +226,6 @@ export const LIMITS = {
   /** Pixels of an image that is compared, and its bytes when it is unpacked. */
   comparedPixels: 2 ** 25,
   comparedPixelBytes: 192 * 1024 * 1024,
+  /** Bytes of all files that a page in a browser holds, in memory: what is beyond fails as on a full disk. */
+  browserFilesBytes: 1024 * 1024 * 1024,
 } as const

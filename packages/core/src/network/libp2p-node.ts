@@ -13,7 +13,12 @@ import { Manners } from './manners/manners.ts'
 import { guardConnection, guardedYamux } from './manners/muxer-guard.ts'
 import type { Logger } from './network.ts'
 import type { PeerGate } from './peer-gate.ts'
-import { connectionEncrypters, localDiscovery, peerTransports } from './peer-transports.ts'
+import {
+  assertPossible,
+  connectionEncrypters,
+  localDiscovery,
+  peerTransports,
+} from './peer-transports.ts'
 import type { PortMapper, PortMapperParts } from './port-mapping/port-mapper.ts'
 
 export interface NodeServices extends ServiceMap {
@@ -47,8 +52,11 @@ const AMPLE = 4 * LIMITS.connections
 /**
  * The libp2p node below a network, not started. This module is loaded when the first network is
  * made: importing libp2p takes longer than a program that never connects wants to wait.
+ *
+ * @throws CONFIG_INVALID when what is asked for cannot be had here
  */
 export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
+  assertPossible(options)
   const { manners = new Manners(), upnpRenewMs: renewMs, logger } = options
   const [gossip, mapping, peerDiscovery] = await Promise.all([
     options.gossip ? import('@libp2p/gossipsub') : undefined,

@@ -30,6 +30,8 @@ export class PeerGate {
     const outside = (peer: { toString(): string }): boolean => !this.#admits(peer.toString())
     return {
       denyDialPeer: denies,
+      // Where nobody says this, libp2p dials no hosts of the local network from a browser.
+      denyDialMultiaddr: () => false,
       denyInboundEncryptedConnection: denies,
       denyOutboundEncryptedConnection: denies,
       denyInboundUpgradedConnection: outside,

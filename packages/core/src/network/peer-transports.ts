@@ -9,6 +9,9 @@ export function peerTransports(): NonNullable<Libp2pOptions['transports']> {
   return [tcpTransport(), webSockets()]
 }
 
+/** Whether what is asked for can be had here; see browser/peer-transports.ts. @throws CONFIG_INVALID */
+export function assertPossible(_asked: { listen: readonly string[]; mdns: boolean }): void {}
+
 /** How they are secured, the first that both sides have. */
 export function connectionEncrypters(): NonNullable<Libp2pOptions['connectionEncrypters']> {
   return [socketTls(), noise()]

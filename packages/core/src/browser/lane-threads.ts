@@ -1,0 +1,5 @@
+// Stands for transfer/lane-threads.ts in a browser: content comes over streams of the connection.
+
+export class LaneThreads {
+  async close(): Promise<void> {}
+}
