@@ -17,9 +17,13 @@ export interface HostProcess extends AsyncDisposable {
   kill(): Promise<void>
 }
 
-/** Starts a host and waits for its ready line. Disposing asks it to close and waits for that. */
-export async function startHost(name: string): Promise<HostProcess> {
-  const child = spawn(process.execPath, ['--conditions=@manyhands/source', PROGRAM], {
+/**
+ * Starts a host and waits for its ready line. Disposing asks it to close and waits for that.
+ *
+ * @param listen - default: a port of its own on the loopback interface, over TCP
+ */
+export async function startHost(name: string, ...listen: string[]): Promise<HostProcess> {
+  const child = spawn(process.execPath, ['--conditions=@manyhands/source', PROGRAM, ...listen], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const ended = once(child, 'exit')

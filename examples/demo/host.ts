@@ -9,7 +9,7 @@ await using host = await createHost({
   runtimes: [wasm()],
   share: { cpus: 1, memory: '512MiB', disk: '512MiB' },
   policy: { maxRuntime: '2m' },
-  network: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+  network: { listen: [process.argv[2] ?? '/ip4/127.0.0.1/tcp/0'] },
 })
 console.log(JSON.stringify({ event: 'ready', peerId: host.peerId, addresses: host.addresses }))
 

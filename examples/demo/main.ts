@@ -43,7 +43,7 @@ async function main(signal: AbortSignal): Promise<boolean> {
   const began = performance.now()
 
   await using hosts = new AsyncDisposableStack()
-  const started = await Promise.allSettled(HOSTS.map(startHost))
+  const started = await Promise.allSettled(HOSTS.map((name) => startHost(name)))
   for (const host of started) if (host.status === 'fulfilled') hosts.use(host.value)
   for (const host of started) if (host.status === 'rejected') throw host.reason
   const running = started.flatMap((host) => (host.status === 'fulfilled' ? [host.value] : []))
