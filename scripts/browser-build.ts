@@ -14,6 +14,7 @@ const STAND_INS: Record<string, Record<string, string>> = {
     'durable/state-directory.ts': 'browser/state-directory.ts',
     'hashing/hash-threads.ts': 'browser/hash-threads.ts',
     'network/peer-transports.ts': 'browser/peer-transports.ts',
+    'network/port-mapping/port-mapper.ts': 'browser/port-mapper.ts',
     'transfer/lane-threads.ts': 'browser/lane-threads.ts',
     'transfer/side-sockets.ts': 'browser/side-sockets.ts',
   },
