@@ -46,8 +46,13 @@ const platform = join(root, 'core/src/browser')
 /** Where other packages find what stands for modules of Node. */
 const PLATFORM = '@manyhands/core/platform/'
 
-/** Builds `packages/NAME/dist/browser`, if the package is one that browsers load. */
-export async function buildForBrowser(name: string): Promise<void> {
+/**
+ * Builds `packages/NAME/dist/browser`, if the package is one that browsers load.
+ *
+ * @param write - `false`: only to see whether that is possible
+ * @throws naming the module that nothing stands for
+ */
+export async function buildForBrowser(name: string, { write = true } = {}): Promise<void> {
   const standIns = STAND_INS[name]
   if (standIns === undefined) return
   const dir = join(root, name)
@@ -75,8 +80,10 @@ export async function buildForBrowser(name: string): Promise<void> {
     inject: ['manyhands:globals'],
     sourcemap: true,
     metafile: true,
+    logLevel: 'silent',
     plugins: [standing(join(dir, 'src'), standIns, core)],
   })
+  if (!write) return
   await rm(outdir, { recursive: true, force: true })
   for (const { path, text } of outputFiles) {
     await mkdir(dirname(path), { recursive: true })

@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { buildForBrowser } from '../scripts/browser-build.ts'
 import { checkArchitecture, type PackageTree } from './architecture-rules.ts'
 
 const packagesDir = new URL('../packages/', import.meta.url).pathname
@@ -51,6 +52,11 @@ describe('the packages', () => {
       ({ rule, where, what }) => `${rule}: ${where}: ${what}`,
     )
     expect(lines).toEqual([])
+  })
+
+  // A module of Node that core or client begins to use wants something that stands for it there.
+  it.each(['core', 'client'])('run in browsers: %s', async (name) => {
+    await buildForBrowser(name, { write: false })
   })
 })
 
