@@ -93,6 +93,21 @@ export function fakeHost(): FakeHost {
     addresses: offer.addresses,
     offer,
     attempts: () => [attempt],
+    connections: () => [
+      {
+        peer: '12D3KooWSomeClient',
+        kind: 'direct',
+        address: '/ip4/127.0.0.1/tcp/4001',
+        direction: 'inbound',
+        openMs: 5000,
+        rttMs: 12,
+        ...{ bytesIn: 1000, bytesOut: 2000, bytesInPerSecond: 10, bytesOutPerSecond: 20 },
+      },
+    ],
+    networkStatus: () => ({
+      offersKnown: 7,
+      gossip: { told: 1, taken: 20, known: 3, bad: 4 },
+    }),
     async *usage({ attempt: id, signal } = {}) {
       readers += 1
       try {

@@ -6,8 +6,13 @@ import type {
   GcReport,
   Logger,
   Membership,
+<<<<<<< HEAD
   NetworkOptions,
+=======
+  NetworkStatus,
+>>>>>>> da0b202 (Connections tell their traffic; a thousand hosts are measured; idle members ping and gossip less)
   Offer,
+  PeerConnection,
   Resources,
   Runtime,
   TransferProgress,
@@ -123,6 +128,10 @@ export interface Host extends EventTarget, AsyncDisposable {
   block(peerId: string): Promise<void>
   /** Takes a {@link block} back. Unknown ids are ignored. */
   unblock(peerId: string): Promise<void>
+  /** The connections to other peers now, and how each of them runs. */
+  connections(): PeerConnection[]
+  /** Numbers about this host's part in its network. */
+  networkStatus(): NetworkStatus
   /** Peer ids that are blocked. */
   readonly blocked: string[]
   /** Kills what runs, releases everything. For a polite end call {@link drain} first. */

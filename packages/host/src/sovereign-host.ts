@@ -8,7 +8,9 @@ import {
   type LocalTransferGovernor,
   ManyhandsError,
   type Network,
+  type NetworkStatus,
   type Offer,
+  type PeerConnection,
 } from '@manyhands/core'
 import type { AdmissionRequest, RuleVerdict } from './admission-request.ts'
 import { explainRequest } from './admission-rules.ts'
@@ -178,6 +180,14 @@ export class SovereignHost extends EventTarget implements Host {
   totals(): UsageTotals {
     const { usage, attempts, transfers } = this.#parts
     return { ...usage.totals(attempts.all()), transfer: transfers.totals() }
+  }
+
+  connections(): PeerConnection[] {
+    return this.#parts.network.connections()
+  }
+
+  networkStatus(): NetworkStatus {
+    return this.#parts.network.status()
   }
 
   get blocked(): string[] {

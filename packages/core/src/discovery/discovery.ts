@@ -129,6 +129,11 @@ export class Discovery {
     return this.#table.all().filter(({ peerId }) => peerId !== this.#parts.peerId)
   }
 
+  /** How many hosts are known, without this one. */
+  get known(): number {
+    return this.#table.peers().length - (this.#table.get(this.#parts.peerId) === undefined ? 0 : 1)
+  }
+
   /** What was said and heard by gossip. */
   get gossiped(): Readonly<OfferGossip['counts']> | undefined {
     return this.#gossip?.counts

@@ -13,12 +13,13 @@ import type { RpcMethod, RpcParams, RpcResult } from '../wire/rpc-methods.ts'
 import { peerOfAddress } from './address.ts'
 import { directHost, plainTcpHost, routeOf } from './bulk-route.ts'
 import type { DialRules } from './dial-rules.ts'
+import { ConnectionTraffic } from './connection-traffic.ts'
 import { createFrameStream } from './frame-stream.ts'
 import { signingKey } from './identity.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
 import type { Ban, MannersCounts } from './manners/ban.ts'
 import type { Manners } from './manners/manners.ts'
-import type { FrameStream, Logger, Network } from './network.ts'
+import type { FrameStream, Logger, Network, NetworkStatus } from './network.ts'
 import { type PeerConnection, peerConnection } from './peer-connection.ts'
 import { PeerDialer } from './peer-dialer.ts'
 import { networkClosed } from './peer-error.ts'
@@ -57,6 +58,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
   readonly #discovery: Discovery
   readonly #dialer: PeerDialer
   readonly #session: MembershipSession | undefined
+  readonly #traffic = new ConnectionTraffic()
   readonly #closers: (() => void)[] = []
   #closing: Promise<void> | undefined
 
@@ -107,6 +109,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
       session?.met(detail.toString(), this.#dialedAddress(detail))
       this.#tell('peer:connect', detail)
     })
+    node.addEventListener('connection:open', ({ detail }) => this.#traffic.watch(detail))
     node.addEventListener('peer:disconnect', ({ detail }) => this.#tell('peer:disconnect', detail))
     node.addEventListener('peer:discovery', ({ detail: { id } }) => {
       // mDNS finds addresses; being connected is what makes a peer visible.
@@ -181,7 +184,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     return this.#node
       .getConnections()
       .filter(({ status }) => status === 'open')
-      .map((connection) => peerConnection(connection))
+      .map((connection) => peerConnection(connection, this.#traffic.of(connection)))
   }
 
   portMapping(): PortMapping | undefined {
@@ -288,6 +291,14 @@ export class Libp2pNetwork extends EventTarget implements Network {
 
   offerAge(peer: string): number | undefined {
     return this.#discovery.ageOf(peer)
+  }
+
+  status(): NetworkStatus {
+    const gossip = this.#discovery.gossiped
+    return {
+      offersKnown: this.#discovery.known,
+      ...(gossip === undefined ? {} : { gossip: { ...gossip } }),
+    }
   }
 
   askOffers(peer: string, options?: AskOffersOptions): Promise<AskedOffers> {

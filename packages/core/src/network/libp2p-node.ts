@@ -108,8 +108,12 @@ export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
       // Redialing is the bootstrap's and the upper layers' business.
       reconnectRetries: 0,
     },
-    // A host that stalls for a moment is not lost.
-    connectionMonitor: { pingTimeout: { minTimeout: 15_000, maxTimeout: 30_000 } },
+    // A host that stalls for a moment is not lost. Pings are most of what an idle member costs, and who
+    // works together has leases, which notice sooner.
+    connectionMonitor: {
+      pingInterval: 30_000,
+      pingTimeout: { minTimeout: 15_000, maxTimeout: 30_000 },
+    },
     peerDiscovery,
     services: {
       identify: identify(),
@@ -133,6 +137,9 @@ function gossipService({ gossipsub, StrictNoSign }: typeof import('@libp2p/gossi
     globalSignaturePolicy: StrictNoSign,
     allowPublishToZeroTopicPeers: true,
     ignoreDuplicatePublishError: true,
+    // Announcements are small and few: each goes to some, and nobody is told who has it already.
+    ...{ D: 4, Dlo: 3, Dhi: 8, Dscore: 2, Dout: 2, Dlazy: 3, gossipFactor: 0 },
+    idontwantMinDataSize: LIMITS.offerBytes,
     // Peers behind one address are no attack: without this they lose messages.
     scoreParams: { IPColocationFactorWeight: 0 },
     maxInboundDataLength: 64 * LIMITS.offerBytes,

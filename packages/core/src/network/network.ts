@@ -51,6 +51,8 @@ export interface Network extends EventTarget, AsyncDisposable {
   connections(): PeerConnection[]
   /** What came of asking the router for ports; undefined when that was not wished for. */
   portMapping(): PortMapping | undefined
+  /** Numbers about this peer's part in the network, for its owner. */
+  status(): NetworkStatus
   /** IP addresses at which we are connected to a peer, without those of relays. */
   remoteAddresses(peer: string): string[]
   /** Ends all connections to a peer. */
@@ -125,6 +127,17 @@ export interface Network extends EventTarget, AsyncDisposable {
   ping(peer: string, options?: { signal?: AbortSignal }): Promise<number>
 
   close(): Promise<void>
+}
+
+/** What a peer counts of its part in a network. */
+export interface NetworkStatus {
+  /** Hosts of which an offer is believed. */
+  offersKnown: number
+  /**
+   * Announcements since the start: those that were told, heard and taken, known already, and refused as
+   * malformed or forged. Absent without gossip.
+   */
+  gossip?: { told: number; taken: number; known: number; bad: number }
 }
 
 /** How the connection beneath a stream runs. Both ends see the same connection. */

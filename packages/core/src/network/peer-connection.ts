@@ -1,4 +1,5 @@
 import type { Connection } from '@libp2p/interface'
+import { rttOf, type Traffic } from './connection-traffic.ts'
 
 /**
  * How two peers are connected: `direct` by one dialing the other's address, `reversed` by the other one
@@ -16,6 +17,16 @@ export interface PeerConnection {
   direction: 'inbound' | 'outbound'
   /** For how long it has been open, ms. */
   openMs: number
+  /** How long a word over it and back takes, ms; absent before it was measured. */
+  rttMs?: number
+  /**
+   * Bytes that came and went over it, and per second lately. Bulk data on sockets beside it are no part of
+   * that; the accounts of transfers have them.
+   */
+  bytesIn: number
+  bytesOut: number
+  bytesInPerSecond: number
+  bytesOutPerSecond: number
 }
 
 /** How a connection runs, as its address says; that it was asked for is known to who asked. */
@@ -25,7 +36,12 @@ export function kindOf({ remoteAddr }: Pick<Connection, 'remoteAddr'>): Connecti
   return names.has('p2p-circuit') ? 'relayed' : 'direct'
 }
 
-export function peerConnection(connection: Connection, now = Date.now()): PeerConnection {
+export function peerConnection(
+  connection: Connection,
+  traffic: Traffic,
+  now = Date.now(),
+): PeerConnection {
+  const rttMs = rttOf(connection)
   const { remotePeer, remoteAddr, direction, timeline } = connection
   return {
     peer: remotePeer.toString(),
@@ -33,5 +49,7 @@ export function peerConnection(connection: Connection, now = Date.now()): PeerCo
     address: remoteAddr.toString(),
     direction,
     openMs: Math.max(0, now - timeline.open),
+    ...(rttMs === undefined ? {} : { rttMs }),
+    ...traffic,
   }
 }

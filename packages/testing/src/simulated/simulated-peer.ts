@@ -5,6 +5,7 @@ import {
   createIdentity,
   ManyhandsError,
   type Network,
+  type NetworkStatus,
   noOffences,
   type Offer,
   type PeerConnection,
@@ -113,10 +114,18 @@ export class SimulatedPeer extends EventTarget implements Network, WirePeer {
       address: `/memory/1/p2p/${peer}`,
       direction: ends[0] === this ? 'outbound' : 'inbound',
       openMs: this.clock.now() - openedAt,
+      // Nothing is sent as bytes.
+      ...{ bytesIn: 0, bytesOut: 0, bytesInPerSecond: 0, bytesOutPerSecond: 0 },
     }))
   }
 
+<<<<<<< HEAD
   portMapping(): undefined {}
+=======
+  status(): NetworkStatus {
+    return { offersKnown: this.offers().length }
+  }
+>>>>>>> da0b202 (Connections tell their traffic; a thousand hosts are measured; idle members ping and gossip less)
 
   remoteAddresses(peer: string): string[] {
     const other = this.#connections.get(peer)?.other(this)
