@@ -2,6 +2,7 @@ import { isTerminal, type PeerTransfer, type Resources, type TransferTotals } fr
 import type { ClientTotal, Host, HostAttempt } from '@manyhands/host'
 import { CONTROL_LIMITS } from './control-limits.ts'
 import { MetricsText, type Series } from './prometheus-format.ts'
+import { networkMetrics } from './prometheus-network.ts'
 
 const RESOURCES: [keyof Resources, string, string][] = [
   ['cpus', 'cpus', 'Cores'],
@@ -23,6 +24,7 @@ export function prometheusText(host: Host, version: string): string {
 
   const living = attempts.filter(({ phase }) => !isTerminal(phase))
   const totals = host.totals()
+  networkMetrics(text, host)
   const shown = <Item>(items: Item[]) => items.slice(0, CONTROL_LIMITS.metricSeries)
   attemptMetrics(text, shown(living))
   endedMetric(text, totals.clients)

@@ -1,4 +1,4 @@
-import { ManyhandsError, NO_USAGE, type Offer } from '@manyhands/core'
+import { ManyhandsError, NO_USAGE, noOffences, type Offer } from '@manyhands/core'
 import type { Host, HostAttempt, HostPolicy, UsageSample, UsageTotals } from '@manyhands/host'
 
 /** A host that records what it is told and owns one attempt, `a1`. */
@@ -104,8 +104,11 @@ export function fakeHost(): FakeHost {
         ...{ bytesIn: 1000, bytesOut: 2000, bytesInPerSecond: 10, bytesOutPerSecond: 20 },
       },
     ],
+    bans: () => [{ peer: '12D3KooWBad', offence: 'malformed', times: 1, leftMs: 60_000 }],
+    offences: () => ({ ...noOffences(), bans: 2, refused: 9 }),
     networkStatus: () => ({
       offersKnown: 7,
+      ...{ bytesIn: 5000, bytesOut: 6000 },
       gossip: { told: 1, taken: 20, known: 3, bad: 4 },
     }),
     async *usage({ attempt: id, signal } = {}) {

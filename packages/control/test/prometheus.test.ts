@@ -1,3 +1,4 @@
+import parsePrometheusTextFormat from 'parse-prometheus-text-format'
 import { beforeEach, expect, it } from 'vitest'
 import { createControlClient, createControlServer } from '../src/index.ts'
 import { prometheusText } from '../src/prometheus.ts'
@@ -119,4 +120,36 @@ it('is served as what a scraper asks for', async () => {
   expect(answer.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/)
   expect(readPrometheus(await answer.text()).size).toBeGreaterThan(30)
   expect(await createControlClient(server).metrics()).toContain('manyhands_info')
+})
+
+it('tells of the network: peers, connections by kind, traffic, what is known, who is refused', () => {
+  expect(values('peers')).toEqual([{ labels: {}, value: 1 }])
+  expect(values('connections')).toHaveLength(8)
+  expect(values('connections')).toContainEqual({
+    labels: { kind: 'direct', direction: 'inbound' },
+    value: 1,
+  })
+  const peer = '12D3KooWSomeClient'
+  expect(values('peer_rtt_seconds')).toEqual([{ labels: { peer }, value: 0.012 }])
+  expect(values('network_bytes_total')).toEqual([
+    { labels: { direction: 'up' }, value: 6000 },
+    { labels: { direction: 'down' }, value: 5000 },
+  ])
+  expect(values('offers_known')).toEqual([{ labels: {}, value: 7 }])
+  expect(values('gossip_announcements_total')).toContainEqual({
+    labels: { what: 'taken' },
+    value: 20,
+  })
+  expect(values('banned')).toEqual([{ labels: {}, value: 1 }])
+  expect(values('bans_total')).toEqual([{ labels: {}, value: 2 }])
+  expect(values('connections_refused_total')).toEqual([{ labels: {}, value: 9 }])
+  expect(values('offences_total')).toContainEqual({ labels: { offence: 'malformed' }, value: 0 })
+})
+
+it('is what a parser of somebody else reads, every series of it', () => {
+  const text = prometheusText(host, '1.2.3')
+  const read = parsePrometheusTextFormat(text)
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+  expect(read.flatMap(({ metrics }) => metrics)).toHaveLength(lines.length)
+  expect(read.map(({ name }) => name)).toEqual([...readPrometheus(text).keys()])
 })

@@ -1,16 +1,15 @@
 import type {
   AttemptPhase,
+  Ban,
   ByteSize,
   Duration,
   GcOptions,
   GcReport,
   Logger,
+  MannersCounts,
   Membership,
-<<<<<<< HEAD
   NetworkOptions,
-=======
   NetworkStatus,
->>>>>>> da0b202 (Connections tell their traffic; a thousand hosts are measured; idle members ping and gossip less)
   Offer,
   PeerConnection,
   Resources,
@@ -132,6 +131,9 @@ export interface Host extends EventTarget, AsyncDisposable {
   connections(): PeerConnection[]
   /** Numbers about this host's part in its network. */
   networkStatus(): NetworkStatus
+  /** Peers and addresses that are refused for a while, and what was done against good manners. */
+  bans(): Ban[]
+  offences(): MannersCounts
   /** Peer ids that are blocked. */
   readonly blocked: string[]
   /** Kills what runs, releases everything. For a polite end call {@link drain} first. */

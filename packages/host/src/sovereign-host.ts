@@ -1,4 +1,5 @@
 import {
+  type Ban,
   type ByteSize,
   collectGarbage,
   type Duration,
@@ -6,6 +7,7 @@ import {
   type GcReport,
   type GcRoom,
   type LocalTransferGovernor,
+  type MannersCounts,
   ManyhandsError,
   type Network,
   type NetworkStatus,
@@ -188,6 +190,14 @@ export class SovereignHost extends EventTarget implements Host {
 
   networkStatus(): NetworkStatus {
     return this.#parts.network.status()
+  }
+
+  bans(): Ban[] {
+    return this.#parts.network.bans()
+  }
+
+  offences(): MannersCounts {
+    return this.#parts.network.offences()
   }
 
   get blocked(): string[] {

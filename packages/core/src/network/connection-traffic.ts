@@ -28,6 +28,7 @@ interface Sample extends Traffic {
 /** Counts what connections carry, where nobody else does, without touching their data. */
 export class ConnectionTraffic {
   readonly #counted = new WeakMap<Connection, { bytesIn: number; bytesOut: number }>()
+  readonly #past = { bytesIn: 0, bytesOut: 0 }
   readonly #samples = new WeakMap<Connection, Sample>()
 
   /** A connection has opened. */
@@ -44,6 +45,24 @@ export class ConnectionTraffic {
       count.bytesOut += data.byteLength
       return send(data)
     }
+  }
+
+  /** A connection has closed. */
+  closed(connection: Connection): void {
+    const { bytesIn, bytesOut } = this.#total(connection)
+    this.#past.bytesIn += bytesIn
+    this.#past.bytesOut += bytesOut
+  }
+
+  /** Of all that there were, with those that are open. */
+  sum(open: Connection[]): Pick<Traffic, 'bytesIn' | 'bytesOut'> {
+    const sum = { ...this.#past }
+    for (const connection of open) {
+      const { bytesIn, bytesOut } = this.#total(connection)
+      sum.bytesIn += bytesIn
+      sum.bytesOut += bytesOut
+    }
+    return sum
   }
 
   of(connection: Connection, now = performance.now()): Traffic {

@@ -12,8 +12,8 @@ import { PROTOCOLS } from '../wire/protocols.ts'
 import type { RpcMethod, RpcParams, RpcResult } from '../wire/rpc-methods.ts'
 import { peerOfAddress } from './address.ts'
 import { directHost, plainTcpHost, routeOf } from './bulk-route.ts'
-import type { DialRules } from './dial-rules.ts'
 import { ConnectionTraffic } from './connection-traffic.ts'
+import type { DialRules } from './dial-rules.ts'
 import { createFrameStream } from './frame-stream.ts'
 import { signingKey } from './identity.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
@@ -110,6 +110,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
       this.#tell('peer:connect', detail)
     })
     node.addEventListener('connection:open', ({ detail }) => this.#traffic.watch(detail))
+    node.addEventListener('connection:close', ({ detail }) => this.#traffic.closed(detail))
     node.addEventListener('peer:disconnect', ({ detail }) => this.#tell('peer:disconnect', detail))
     node.addEventListener('peer:discovery', ({ detail: { id } }) => {
       // mDNS finds addresses; being connected is what makes a peer visible.
@@ -297,6 +298,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     const gossip = this.#discovery.gossiped
     return {
       offersKnown: this.#discovery.known,
+      ...this.#traffic.sum(this.#node.getConnections()),
       ...(gossip === undefined ? {} : { gossip: { ...gossip } }),
     }
   }

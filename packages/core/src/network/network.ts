@@ -133,6 +133,9 @@ export interface Network extends EventTarget, AsyncDisposable {
 export interface NetworkStatus {
   /** Hosts of which an offer is believed. */
   offersKnown: number
+  /** Bytes over all connections since the start, without bulk data on sockets beside them. */
+  bytesIn: number
+  bytesOut: number
   /**
    * Announcements since the start: those that were told, heard and taken, known already, and refused as
    * malformed or forged. Absent without gossip.

@@ -119,13 +119,10 @@ export class SimulatedPeer extends EventTarget implements Network, WirePeer {
     }))
   }
 
-<<<<<<< HEAD
   portMapping(): undefined {}
-=======
   status(): NetworkStatus {
-    return { offersKnown: this.offers().length }
+    return { offersKnown: this.offers().length, bytesIn: 0, bytesOut: 0 }
   }
->>>>>>> da0b202 (Connections tell their traffic; a thousand hosts are measured; idle members ping and gossip less)
 
   remoteAddresses(peer: string): string[] {
     const other = this.#connections.get(peer)?.other(this)
