@@ -12,6 +12,7 @@ import { hostCommand } from './commands/host.ts'
 import { hostsCommand } from './commands/hosts.ts'
 import { killCommand } from './commands/kill.ts'
 import { limitCommand } from './commands/limit.ts'
+import { networkCommand } from './commands/network.ts'
 import { pauseCommand } from './commands/pause.ts'
 import { policyCommand } from './commands/policy.ts'
 import { psCommand } from './commands/ps.ts'
@@ -76,6 +77,8 @@ MANYHANDS_HOME moves all state.`,
   }
   program.commandsGroup('Borrow computers:')
   program.addCommand(runCommand(context)).addCommand(hostsCommand(context))
+  program.commandsGroup('Private networks:')
+  program.addCommand(networkCommand(context))
   program.commandsGroup('This installation:')
   for (const create of [doctorCommand, gcCommand, configCommand])
     program.addCommand(create(context))

@@ -22,12 +22,19 @@ export async function runningHost(
   return createControlClient(document)
 }
 
-/** Addresses of the host of this computer; empty when none runs. */
+/**
+ * Addresses of the host of this computer; empty when none runs.
+ *
+ * @param network - the private network that it has to lend in; undefined: the public one
+ */
 export async function localHostAddresses(
   context: Pick<CommandContext, 'env' | 'cwd'>,
   signal: AbortSignal,
+  network?: string,
 ): Promise<string[]> {
   try {
+    const directory = hostStateDirectory(context.env, context.cwd)
+    if ((await readControlFile(controlFilePath(directory)))?.network !== network) return []
     const control = await runningHost(context, {})
     return (await control.offer({ signal })).addresses
   } catch (error) {

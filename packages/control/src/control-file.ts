@@ -11,6 +11,8 @@ export interface ControlDocument {
   pid: number
   peerId: string
   version: string
+  /** Public key of the private network that it lends in. */
+  network?: string
 }
 
 /**
@@ -74,12 +76,15 @@ function parse(text: string): ControlDocument | undefined {
   } catch {
     return undefined
   }
-  const { url, token, pid, peerId, version } = value ?? {}
+  const { url, token, pid, peerId, version, network } = value ?? {}
   return typeof url === 'string' &&
     typeof token === 'string' &&
     typeof pid === 'number' &&
     typeof peerId === 'string' &&
     typeof version === 'string'
-    ? { url, token, pid, peerId, version }
+    ? {
+        ...{ url, token, pid, peerId, version },
+        ...(typeof network === 'string' ? { network } : {}),
+      }
     : undefined
 }

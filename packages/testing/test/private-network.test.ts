@@ -126,6 +126,7 @@ describe('a revoked member', () => {
     const second = await host({ membership: await invited('host', first) })
     const membership = await invited('client', first)
     const borrower = await client({ membership, bootstrap: second.addresses })
+    await borrower.waitForHosts({ min: 2 })
     const job = await borrower.submit({ ...hang, hosts: preferring(second.peerId) })
     await untilHolds(() => running(second).length === 1)
     await owner.revoke(borrower.peerId, { reason: 'left the lab' })

@@ -1,28 +1,53 @@
 import type { Client } from '@manyhands/client'
-import { ManyhandsError, type Offer } from '@manyhands/core'
+import { ManyhandsError, type Membership, type Offer, throwUnlessBorrower } from '@manyhands/core'
 import type { CommandContext } from '../command-context.ts'
+import { memberAddresses } from '../networks/among-members.ts'
+import { chosenNetwork } from '../networks/network-home.ts'
 import { localHostAddresses } from '../running-host.ts'
 import type { JobRequest } from './job-request.ts'
 
 /** Once a chosen host is seen, how long another one with the runtime may take to show up, ms. */
 const RUNTIME_GRACE_MS = 3000
 
+/** How a client of the command takes part. */
+export interface PlacesToLook {
+  bootstrap: string[]
+  mdns: boolean
+  membership?: Membership
+}
+
 /**
- * Where to look for hosts: what is named, else the host of this computer.
+ * Where to look for hosts: in a private network where its members are, else what is named, else the host of
+ * this computer.
  *
- * @throws NO_HOSTS when there is nowhere to look: waiting would change nothing
+ * @throws NO_HOSTS when there is nowhere to look: waiting would change nothing; CONFIG_INVALID when it is not
+ *   clear in which network
  */
 export async function placesToLook(
-  request: Pick<JobRequest, 'bootstrap' | 'mdns'>,
+  request: Pick<JobRequest, 'bootstrap' | 'mdns' | 'network'>,
   context: Pick<CommandContext, 'env' | 'cwd' | 'interruption'>,
-): Promise<{ bootstrap: string[]; mdns: boolean }> {
+): Promise<PlacesToLook> {
   const { bootstrap, mdns } = request
+  const membership = await chosenNetwork(request.network, context.env)
+  if (membership !== undefined) return await amongItsMembers(membership, request, context)
   if (bootstrap.length > 0 || mdns) return { bootstrap, mdns }
   const local = await localHostAddresses(context, context.interruption.signal)
   if (local.length > 0) return { bootstrap: local, mdns }
   throw new ManyhandsError('NO_HOSTS', 'no host is named, and none runs on this computer', {
     hint: 'Name one with --bootstrap, look on the local network with --mdns, or start `manyhands host`.',
   })
+}
+
+/** Members are also looked for where they were met before; who knows no such place looks on the LAN. */
+async function amongItsMembers(
+  membership: Membership,
+  { bootstrap, mdns }: Pick<JobRequest, 'bootstrap' | 'mdns'>,
+  context: Pick<CommandContext, 'env' | 'cwd' | 'interruption'>,
+): Promise<PlacesToLook> {
+  throwUnlessBorrower({ membership })
+  if (bootstrap.length > 0) return { bootstrap, mdns, membership }
+  const { local, met } = await memberAddresses(membership, context)
+  return { bootstrap: local, mdns: mdns || local.length + met.length === 0, membership }
 }
 
 /**

@@ -28,6 +28,7 @@ export interface RunFlags {
   host?: string[]
   bootstrap?: string[]
   mdns?: boolean
+  network?: string
   runtime?: string
   cpus?: number
   memory?: string
@@ -51,6 +52,8 @@ export interface RunFlags {
 export interface FollowRequest {
   bootstrap: string[]
   mdns: boolean
+  /** The network that is named. */
+  network?: string | undefined
   waitMs: number
   /** Directory that outputs are saved to. */
   out: string | undefined
@@ -116,6 +119,7 @@ export async function followRequest(
   return {
     bootstrap: flags.bootstrap ?? [],
     mdns: flags.mdns === true,
+    network: flags.network,
     waitMs: parseDuration(flags.wait, '--wait'),
     out,
     state: flags.state === undefined ? undefined : resolve(cwd, flags.state),

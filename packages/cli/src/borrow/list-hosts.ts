@@ -7,14 +7,14 @@ import { placesToLook } from './host-search.ts'
 
 /** Prints the offers seen. Fewer than asked for are printed too, with exit code 4. */
 export async function listHosts(
-  flags: { bootstrap?: string[]; mdns?: boolean; wait: number; timeout: string },
+  flags: { bootstrap?: string[]; mdns?: boolean; network?: string; wait: number; timeout: string },
   context: CommandContext,
 ): Promise<number> {
   const { output, interruption } = context
   const { signal } = interruption
   const timeout = parseDuration(flags.timeout, '--timeout')
   const network = await placesToLook(
-    { bootstrap: flags.bootstrap ?? [], mdns: flags.mdns === true },
+    { bootstrap: flags.bootstrap ?? [], mdns: flags.mdns === true, network: flags.network },
     context,
   )
   await using client = await orInterrupted(createClient({ network }), signal)

@@ -36,7 +36,10 @@ export function hostCommand(context: CommandContext): Command {
     .option('--bootstrap <addr>', 'peer to connect to', collect)
     .option('--mdns', 'be found on the local network')
     .option('--upnp', 'have the router let others in (UPnP)')
-    .option('--network <name>', 'private network to lend to')
+    .option(
+      '--network <name>',
+      'private network to lend in; default: the one that was joined, or the public one',
+    )
     .option('--state <dir>', 'directory of identity, journal and artifacts')
     .option('--policy <file>', 'who may use this host, for what and when (JSON)')
     .option('--hours <ranges>', "when it is lent, such as 'Mon-Fri 19:00-07:00'")

@@ -6,6 +6,10 @@ export function hostsCommand(context: CommandContext): Command {
   return defineCommand('hosts', 'list the hosts that can be borrowed')
     .option('--bootstrap <addr>', 'peer to connect to', collect)
     .option('--mdns', 'look on the local network')
+    .option(
+      '--network <name>',
+      'private network; default: the one that was joined, or the public one',
+    )
     .option('--wait <n>', 'wait until so many hosts are seen', countingNumber, 1)
     .option('--timeout <duration>', 'how long to wait for them', '10s')
     .action(async (options) => {

@@ -22,6 +22,10 @@ export function runCommand(context: CommandContext): Command {
     .option('--host <peer>', 'use only this host; may be repeated', collect)
     .option('--bootstrap <addr>', 'peer to connect to; default: the host of this computer', collect)
     .option('--mdns', 'look on the local network')
+    .option(
+      '--network <name>',
+      'private network; default: the one that was joined, or the public one',
+    )
     .option('--runtime <name>', 'docker (default) or wasm')
     .option('--cpus <n>', 'cores per task', positiveNumber)
     .option('--memory <size>', 'memory per task, such as 2GiB')

@@ -1,13 +1,8 @@
 import { resolve } from 'node:path'
-import {
-  type Logger,
-  ManyhandsError,
-  parseByteSize,
-  parseTransferCap,
-  type Runtime,
-} from '@manyhands/core'
+import { type Logger, parseByteSize, parseTransferCap, type Runtime } from '@manyhands/core'
 import type { HostOptions, HostPolicy, PolicyDocument } from '@manyhands/host'
 import type { CommandContext } from '../command-context.ts'
+import { chosenNetwork } from '../networks/network-home.ts'
 import { readPolicyFile } from '../policy/policy-file.ts'
 import { hostStateDirectory } from '../state-home.ts'
 
@@ -53,11 +48,7 @@ export async function hostOptions(
   context: Pick<CommandContext, 'env' | 'cwd'>,
   logger: Logger,
 ): Promise<HostOptions & { state: string }> {
-  if (flags.network !== undefined) {
-    throw new ManyhandsError('CONFIG_INVALID', `--network ${flags.network}: not supported yet`, {
-      hint: 'It comes with private networks; until then name clients in a --policy file.',
-    })
-  }
+  const membership = await chosenNetwork(flags.network, context.env)
   const file = await policyFile(flags, context)
   return {
     runtimes,
@@ -67,6 +58,7 @@ export async function hostOptions(
       bootstrap: flags.bootstrap,
       mdns: flags.mdns,
       upnp: flags.upnp,
+      ...(membership === undefined ? {} : { membership }),
     },
     state: hostStateDirectory(context.env, context.cwd, flags.state),
     labels: {

@@ -1,7 +1,13 @@
 import { mkdir } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createControlServer, removeControlFile, writeControlFile } from '@manyhands/control'
-import { isTerminal, type Logger, ManyhandsError, toManyhandsError } from '@manyhands/core'
+import {
+  isTerminal,
+  type Logger,
+  ManyhandsError,
+  type Membership,
+  toManyhandsError,
+} from '@manyhands/core'
 import { createHost, type Host, type HostAttempt } from '@manyhands/host'
 import type { CommandContext } from '../command-context.ts'
 import { orInterrupted } from '../interruption.ts'
@@ -38,12 +44,16 @@ export async function runHost(flags: HostFlags, context: CommandContext): Promis
     await using control = await createControlServer({ host, stop: () => stopped.abort() })
     const { url, token, version } = control
     const path = controlFilePath(options.state)
-    await writeControlFile(path, { url, token, pid: process.pid, peerId: host.peerId, version })
+    const { membership } = options.network ?? {}
+    await writeControlFile(path, {
+      ...{ url, token, pid: process.pid, peerId: host.peerId, version },
+      ...(membership === undefined ? {} : { network: membership.network }),
+    })
     try {
       host.addEventListener('attempt', (event) => {
         tellAttempt(output, (event as CustomEvent<HostAttempt>).detail)
       })
-      tellReady(host, url, output)
+      tellReady(host, url, output, membership)
       using _ = await keepPolicyInForce(host, flags, context)
       await untilAborted(AbortSignal.any([interruption.signal, stopped.signal]))
       return await endPolitely(host, context)
@@ -82,9 +92,17 @@ function requireRuntimes(host: Host, names: string[] | undefined): void {
   }
 }
 
-function tellReady(host: Host, control: string, output: Output): void {
+function tellReady(
+  host: Host,
+  control: string,
+  output: Output,
+  membership: Membership | undefined,
+): void {
   const { peerId, addresses, offer } = host
-  const ready = { peerId, addresses, control }
+  const ready = {
+    ...{ peerId, addresses, control },
+    ...(membership === undefined ? {} : { network: membership.name }),
+  }
   output.event('ready', ready)
   output.document(ready)
   if (output.format !== 'text') return
@@ -97,6 +115,7 @@ function tellReady(host: Host, control: string, output: Output): void {
   output.say(`  runs     ${runtimes}`)
   for (const address of addresses) output.say(`  address  ${address}`)
   output.say(`  control  ${control}`)
+  if (membership !== undefined) output.say(`  network  ${membership.name}, for its members alone`)
   output.say(`use it:    manyhands run --bootstrap ${addresses[0] ?? 'ADDR'} …`)
   output.say('see it:    manyhands ps')
 }

@@ -105,6 +105,8 @@ export class MembershipSession {
 
   /** Why a peer is not asked something. */
   answerFault(peer: string, method: RpcMethod): ManyhandsError | undefined {
+    // Who was a member until now hears why.
+    if (method === 'roster.put' && this.#proven.has(peer)) return undefined
     const role = this.roleOf(peer)
     return role === undefined ? this.#outsider(peer) : answerFault(role, method)
   }
@@ -147,9 +149,17 @@ export class MembershipSession {
     this.#changed()
   }
 
-  /** Asks a peer whom it has seen. */
-  async learnPeers(peer: string): Promise<void> {
-    await this.#sync?.learnPeers(peer)
+  /** Compares with all members that are connected. @returns those that have answered */
+  async compareAll(): Promise<string[]> {
+    const peers = this.#network?.peers() ?? []
+    const compared = await Promise.allSettled(
+      peers.map(async (peer) => {
+        await this.#sync?.compare(peer)
+        await this.#sync?.learnPeers(peer)
+        return peer
+      }),
+    )
+    return compared.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
   }
 
   async close(): Promise<void> {

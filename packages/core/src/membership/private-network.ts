@@ -103,18 +103,32 @@ export async function createPrivateNetwork(options: PrivateNetworkOptions): Prom
 
 /**
  * Takes up an invite. The computer is a member when the first member that it meets has admitted it: give the
- * membership to `createHost`, `createClient` or `createNetwork`.
+ * membership to `createHost`, `createClient` or `createNetwork`. The same invite again, or another one for a
+ * member of the same role, opens what is there; who was revoked, or is to be something else, begins anew.
  *
- * @throws INVITE_INVALID for a text that is none; CONFIG_INVALID when the directory holds a membership already
+ * @throws INVITE_INVALID for a text that is none; CONFIG_INVALID when the directory holds a membership in
+ *   another network
  */
-export function joinPrivateNetwork(options: JoinOptions): Promise<Membership> {
-  return takeUpInvite(options)
+export async function joinPrivateNetwork(options: JoinOptions): Promise<Membership> {
+  const known =
+    options.directory === undefined ? undefined : await findMembership(options.directory)
+  if (known === undefined) return await takeUpInvite(options)
+  const { certificate } = parseInvite(options.invite)
+  if (known.network !== certificate.network) {
+    throw new ManyhandsError(
+      'CONFIG_INVALID',
+      `${options.directory} holds a membership in network ${known.name}, and the invite is for another one`,
+      { hint: 'Name another directory for the other network.' },
+    )
+  }
+  const same = known.request.certificate.invite === certificate.invite
+  const suffices = known.state === 'member' && known.role === certificate.role
+  if (same || suffices) return known
+  await known.settle()
+  return await takeUpInvite({ ...options, anew: true })
 }
 
-/** @param options - `anew`: in the place of a membership in the same network that is no good any more */
-export async function takeUpInvite(
-  options: JoinOptions & { anew?: boolean },
-): Promise<LocalMembership> {
+async function takeUpInvite(options: JoinOptions & { anew?: boolean }): Promise<LocalMembership> {
   const { name, secret, seed: inviteSeed, addresses, ...certified } = parseInvite(options.invite)
   const memberSeed = seed()
   const { certificate, delegation } = certified

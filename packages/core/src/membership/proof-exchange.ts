@@ -133,7 +133,14 @@ export class ProofExchange {
 
   async #refuse(frames: ProofFrames, member: string, thrown: unknown): Promise<void> {
     const error = toManyhandsError(thrown).toJSON()
-    const documents = this.#membership.roster.revocationsOf(member).map(({ bytes }) => bytes)
+    let room = LIMITS.proofBytes / 2
+    const documents = this.#membership.roster
+      .evidenceAgainst(member)
+      .map(({ bytes }) => bytes)
+      .filter(({ length }) => {
+        room -= length
+        return room > 0
+      })
     frames.write({ v: 1, ok: false, error, documents: documents.slice(0, LIMITS.proofChain) })
     await frames.close()
   }

@@ -1,9 +1,8 @@
 import { join } from 'node:path'
 import type { StateDirectory } from '../durable/state-directory.ts'
 import { ManyhandsError } from '../errors.ts'
-import { parseInvite } from './invite.ts'
 import type { Membership } from './membership.ts'
-import { findMembership, takeUpInvite } from './private-network.ts'
+import { findMembership, joinPrivateNetwork } from './private-network.ts'
 
 /** How a host or a client says which private network it belongs to. */
 export interface MembershipOptions {
@@ -32,23 +31,9 @@ export async function resolveMembership(
       'network: expected an invite or a membership, not both',
     )
   }
-  if (!state.persistent) {
-    return invite === undefined ? undefined : await takeUpInvite({ invite })
+  const directory = state.persistent ? join(state.dir, 'network') : undefined
+  if (invite !== undefined) {
+    return await joinPrivateNetwork({ invite, ...(directory === undefined ? {} : { directory }) })
   }
-  const directory = join(state.dir, 'network')
-  const known = await findMembership(directory)
-  if (invite === undefined) return known
-  const { certificate } = parseInvite(invite)
-  if (known === undefined) return await takeUpInvite({ invite, directory })
-  if (known.network !== certificate.network) {
-    throw new ManyhandsError(
-      'CONFIG_INVALID',
-      `the state in ${state.dir} is of a member of network ${known.name}, and the invite is for another one`,
-      { hint: 'Name another state directory for the other network.' },
-    )
-  }
-  const same = known.request.certificate.invite === certificate.invite
-  const suffices = known.state === 'member' && known.role === certificate.role
-  // Who was revoked, or is to be something else, begins anew with the new invite.
-  return same || suffices ? known : await takeUpInvite({ invite, directory, anew: true })
+  return directory === undefined ? undefined : await findMembership(directory)
 }

@@ -100,13 +100,16 @@ export class Roster {
       .find(({ claim }) => claim.member === member)
   }
 
-  /** The documents by which a member was revoked. */
-  revocationsOf(member: string): FiledDocument[] {
-    return this.documents()
-      .filter(({ document }) => {
-        return document.kind === 'revocation' && document.revocation.member === member
-      })
-      .toArray()
+  /** What shows that somebody is no member: its revocations, or who was before it, or who it rests on. */
+  evidenceAgainst(member: string): FiledDocument[] {
+    const own = this.documentOf(member)
+    const { state } = this.standing(member)
+    if (state === 'revoked' || own === undefined) return this.#revocationsOf([member])
+    const { certificate, admission } = own
+    if (state === 'void') return this.#revocationsOf([admission.witness, certificate.inviter])
+    return this.#usesOf(certificate.invite).flatMap(({ document }) =>
+      this.chainOf(document.claim.member),
+    )
   }
 
   /** What a newcomer needs to believe a member: its document, before it that of its witness, and so on. */
@@ -142,6 +145,14 @@ export class Roster {
   get #now(): Standings {
     this.#standings ??= standingsOf(this.network, this.#documents.values())
     return this.#standings
+  }
+
+  #revocationsOf(members: string[]): FiledDocument[] {
+    return this.documents()
+      .filter(({ document }) => {
+        return document.kind === 'revocation' && members.includes(document.revocation.member)
+      })
+      .toArray()
   }
 
   #usesOf(invite: string): JoinedDocument[] {

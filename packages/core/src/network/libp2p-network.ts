@@ -140,6 +140,10 @@ export class Libp2pNetwork extends EventTarget implements Network {
     return this.#session?.roleOf(peer)
   }
 
+  async compareMembers(): Promise<string[]> {
+    return (await this.#session?.compareAll()) ?? []
+  }
+
   /** A peer is no member's any more. */
   expelled(peer: string, reason: string): void {
     this.#discovery.forget(peer)

@@ -29,6 +29,13 @@ export interface Network extends EventTarget, AsyncDisposable {
   readonly membership?: Membership | undefined
   /** What the member may do that a peer belongs to, once it was connected; undefined in the public network. */
   roleOf?(peer: string): MemberRole | undefined
+  /**
+   * Compares what is known of members with all of them that are connected, both ways. It happens by itself
+   * as well; after this it has. In the public network nothing.
+   *
+   * @returns the peers that have answered
+   */
+  compareMembers?(): Promise<string[]>
 
   /**
    * Connects to an address and returns the peer id found there. An address without `/p2p/…` takes
