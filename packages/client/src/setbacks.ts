@@ -124,7 +124,7 @@ export class Setbacks {
 
   /** The host may not work for us any more: that says nothing of the task. */
   expelled(job: JobRun, task: Task, attempt: LiveAttempt, reason: string): void {
-    const error = new ManyhandsError('HOST_LOST', `host ${attempt.host} is no member: ${reason}`)
+    const error = new ManyhandsError('HOST_LOST', `host ${attempt.host} is out of reach: ${reason}`)
     if (this.#lose(job, task, attempt, error)) this.goOn(job, task)
   }
 

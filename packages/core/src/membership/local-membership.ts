@@ -80,6 +80,8 @@ export class LocalMembership extends EventTarget implements Membership {
       case 'member':
         return 'member'
       case 'unknown':
+      // Who admitted it is no longer trusted: somebody else may do it again.
+      case 'void':
         return 'joining'
       case 'revoked':
         return 'revoked'
@@ -96,7 +98,7 @@ export class LocalMembership extends EventTarget implements Membership {
   /** @throws NOT_A_MEMBER, INVITE_INVALID when this computer is no member any more */
   throwIfEnded(): void {
     const standing = this.standing(this.member)
-    if (standing.state === 'unknown') return
+    if (standing.state === 'unknown' || standing.state === 'void') return
     const fault = standingFault(standing, this.network)
     if (fault === undefined) return
     throw new ManyhandsError(fault.code, `this computer in network ${this.name}: ${fault.message}`)

@@ -20,8 +20,8 @@ export interface Membership extends EventTarget {
   readonly member: string
   readonly role: MemberRole
   /**
-   * `joining` until a member has admitted this computer; `refused` when the invite was used up by others, or
-   * who admitted this computer is no longer trusted.
+   * `joining` until a member has admitted this computer, and again when that one is no longer trusted;
+   * `refused` when the invite was used up by others.
    */
   readonly state: 'joining' | 'member' | 'revoked' | 'refused'
   /** Why it is no member any more, for people. */
