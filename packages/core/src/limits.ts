@@ -18,6 +18,8 @@ export const LIMITS = {
   addressBytes: 512,
   /** Addresses that were named here or found good, and are dialed without another look. */
   namedAddresses: 1024,
+  /** How far a peer's clock may be from ours before it is told to people, ms. */
+  clockSkewMs: 30_000,
   /** How long a peer may take to send the first frame of a stream, ms. */
   streamHeaderMs: 10_000,
   /** How long an RPC may take when its caller names no other time, ms. */

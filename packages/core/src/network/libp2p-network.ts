@@ -8,10 +8,11 @@ import type { MemberRole } from '../membership/member-role.ts'
 import type { Membership } from '../membership/membership.ts'
 import type { MembershipSession } from '../membership/membership-session.ts'
 import type { Offer } from '../offer.ts'
-import { PROTOCOLS } from '../wire/protocols.ts'
+import { namesOf, PROTOCOLS } from '../wire/protocols.ts'
 import type { RpcMethod, RpcParams, RpcResult } from '../wire/rpc-methods.ts'
 import { peerOfAddress } from './address.ts'
 import { directHost, plainTcpHost, routeOf } from './bulk-route.ts'
+import { ClockSkews } from './clock-skews.ts'
 import { ConnectionTraffic } from './connection-traffic.ts'
 import type { DialRules } from './dial-rules.ts'
 import { createFrameStream } from './frame-stream.ts'
@@ -59,6 +60,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
   readonly #dialer: PeerDialer
   readonly #session: MembershipSession | undefined
   readonly #traffic = new ConnectionTraffic()
+  readonly #clocks: ClockSkews
   readonly #closers: (() => void)[] = []
   #closing: Promise<void> | undefined
 
@@ -71,6 +73,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     this.peerId = node.peerId.toString()
     const { session } = options
     this.#session = session
+    this.#clocks = new ClockSkews(options.logger)
     this.#streams = new StreamService(options.logger, options.manners, (peer, protocol) =>
       session?.openFault(peer, protocol),
     )
@@ -111,7 +114,10 @@ export class Libp2pNetwork extends EventTarget implements Network {
     })
     node.addEventListener('connection:open', ({ detail }) => this.#traffic.watch(detail))
     node.addEventListener('connection:close', ({ detail }) => this.#traffic.closed(detail))
-    node.addEventListener('peer:disconnect', ({ detail }) => this.#tell('peer:disconnect', detail))
+    node.addEventListener('peer:disconnect', ({ detail }) => {
+      this.#clocks.forget(detail.toString())
+      this.#tell('peer:disconnect', detail)
+    })
     node.addEventListener('peer:discovery', ({ detail: { id } }) => {
       // mDNS finds addresses; being connected is what makes a peer visible.
       node.dial(id).catch((error) => this.#logger?.debug('a found peer does not answer', { error }))
@@ -119,7 +125,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
   }
 
   async start(): Promise<void> {
-    await this.#node.handle(PROTOCOLS.rpc, (stream, connection) => {
+    await this.#node.handle(namesOf(PROTOCOLS.rpc), (stream, connection) => {
       this.#channel(connection.remotePeer.toString()).accept(stream)
     })
     this.#session?.start(this, this.#logger)
@@ -189,7 +195,13 @@ export class Libp2pNetwork extends EventTarget implements Network {
     return this.#node
       .getConnections()
       .filter(({ status }) => status === 'open')
-      .map((connection) => peerConnection(connection, this.#traffic.of(connection)))
+      .map((connection) => {
+        const clockAheadMs = this.#clocks.of(connection.remotePeer.toString())
+        return {
+          ...peerConnection(connection, this.#traffic.of(connection)),
+          ...(clockAheadMs === undefined ? {} : { clockAheadMs }),
+        }
+      })
   }
 
   portMapping(): PortMapping | undefined {
@@ -240,14 +252,22 @@ export class Libp2pNetwork extends EventTarget implements Network {
     options?: { signal?: AbortSignal; timeoutMs?: number },
   ): Promise<RpcResult<Method>> {
     if (this.#closing !== undefined) return Promise.reject(networkClosed())
-    return this.#channel(peer).call(method, params, options) as Promise<RpcResult<Method>>
+    const askedAt = performance.now()
+    const answer = this.#channel(peer).call(method, this.#clocks.with(method, params), options)
+    return (answer as Promise<RpcResult<Method>>).then((result) => {
+      if (method === 'hello') this.#clocks.told(peer, result, performance.now() - askedAt)
+      return result
+    })
   }
 
   handle<Method extends RpcMethod>(
     method: Method,
     handler: (params: RpcParams<Method>, context: { peer: string }) => Promise<RpcResult<Method>>,
   ): void {
-    this.#handlers.set(method, handler)
+    this.#handlers.set(method, async (params: RpcParams<Method>, context) => {
+      if (method === 'hello') this.#clocks.told(context.peer, params)
+      return this.#clocks.with(method, await handler(params, context))
+    })
   }
 
   async openStream(
@@ -262,9 +282,9 @@ export class Libp2pNetwork extends EventTarget implements Network {
 
   async handleStream(protocol: string, handler: StreamHandler): Promise<void> {
     this.#streams.handle(protocol, handler)
-    await this.#node.unhandle(protocol)
+    await this.#node.unhandle(namesOf(protocol))
     await this.#node.handle(
-      protocol,
+      namesOf(protocol),
       (stream, connection) => {
         const peer = connection.remotePeer.toString()
         return this.#streams.serve({

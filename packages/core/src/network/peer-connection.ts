@@ -27,6 +27,8 @@ export interface PeerConnection {
   bytesOut: number
   bytesInPerSecond: number
   bytesOutPerSecond: number
+  /** How far the peer's clock is ahead of ours, ms, as it has told; negative: behind. */
+  clockAheadMs?: number
 }
 
 /** How a connection runs, as its address says; that it was asked for is known to who asked. */

@@ -2,11 +2,13 @@ import type { Connection, Stream } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
+import { namesOf } from '../wire/protocols.ts'
 import { parseAddresses, peerOfAddress } from './address.ts'
 import type { DialRules } from './dial-rules.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
 import { connectFailed, networkClosed, streamRefused } from './peer-error.ts'
 import { peerIdOf } from './peer-id.ts'
+import { protocolsOf, versionsDiffer } from './peer-versions.ts'
 
 /** Makes connections to peers and opens streams over them, each within a time. */
 export class PeerDialer {
@@ -75,7 +77,7 @@ export class PeerDialer {
       const streams = { signal: bounded, maxOutboundStreams: LIMITS.streamsPerPeer }
       const begin = async (connection: Connection) => ({
         connection,
-        stream: await connection.newStream([protocol], streams),
+        stream: await connection.newStream(namesOf(protocol), streams),
       })
       try {
         return await begin(await this.#connection(peer, bounded)).catch(async (error) => {
@@ -84,7 +86,9 @@ export class PeerDialer {
           return begin(await this.#redial(peer, bounded))
         })
       } catch (error) {
-        throw streamRefused(peer, protocol, error)
+        const refused = (error as Error | undefined)?.name === 'UnsupportedProtocolError'
+        const differ = refused && versionsDiffer(peer, await protocolsOf(this.#node, peer))
+        throw differ || streamRefused(peer, protocol, error)
       }
     })
   }

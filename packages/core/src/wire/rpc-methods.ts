@@ -12,6 +12,7 @@ import { peerIdSchema, signedJobClaimSchema } from './job-claim.ts'
 const ids = z.array(attemptIdSchema).max(LIMITS.attemptsPerClient)
 const reason = z.string().max(1024)
 const empty = z.object({})
+const clock = z.number().nonnegative()
 const bytes: z.ZodType<Uint8Array> = z.instanceof(Uint8Array)
 
 /**
@@ -26,8 +27,14 @@ export const RPC_METHODS = {
       v: z.literal(1),
       agent: z.string().max(256),
       heartbeatMs: z.number().positive(),
+      /** What the asker's clock says, for people: nothing is decided by it. */
+      clockMs: clock.optional(),
     }),
-    result: z.object({ offer: offerSchema, heartbeatMs: z.number().positive() }),
+    result: z.object({
+      offer: offerSchema,
+      heartbeatMs: z.number().positive(),
+      clockMs: clock.optional(),
+    }),
   },
   /** Client → host: the offer as it is now. */
   'offer.get': { params: empty, result: z.object({ offer: offerSchema }) },
