@@ -68,6 +68,27 @@ it('lists the hosts seen', async () => {
   expect(short.stderr).toContain('only 1 of 2 hosts')
 })
 
+it('says how a host is connected, and follows hosts until it is interrupted', async () => {
+  const address = ready['addresses'][0]
+  const seen = await room.run('hosts', '--bootstrap', address, '--json')
+  expect(JSON.parse(seen.stdout)).toMatchObject([
+    { connection: 'direct', ageMs: expect.any(Number) },
+  ])
+
+  const watching = room.start(['hosts', '--bootstrap', address, '--watch', '--jsonl'])
+  const { peerId } = ready
+  await watching.line(({ event }) => event === 'host')
+  const connection = await watching.line(({ event, rttMs }) => event === 'connection' && rttMs > 0)
+  expect(connection).toMatchObject({ peerId, connection: 'direct' })
+  expect(connection['bytesInPerSecond']).toBeGreaterThanOrEqual(0)
+  watching.process.kill('SIGINT')
+  expect((await watching.ended).code).toBe(130)
+
+  const piped = await room.run('hosts', '--bootstrap', address, '--watch')
+  expect(piped.code).toBe(2)
+  expect(piped.stderr).toContain('--jsonl')
+})
+
 describe('run', () => {
   it('follows a job in lines and saves its outputs', async () => {
     await mkdir(room.path('scene'))

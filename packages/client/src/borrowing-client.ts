@@ -11,6 +11,7 @@ import {
 } from '@manyhands/core'
 import { type AttachParts, attachJob } from './attach-job.ts'
 import type { Client, HostChange } from './client.ts'
+import type { HostState, HostStates } from './host-states.ts'
 import { type HostWait, waitForHosts, watchHosts } from './host-watch.ts'
 import type { Job, JobSummary } from './job.ts'
 import { hooksOf, type JobResumption } from './job-document.ts'
@@ -24,6 +25,7 @@ import { readOwnerKey } from './owner-key.ts'
 const RUN_WAIT = '30s'
 
 export interface BorrowingClientParts extends AttachParts, JobSubmissionsParts, KnownJobsParts {
+  hostStates: HostStates
   /** Whether the journal outlives this process. */
   persistent: boolean
   /** What can be tidied up. */
@@ -58,6 +60,10 @@ export class BorrowingClient implements Client {
 
   hosts(): Offer[] {
     return this.#parts.directory.offers()
+  }
+
+  hostStates(): HostState[] {
+    return this.#parts.hostStates.all()
   }
 
   watchHosts({ signal }: { signal?: AbortSignal } = {}): AsyncGenerator<HostChange> {

@@ -14,6 +14,7 @@ import type {
   TaskResult,
   TransferCaps,
 } from '@manyhands/core'
+import type { HostState } from './host-states.ts'
 import type { Job, JobSummary } from './job.ts'
 import type { JobResumption } from './job-document.ts'
 
@@ -30,6 +31,8 @@ export interface Client extends AsyncDisposable {
   readonly peerId: string
   /** Offers of hosts known now. */
   hosts(): Offer[]
+  /** The same hosts, and how this client is connected to each. */
+  hostStates(): HostState[]
   /** The offers known, then every change, until the signal. */
   watchHosts(options?: { signal?: AbortSignal }): AsyncIterable<HostChange>
   /**

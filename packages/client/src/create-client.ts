@@ -24,6 +24,7 @@ import { checkpointHolder, reasonOf } from './held-artifacts.ts'
 import { HeldResults } from './held-results.ts'
 import { HostDirectory } from './host-directory.ts'
 import { HostOrigins } from './host-origins.ts'
+import { HostStates } from './host-states.ts'
 import { defaultImages } from './images/default-images.ts'
 import { ImageDesk } from './images/image-desk.ts'
 import { LayerShelf } from './images/layer-shelf.ts'
@@ -221,6 +222,7 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
   const resources = opening.move()
   return new BorrowingClient({
     network,
+    hostStates: new HostStates({ network, directory, governor, clock }),
     journal,
     store,
     directory,

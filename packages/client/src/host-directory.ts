@@ -132,6 +132,7 @@ export class HostDirectory extends EventTarget {
     record.present = true
     record.suspect = false
     record.absence = undefined
+    record.heardAt = this.#options.clock.now()
     if (met) {
       record.connected = true
       record.met = true

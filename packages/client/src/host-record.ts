@@ -59,6 +59,8 @@ export class HostRecord {
   readonly #random: () => number
   readonly #rate: Throughput
   readonly #images = new Map<string, ImageRecord>()
+  /** When its newest word came, monotonic ms. */
+  heardAt: number
   readonly roundTrip = new RoundTrip()
   /** When that was measured last, monotonic ms. */
   measuredAt = Number.NEGATIVE_INFINITY
@@ -72,6 +74,7 @@ export class HostRecord {
   ) {
     this.experience = new HostExperience(known)
     this.#clock = clock
+    this.heardAt = clock.now()
     this.#random = random
     this.#rate = new Throughput(clock.now)
     this.peerId = offer.peerId
@@ -88,6 +91,7 @@ export class HostRecord {
     const restarted = offer.instance !== this.offer.instance
     if (!restarted && offer.revision <= this.offer.revision) return false
     this.offer = offer
+    this.heardAt = this.#clock.now()
     // What is on its way there is not in the host's word yet.
     this.free = [...this.#unanswered.values()].reduce(
       (free, held) => addResources(free, held, -1),

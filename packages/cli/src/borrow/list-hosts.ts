@@ -4,12 +4,19 @@ import type { CommandContext } from '../command-context.ts'
 import { Interrupted, orInterrupted } from '../interruption.ts'
 import { formatTable } from '../table.ts'
 import { placesToLook } from './host-search.ts'
+import { checkWatch, hostDocument, watchHosts } from './watch-hosts.ts'
+
+export interface HostsFlags {
+  bootstrap?: string[]
+  mdns?: boolean
+  network?: string
+  wait: number
+  timeout: string
+  watch?: boolean
+}
 
 /** Prints the offers seen. Fewer than asked for are printed too, with exit code 4. */
-export async function listHosts(
-  flags: { bootstrap?: string[]; mdns?: boolean; network?: string; wait: number; timeout: string },
-  context: CommandContext,
-): Promise<number> {
+export async function listHosts(flags: HostsFlags, context: CommandContext): Promise<number> {
   const { output, interruption } = context
   const { signal } = interruption
   const timeout = parseDuration(flags.timeout, '--timeout')
@@ -17,7 +24,9 @@ export async function listHosts(
     { bootstrap: flags.bootstrap ?? [], mdns: flags.mdns === true, network: flags.network },
     context,
   )
+  if (flags.watch === true) checkWatch(output)
   await using client = await orInterrupted(createClient({ network }), signal)
+  if (flags.watch === true) return await watchHosts(client, context)
   let enough = true
   try {
     await client.waitForHosts({ min: flags.wait, timeout, signal })
@@ -32,8 +41,9 @@ export async function listHosts(
   } else if (!enough) {
     output.say(`only ${offers.length} of ${flags.wait} hosts were seen in ${flags.timeout}`)
   }
-  output.document(offers)
-  for (const offer of offers) output.event('host', offer)
+  const states = client.hostStates().map(hostDocument)
+  output.document(states)
+  for (const state of states) output.event('host', state)
   output.data(hostTable(offers))
   return enough ? EXIT.ok : EXIT.noHosts
 }

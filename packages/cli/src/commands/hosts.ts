@@ -12,6 +12,7 @@ export function hostsCommand(context: CommandContext): Command {
     )
     .option('--wait <n>', 'wait until so many hosts are seen', countingNumber, 1)
     .option('--timeout <duration>', 'how long to wait for them', '10s')
+    .option('--watch', 'follow them, how they are connected and what goes to and fro')
     .action(async (options) => {
       const { listHosts } = await import('../borrow/list-hosts.ts')
       context.exit(await listHosts(options, context))
