@@ -14,7 +14,7 @@ import type {
   TaskResult,
   TransferCaps,
 } from '@manyhands/core'
-import type { HostState } from './host-states.ts'
+import type { HostState } from './host-state.ts'
 import type { Job, JobSummary } from './job.ts'
 import type { JobResumption } from './job-document.ts'
 

@@ -1,24 +1,9 @@
-import type { Clock, ConnectionKind, LocalTransferGovernor, Network, Offer } from '@manyhands/core'
+import type { Clock, LocalTransferGovernor, Network } from '@manyhands/core'
 import type { HostDirectory } from './host-directory.ts'
+import type { HostState } from './host-state.ts'
 
 /** Over how long the rate of transfers is taken at least, ms. */
 const RATE_MS = 1_000
-
-/** A host that is known now, and how this client stands to it. */
-export interface HostState {
-  offer: Offer
-  /** How it is connected; absent: it is known by its signed offer alone. */
-  connection?: ConnectionKind
-  /** Where it is, seen from here. */
-  address?: string
-  /** How long a word to it and back takes, ms; absent before it was measured. */
-  rttMs?: number
-  /** How long ago it said what it offers, ms. */
-  ageMs: number
-  /** Bytes per second that come from it and go to it, lately. */
-  bytesInPerSecond: number
-  bytesOutPerSecond: number
-}
 
 export interface HostStatesParts {
   network: Network

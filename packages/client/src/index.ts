@@ -1,7 +1,7 @@
 export type { Client, ClientOptions, HostChange } from './client.ts'
 export { clientHasJob } from './client-has-job.ts'
 export { createClient } from './create-client.ts'
-export type { HostState } from './host-states.ts'
+export type { HostState } from './host-state.ts'
 export type { HostVerdict, Job, JobSummary, LogLine } from './job.ts'
 export type { JobResumption } from './job-document.ts'
 export type { JobEvent, StreamedFile } from './job-event.ts'
