@@ -85,6 +85,11 @@ export class AttemptLeases {
     return () => add(-1)
   }
 
+  /** Whether attempts of others at a host are about to be this client's. */
+  expects(host: string): boolean {
+    return this.#expecting.has(host) || this.#expecting.has(undefined)
+  }
+
   /** A host is here, maybe again: what is there of ours counts. */
   found(host: string): void {
     const record = this.#options.directory.record(host)
@@ -135,6 +140,7 @@ export class AttemptLeases {
       if (attempt.canceled) continue
       if (named.has(attempt.id)) {
         wanted.add(attempt.id)
+        this.#options.settlement.setbacks.alive(task, attempt)
         attempt.renewedAt = now
         this.#options.settlement.back(job, task, attempt)
       } else if (
@@ -145,7 +151,7 @@ export class AttemptLeases {
         this.#options.settlement.setbacks.lost(job, task, attempt)
       }
     }
-    if (this.#expecting.has(host) || this.#expecting.has(undefined)) return []
+    if (this.expects(host)) return []
     return ids.filter((id) => !wanted.has(id))
   }
 

@@ -114,7 +114,7 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
       event: (host, job, event) => {
         scheduler.event(host, job, receipts.checked(host, scheduler.jobs.get(job), event))
       },
-      inventory: (host, ids, askedAt) => scheduler.leases.inventory(host, ids, askedAt),
+      inventory: (host, attempts, askedAt) => scheduler.inventory(host, attempts, askedAt),
       nonceOf: (job, host, attempt) => keys.nonce(job, host, attempt),
       ownerOf: (job) => keys.publicKey(job),
     },

@@ -16,9 +16,13 @@ import type { TaskRow } from './journal/task-rows.ts'
 import { judgeError } from './judge-end.ts'
 import type { Setbacks } from './setbacks.ts'
 import { inputsOwner, type LiveAttempt, type Task } from './task.ts'
+import { isUnheard } from './unheard.ts'
 
 /** Attempts of a task that were lost and are remembered in the journal, the latest ones. */
 const LOST_KEPT = 4
+
+/** When a host whose answer was cut off is asked again that is not known to be back, ms. */
+const ASK_AGAIN_MS = { first: 50, most: 1_000 }
 
 /** What goes to one host in one pass, of one job. */
 export interface Outgoing {
@@ -72,18 +76,47 @@ export class Dispatcher {
       // It may have been canceled, or stood back, while that was written.
       const offered = written.filter(isWanted)
       if (offered.length === 0) return
-      const answer = await link.offer(
-        { id: job.id, name: job.name },
-        job.document.base,
-        offered.map(wireAttempt),
-      )
-      this.#answered(host, job, offered, answer)
+      await this.#asked(host, job, offered)
     } catch (cause) {
       const error = toManyhandsError(cause, 'PEER_GONE')
       for (const { task, attempt } of sends) {
         if (attempt.acceptedAt === undefined) setbacks.refused(job, task, attempt, error, 'move')
       }
       if (!network.isConnected(host.peerId)) directory.unreachable(host.peerId)
+    }
+  }
+
+  /**
+   * What was cut on its way is asked again when the host is back, within a lease: it may have taken it, and
+   * answers as it did the first time. What it has told of meanwhile it has.
+   */
+  async #asked(host: HostRecord, job: JobRun, sends: Send[]): Promise<void> {
+    const { directory, now } = this.#options
+    const link = directory.link(host.peerId)
+    const askedAt = now()
+    let open = sends
+    for (let waitMs = ASK_AGAIN_MS.first; ; waitMs = Math.min(2 * waitMs, ASK_AGAIN_MS.most)) {
+      const about = { id: job.id, name: job.name }
+      try {
+        const answer = await link.offer(about, job.document.base, open.map(wireAttempt))
+        this.#answered(host, job, open, answer)
+        return
+      } catch (cause) {
+        const leftMs = askedAt + link.leaseMs - now()
+        // One that was there and did not answer for so long is asked no more.
+        const again = isUnheard(cause) && toManyhandsError(cause).code !== 'TIMEOUT'
+        if (!again || leftMs <= 0) throw cause
+        await link.untilReached(Math.min(leftMs, waitMs))
+        for (const send of open) {
+          const { attempt } = send
+          if (!isOpen(send) || (attempt.phase === 'offered' && attempt.renewedAt <= askedAt))
+            continue
+          host.answered(attempt.id)
+          this.#accepted(host, job, send, now())
+        }
+        open = open.filter((send) => isOpen(send) && send.attempt.acceptedAt === undefined)
+        if (open.length === 0) return
+      }
     }
   }
 
@@ -199,6 +232,10 @@ export class Dispatcher {
 }
 
 const isWanted = ({ task, attempt }: Send) => !attempt.canceled && !attempt.lost && !task.revoked
+
+/** Whether nothing has become of it yet. */
+const isOpen = (send: Send) =>
+  isWanted(send) && send.task.phase === 'running' && send.task.attempts.has(send.attempt.id)
 
 /** Whether it takes of other tasks. */
 const takes = ({ task }: Send) => task.overrides.taken !== undefined

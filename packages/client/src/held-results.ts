@@ -15,6 +15,7 @@ import PQueue from 'p-queue'
 import { HeldManifests } from './held-manifests.ts'
 import { heldOutputs } from './held-outputs.ts'
 import type { HostDirectory } from './host-directory.ts'
+import { HostPatience } from './host-patience.ts'
 import type { JobRun } from './job-run.ts'
 import type { ClientJournal } from './journal/client-journal.ts'
 import type { HeldAt, ResultRow } from './journal/result-rows.ts'
@@ -28,10 +29,6 @@ import { storedOutputs } from './task-outputs.ts'
 const HELD_PER_HOST = LIMITS.attemptsPerClient / 4
 /** Results that come here at once. */
 const BRINGS = 8
-/** A host that is connected and gives nothing is given up after so many leases. */
-const PATIENCE = 10
-/** A host that cannot be asked is tried again after this, ms, until its lease is over. */
-const AGAIN_MS = 500
 
 export interface HeldResultsOptions {
   network: Network
@@ -247,17 +244,16 @@ export class HeldResults {
   }
 
   async #bring(job: string, key: string, run: JobRun | undefined): Promise<void> {
-    const { journal, store, network, directory, clock, closing } = this.#options
+    const { journal, store, network, closing } = this.#options
     const row = journal.results.of(job, key)
     if (row?.held === undefined || row.outputs === undefined) return
     const { host, attempt } = row.held
     const root = row.outputs
     const maxBytes = journal.jobs.get(job)?.document.base.resources.diskBytes
     store.retain(root, job)
-    const { leaseMs } = directory.link(host)
-    let movedAt = clock.now()
-    const onProgress = () => {
-      movedAt = clock.now()
+    const patience = new HostPatience(host, this.#options)
+    const onProgress = (bytes: number) => {
+      if (bytes > 0) patience.moved()
     }
     for (;;) {
       try {
@@ -266,11 +262,8 @@ export class HeldResults {
       } catch (cause) {
         if (closing.aborted) throw cause
         const { code } = toManyhandsError(cause)
-        const still = clock.now() - movedAt
-        // A host that is there is waited for longer than one that is not.
-        const patienceMs = network.isConnected(host) ? leaseMs * PATIENCE : leaseMs
-        if (code !== 'ARTIFACT_MISSING' && code !== 'LIMIT' && still < patienceMs) {
-          await clock.delay(AGAIN_MS, { signal: closing })
+        if (code !== 'ARTIFACT_MISSING' && code !== 'LIMIT' && patience.remains) {
+          await patience.pause(closing)
           continue
         }
         await store.release(root, job)

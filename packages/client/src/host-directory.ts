@@ -4,12 +4,16 @@ import { HostConnector, type HostConnectorParts } from './host-connector.ts'
 import { HostLink, type HostLinkEvents } from './host-link.ts'
 import { HostNews } from './host-news.ts'
 import { HostRecord } from './host-record.ts'
+import { LeaseWatch } from './lease-watch.ts'
 
 /** How often hosts that are connected but silent are asked again, ms. */
 const ASK_AGAIN_MS = 1_000
 /** How often it is measured how far a host is, ms, and of how many hosts in each second. */
 const MEASURE_MS = 30_000
 const MEASURED = 16
+
+/** How long a host is looked for that may have something of ours, ms. */
+const WAITED_FOR_MS = 3_600_000
 
 export interface HostDirectoryOptions extends Pick<HostConnectorParts, 'kept' | 'idleMs'> {
   network: Network
@@ -39,8 +43,9 @@ export class HostDirectory extends EventTarget {
   readonly #links = new Map<string, HostLink>()
   readonly #connector: HostConnector
   readonly #news: HostNews
-  /** Hosts of which something is expected, and that were not met yet in this process. */
-  readonly #expected = new Set<string>()
+  readonly #leases: LeaseWatch
+  /** Where hosts were of which something is expected, and that this process has not met. */
+  readonly #places = new Map<string, readonly string[]>()
   #keptAt = 0
   #closed = false
 
@@ -61,10 +66,18 @@ export class HostDirectory extends EventTarget {
         this.#connector.heard(peerId, addresses)
       },
     })
+    this.#leases = new LeaseWatch({
+      records: () => this.#records.values(),
+      record: (peer) => this.#records.get(peer),
+      links: () => this.#links.values(),
+      link: (peer) => this.link(peer),
+      unreachable: (peer) => this.unreachable(peer),
+    })
     this.#listen('peer:connect', (peer: string) => {
       this.#news.met(peer)
-      this.#greet(peer)
+      this.#reached(peer)
     })
+    this.#listen('peer:reconnect', (peer: string) => this.#reached(peer))
     this.#listen('peer:disconnect', (peer: string) => {
       this.#news.left(peer)
       if (this.#connector.lost(peer)) this.#letGo(peer)
@@ -101,7 +114,11 @@ export class HostDirectory extends EventTarget {
   link(peer: string): HostLink {
     let link = this.#links.get(peer)
     if (link === undefined) {
-      link = new HostLink(peer, this.#options)
+      link = new HostLink(peer, {
+        ...this.#options,
+        addresses: () => this.#records.get(peer)?.offer.addresses ?? this.#places.get(peer) ?? [],
+        offered: (offer) => this.offered(offer),
+      })
       this.#links.set(peer, link)
     }
     return link
@@ -110,8 +127,8 @@ export class HostDirectory extends EventTarget {
   /** Something of ours may be at a host that this process has not met: it has a lease to show itself. */
   expect(peer: string, addresses: string[]): void {
     if (this.#records.get(peer)?.connected) return
-    this.#expected.add(peer)
-    this.link(peer).heard()
+    this.#places.set(peer, addresses)
+    this.#leases.expect(peer)
     void this.#connector.addresses(addresses)
   }
 
@@ -123,7 +140,8 @@ export class HostDirectory extends EventTarget {
   /** A host's own word, just now; with attempts that it says run there. */
   offered(offer: Offer, running?: readonly string[]): void {
     const { peerId } = offer
-    this.#expected.delete(peerId)
+    this.#leases.met(peerId)
+    this.#places.delete(peerId)
     const known = this.#records.get(peerId)
     const record = known ?? this.#add(offer)
     if (record === undefined) return
@@ -164,38 +182,14 @@ export class HostDirectory extends EventTarget {
       }
       if (record.present || record.inFlight.size > 0) continue
       if (this.#options.network.isConnected(peer)) this.#greet(peer)
-      else if (now - record.absentSince > LIMITS.offerTtlMs) this.#forget(peer)
+      else if (now - record.absentSince > this.#rememberedMs(peer)) this.#forget(peer)
     }
     this.#connector.keep(this.#records.values())
   }
 
-  /**
-   * Looks at every lease that matters. When our own clock was late, what has arrived meanwhile is read
-   * before anyone is given up.
-   */
-  watchLeases(lateMs: number, over: (host: string) => void): void {
-    for (const peer of this.#expected) {
-      const link = this.link(peer)
-      if (lateMs > link.heartbeatMs) link.heard()
-      if (link.leaseState !== 'over') continue
-      this.#expected.delete(peer)
-      over(peer)
-    }
-    for (const record of this.#records.values()) {
-      // What was not answered yet is not renewed: its offer has a time of its own.
-      if (record.leased === 0) continue
-      const link = this.link(record.peerId)
-      if (lateMs > link.heartbeatMs) {
-        link.heard()
-        continue
-      }
-      const state = link.leaseState
-      record.suspect = state !== 'held'
-      if (state === 'over') {
-        this.unreachable(record.peerId)
-        over(record.peerId)
-      }
-    }
+  /** Looks at every lease that matters, as {@link LeaseWatch.look}. */
+  watchLeases(lateMs: number, busy: boolean, over: (host: string) => void): void {
+    this.#leases.look(lateMs, busy, over)
   }
 
   async close(): Promise<void> {
@@ -204,6 +198,17 @@ export class HostDirectory extends EventTarget {
     this.#news.close()
     this.#changed({ kind: 'gone', peerId: '' })
     await Promise.all([...this.#links.values()].map((link) => link.close()))
+  }
+
+  /** For how long a host that is gone is remembered: longer, when it may have something of ours. */
+  #rememberedMs(peer: string): number {
+    return this.#links.get(peer)?.waiting ? WAITED_FOR_MS : LIMITS.offerTtlMs
+  }
+
+  /** Connected, maybe anew. */
+  #reached(peer: string): void {
+    this.#greet(peer)
+    this.#links.get(peer)?.reached()
   }
 
   #greet(peer: string): void {

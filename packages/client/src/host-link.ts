@@ -2,27 +2,23 @@ import {
   type AttemptEvent,
   type AttemptSpec,
   type Clock,
-  decodeEvents,
   LIMITS,
   type Network,
   type Offer,
-  PROTOCOLS,
   type RpcResult,
   type WireAttempt,
 } from '@manyhands/core'
+import { HostContact, LEASE_HEARTBEATS, SUSPECT_HEARTBEATS } from './host-contact.ts'
+import { type HeldAttempt, JobNews } from './job-news.ts'
 
-/** A host is suspect after this many heartbeats without a renewal, lost after the lease. */
-const SUSPECT_HEARTBEATS = 3
-const LEASE_HEARTBEATS = 6 * 1.02
 /** How long acknowledgements wait for company, ms. */
 const ACKNOWLEDGE_MS = 5
 const HEARTBEAT_MS = { least: 100, most: 60_000 }
-const RECONNECT_MS = { first: 50, most: 2_000 }
 
 export interface HostLinkEvents {
   event(host: string, job: string, event: AttemptEvent): void
   /** The host was reached again after a cut, and holds these attempts of ours. */
-  inventory(host: string, ids: ReadonlySet<string>, askedAt: number): void
+  inventory(host: string, attempts: HeldAttempt[], askedAt: number): void
   /** What the host has to repeat in its receipt of an attempt. */
   nonceOf(job: string, host: string, attempt: string): string
   /** Public key of a job. */
@@ -31,20 +27,22 @@ export interface HostLinkEvents {
 
 /**
  * The working relation to one host: the lease, one event stream per job, requests that may wait for
- * company. It keeps reconnecting while there is something to wait for.
+ * company. While there is something to wait for, its contact finds the host again after every cut.
  */
 export class HostLink {
   readonly peer: string
+  readonly contact: HostContact
   readonly #network: Network
   readonly #clock: Clock
-  readonly #random: () => number
   readonly #events: HostLinkEvents
-  readonly #follows = new Map<string, AbortController>()
+  readonly #news: JobNews
   readonly #closing = new AbortController()
   #heartbeatMs: number
   #heardAt: number
   #acknowledge: string[] = []
   #acknowledging: Promise<void> | undefined
+  /** It was not told of an end, so that it may keep what nobody wants: it is asked what it has. */
+  #owing = false
 
   constructor(
     peer: string,
@@ -54,15 +52,35 @@ export class HostLink {
       random: () => number
       heartbeatMs: number
       events: HostLinkEvents
+      /** Where it says that it can be reached. */
+      addresses(): readonly string[]
+      offered(offer: Offer): void
     },
   ) {
     this.peer = peer
     this.#network = parts.network
     this.#clock = parts.clock
-    this.#random = parts.random
     this.#heartbeatMs = parts.heartbeatMs
     this.#events = parts.events
     this.#heardAt = parts.clock.now()
+    this.contact = new HostContact({ ...parts, peer, heartbeatMs: () => this.#heartbeatMs })
+    const { events } = parts
+    this.#news = new JobNews({
+      ...parts,
+      peer,
+      word: () => this.contact.word(),
+      event: (job, event) => events.event(peer, job, event),
+      stock: (attempts, askedAt) => {
+        this.heard()
+        this.#owing = false
+        events.inventory(peer, attempts, askedAt)
+      },
+    })
+  }
+
+  /** Whether there is something to wait for, or to tell. */
+  get waiting(): boolean {
+    return this.#news.following || this.#owing
   }
 
   get heartbeatMs(): number {
@@ -72,6 +90,18 @@ export class HostLink {
   /** A renewal or an answer of the host: the lease starts anew. */
   heard(): void {
     this.#heardAt = this.#clock.now()
+    this.contact.word()
+  }
+
+  /** It is connected, maybe anew: what waited for that goes on. */
+  reached(): void {
+    this.#news.reached()
+    if (this.#owing) this.#news.takeStock(this.#clock.now()).catch(() => {})
+  }
+
+  /** Resolves when it was reached anew, or after that time. */
+  untilReached(ms: number): Promise<void> {
+    return this.#news.untilReached(ms)
   }
 
   get leaseMs(): number {
@@ -147,7 +177,8 @@ export class HostLink {
         { timeoutMs: SUSPECT_HEARTBEATS * this.#heartbeatMs },
       )
     } catch {
-      // The answer to its next renewal says the same.
+      // The answer to its next renewal says the same; but what has ended is not renewed.
+      this.#owing = true
     }
   }
 
@@ -157,27 +188,23 @@ export class HostLink {
    * @param options.before - attempts were sent there by an earlier process: what is there is asked first
    */
   follow(job: string, options: { before?: boolean } = {}): void {
-    if (this.#follows.has(job) || this.#closing.signal.aborted) return
-    const stop = new AbortController()
-    this.#follows.set(job, stop)
-    const signal = AbortSignal.any([stop.signal, this.#closing.signal])
-    void this.#listen(job, signal, options.before === true)
+    this.#news.follow(job, options.before === true)
   }
 
   unfollow(job: string): void {
-    this.#follows.get(job)?.abort()
-    this.#follows.delete(job)
+    this.#news.unfollow(job)
   }
 
   /** Whether a connection to the host is being used, or will be before long. */
   get busy(): boolean {
-    return this.#follows.size > 0 || this.#acknowledging !== undefined
+    return this.#news.following || this.#acknowledging !== undefined
   }
 
   /** Sends what waits and ends everything. */
   async close(): Promise<void> {
-    for (const stop of this.#follows.values()) stop.abort()
+    this.#news.close()
     await this.#acknowledging?.catch(() => {})
+    this.contact.close()
     this.#closing.abort()
   }
 
@@ -195,45 +222,9 @@ export class HostLink {
           },
         )
       } catch {
-        // The host tells the end again after the next connection, and is answered then.
+        // The host tells the end again after the next connection, if anybody listens then.
+        this.#owing = true
       }
     }
-  }
-
-  async #listen(job: string, signal: AbortSignal, before: boolean): Promise<void> {
-    let waitMs = RECONNECT_MS.first
-    let takeStock = before
-    while (!signal.aborted) {
-      try {
-        const stream = await this.#network.openStream(this.peer, PROTOCOLS.events, { signal })
-        const stop = () => stream.abort()
-        signal.addEventListener('abort', stop, { once: true })
-        try {
-          await stream.send(new TextEncoder().encode(job))
-          if (takeStock) await this.#takeStock(signal)
-          takeStock = true
-          for await (const frame of stream) {
-            const events = decodeEvents(frame)
-            if (events.length > 0) waitMs = RECONNECT_MS.first
-            for (const event of events) this.#events.event(this.peer, job, event)
-          }
-        } finally {
-          signal.removeEventListener('abort', stop)
-          stream.abort()
-        }
-      } catch {
-        // A host that is gone is the lease's affair; until then it is tried again.
-      }
-      if (signal.aborted) return
-      await this.#clock.delay(waitMs * (0.5 + this.#random()), { signal }).catch(() => {})
-      waitMs = Math.min(RECONNECT_MS.most, waitMs * 2)
-    }
-  }
-
-  async #takeStock(signal: AbortSignal): Promise<void> {
-    const askedAt = this.#clock.now()
-    const { attempts } = await this.#network.call(this.peer, 'attempt.inventory', {}, { signal })
-    this.heard()
-    this.#events.inventory(this.peer, new Set(attempts.map((attempt) => attempt.id)), askedAt)
   }
 }

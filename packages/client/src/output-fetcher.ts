@@ -12,6 +12,8 @@ import {
 } from '@manyhands/core'
 import PQueue from 'p-queue'
 import { DISK_FULL_WAIT_MS } from './disk-full-wait.ts'
+import type { HostDirectory } from './host-directory.ts'
+import { HostPatience } from './host-patience.ts'
 import type { JobRun } from './job-run.ts'
 import { FETCHES } from './output-limits.ts'
 import type { LiveAttempt, Task } from './task.ts'
@@ -25,6 +27,7 @@ const RETRY_MS = 500
 
 export interface OutputFetcherOptions {
   network: Network
+  directory: HostDirectory
   store: ArtifactStore
   clock: Clock
   closing: AbortSignal
@@ -40,7 +43,10 @@ export class OutputFetcher {
     this.#options = options
   }
 
-  /** @throws as ArtifactStore.fetch, after several tries */
+  /**
+   * @throws as ArtifactStore.fetch, after several tries; a host that cannot be reached is waited for as
+   *   {@link HostPatience} says
+   */
   async fetch(
     job: JobRun,
     task: Task,
@@ -53,9 +59,10 @@ export class OutputFetcher {
     const { store, closing } = this.#options
     // Held before it is there: nothing may sweep it up in between.
     store.retain(root, job.keeperOf(task).holder(task, root))
+    const patience = new HostPatience(attempt.host, this.#options)
     for (let tries = 1; ; tries += 1) {
       try {
-        await this.#queue.add(() => this.#fetchOnce(job, task.key, attempt, outputs), {
+        await this.#queue.add(() => this.#fetchOnce(job, task.key, attempt, outputs, patience), {
           priority: 1,
         })
         return await storedOutputs(store, root)
@@ -64,8 +71,13 @@ export class OutputFetcher {
         if (closing.aborted || job.over) throw error
         // The result stays sealed at the host: our own full disk is no reason to compute it again.
         const full = error.code === 'DISK_FULL'
-        if (full) tries = 0
+        const cut = patience.lasts(error)
+        if (full || cut) tries = 0
         else if (tries >= FETCH_TRIES || attempt.lost) throw error
+        if (cut) {
+          await patience.pause(closing)
+          continue
+        }
         const waitMs = full ? DISK_FULL_WAIT_MS : RETRY_MS * tries
         await this.#options.clock.delay(waitMs, { signal: closing })
       }
@@ -100,6 +112,7 @@ export class OutputFetcher {
     task: string,
     attempt: LiveAttempt,
     { root, bytes }: { root: string; bytes: number },
+    patience: HostPatience,
   ): Promise<void> {
     const { network, store, closing } = this.#options
     const meter = new TransferMeter('outputs', [[root, bytes]], this.#options.clock.now)
@@ -120,6 +133,7 @@ export class OutputFetcher {
           },
           onProgress: (received, total) => {
             meter.progressed(root, received, total, transfer.joined)
+            if (received > 0) patience.moved()
             job.meter.received(transfer.fresh(received))
             job.progressed()
           },

@@ -8,6 +8,7 @@ import { AttemptLeases, type AttemptLeasesOptions } from './attempt-leases.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { FairTurns, type Lane } from './fair-turns.ts'
 import { wantedHosts } from './host-wishes.ts'
+import type { HeldAttempt } from './job-news.ts'
 import type { JobRun } from './job-run.ts'
 import { JobStalls, type JobStallsOptions } from './job-stalls.ts'
 
@@ -107,6 +108,17 @@ export class Scheduler {
     for (const job of this.#jobs.values()) job.excluded.delete(host)
     this.leases.found(host)
     this.poke()
+  }
+
+  /** A host was reached again, and says what it holds. What nobody wants any more it may forget. */
+  inventory(host: string, attempts: HeldAttempt[], askedAt: number): void {
+    this.leases.inventory(host, new Set(attempts.map(({ id }) => id)), askedAt)
+    if (this.leases.expects(host)) return
+    const left = attempts.filter(
+      ({ id, job }) => !this.#jobs.has(job) && !this.#options.held.has(id),
+    )
+    const ids = left.map(({ id }) => id)
+    void this.#options.directory.link(host).cancel(ids, 'its job is over')
   }
 
   /** News of an attempt. */
@@ -219,7 +231,8 @@ export class Scheduler {
     const late = now - this.#tickAt - TICK_MS
     this.#tickAt = now
     this.#options.directory.keep()
-    this.#options.directory.watchLeases(late, (host) => this.leases.ended(host))
+    const busy = this.#jobs.size > 0
+    this.#options.directory.watchLeases(late, busy, (host) => this.leases.ended(host))
     for (const job of this.#jobs.values()) {
       this.#guarded(job, () => {
         const error = job.dispatching ? this.#stalls.hopeless(job, now) : undefined

@@ -128,6 +128,19 @@ export class Setbacks {
     if (this.#lose(job, task, attempt, error)) this.goOn(job, task)
   }
 
+  /** It has ended well where its outputs cannot be had. It goes elsewhere, and a late result may still win. */
+  stranded(job: JobRun, task: Task, attempt: LiveAttempt, error: ManyhandsError): void {
+    if (attempt.canceled || job.fenced !== undefined) return
+    attempt.lost = true
+    this.leave(job, attempt)
+    this.goOn(job, task, error)
+  }
+
+  /** Its host was cut off and is here again with it: that was no death. */
+  alive(task: Task, attempt: LiveAttempt): void {
+    if (attempt.lost) task.deaths.delete(attempt.host)
+  }
+
   fail(job: JobRun, task: Task, host: string, error: ManyhandsError): void {
     const result = { ...job.tasks.resultWithout(task, 'failed', error), host }
     this.#options.finish(job, task, 'failed', result).catch((cause) => {

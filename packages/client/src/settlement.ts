@@ -47,8 +47,9 @@ export class Settlement {
 
   constructor(options: SettlementOptions) {
     this.#options = options
-    const { network, store, logger, clock } = options
-    this.#outputs = new OutputFetcher({ network, store, clock, closing: this.#closing.signal })
+    const { network, store, logger, clock, directory } = options
+    const { signal: closing } = this.#closing
+    this.#outputs = new OutputFetcher({ network, directory, store, clock, closing })
     this.#stream = new OutputStream({ store, outputs: this.#outputs, logger })
     this.setbacks = new Setbacks({
       ...options,
@@ -94,6 +95,7 @@ export class Settlement {
     if (event.end === undefined || !isTerminal(event.phase)) return
     this.#working.add(event.attempt)
     try {
+      this.setbacks.alive(task, attempt)
       this.setbacks.leave(job, attempt)
       await this.#settle(job, task, attempt, event, event.end)
     } finally {
@@ -240,6 +242,11 @@ export class Settlement {
         cause: String(cause),
       })
       this.#stream.giveUp(attempt)
+      if (attempt.lost || !this.#options.network.isConnected(attempt.host)) {
+        // It has the result, and tells of it again when it is back.
+        this.setbacks.stranded(job, task, attempt, toManyhandsError(cause))
+        return
+      }
       this.setbacks.drop(job, task, attempt)
       task.avoid.add(attempt.host)
       this.setbacks.goOn(job, task, toManyhandsError(cause))

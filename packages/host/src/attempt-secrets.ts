@@ -1,5 +1,6 @@
 import { LIMITS, ManyhandsError, type Network, type Runtime } from '@manyhands/core'
 import type { Attempt } from './attempt.ts'
+import { whenClientIsThere } from './client-away.ts'
 
 /** @throws UNSUPPORTED when a runtime cannot keep secrets off the disk; before anything is begun */
 export function checkSecrets(attempt: Attempt, runtime: Runtime): void {
@@ -24,11 +25,9 @@ export async function fetchSecrets(
   if (!wanted(attempt)) return undefined
   const names = attempt.spec.secrets ?? []
   const { signal } = attempt.ending
-  const { secrets } = await network.call(
-    attempt.client,
-    'attempt.secrets',
-    { id: attempt.id },
-    { signal },
+  const { client: peer, id } = attempt
+  const { secrets } = await whenClientIsThere({ network, peer, signal }, () =>
+    network.call(peer, 'attempt.secrets', { id }, { signal }),
   )
   const bytes = Object.values(secrets).reduce((sum, secret) => sum + secret.length, 0)
   const named = names.every((name) => Object.hasOwn(secrets, name))

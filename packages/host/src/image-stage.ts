@@ -11,6 +11,7 @@ import {
   type RuntimeImages,
   type TransferProgress,
 } from '@manyhands/core'
+import { whenClientIsThere } from './client-away.ts'
 import type { InputStage, StagePart, StageSource } from './input-stage.ts'
 
 /** A client that answers at once that it is not ready is asked again after this time, ms. */
@@ -141,7 +142,10 @@ export class ImageStage {
       signal.throwIfAborted()
       const [id = ''] = attempts
       try {
-        const { root } = await this.#options.network.call(peer, 'attempt.image', { id }, { signal })
+        const { network } = this.#options
+        const { root } = await whenClientIsThere({ network, peer, signal }, () =>
+          network.call(peer, 'attempt.image', { id }, { signal }),
+        )
         if (root !== undefined) return root
       } catch (error) {
         // It is over meanwhile; the next one in whose name may be asked still wants the image.

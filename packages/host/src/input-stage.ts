@@ -14,6 +14,7 @@ import {
   type TransferProgress,
   type WireInput,
 } from '@manyhands/core'
+import { whenClientIsThere } from './client-away.ts'
 
 /** Where inputs come from and how much is taken. */
 export interface StageSource {
@@ -208,7 +209,16 @@ export class InputStage {
         }
       }
       const from = { network, peer: source.peer }
-      return await this.#store.fetch(root, from, { signal, maxBytes, onProgress })
+      return await whenClientIsThere({ ...from, signal }, (getsOn) =>
+        this.#store.fetch(root, from, {
+          signal,
+          maxBytes,
+          onProgress: (bytes, total) => {
+            if (bytes > 0) getsOn()
+            onProgress(bytes, total)
+          },
+        }),
+      )
     } finally {
       transfer.end()
     }

@@ -156,6 +156,9 @@ export class ArtifactExchange {
     }
     const { signal } = this.#closing
     network.addEventListener?.('peer:disconnect', onDisconnect, { signal })
+    // What lies beside a connection that was dead is as dead as that.
+    const onReconnect = (event: Event) => this.#sockets.cut((event as CustomEvent<string>).detail)
+    network.addEventListener?.('peer:reconnect', onReconnect, { signal })
     await network.handleStream(PROTOCOLS.artifacts, (stream) => uploads.serve(stream))
     await network.handleStream(PROTOCOLS.bulk, (control) =>
       this.#sockets.answer(control, (port) => uploads.lane(control.peer, port)),

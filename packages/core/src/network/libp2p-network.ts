@@ -27,6 +27,7 @@ import { networkClosed } from './peer-error.ts'
 import type { PeerGate } from './peer-gate.ts'
 import { peerIdOf } from './peer-id.ts'
 import type { PortMapping } from './port-mapping/port-mapping.ts'
+import { Reconnection } from './reconnection.ts'
 import { RpcChannel, type RpcHandler } from './rpc-channel.ts'
 import { type StreamHandler, StreamService } from './stream-service.ts'
 
@@ -61,6 +62,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
   readonly #session: MembershipSession | undefined
   readonly #traffic = new ConnectionTraffic()
   readonly #clocks: ClockSkews
+  readonly #reconnection: Reconnection
   readonly #closers: (() => void)[] = []
   #closing: Promise<void> | undefined
 
@@ -108,6 +110,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     this.handle('offer.list', async () => ({
       offers: this.offers().slice(-LIMITS.offersPerAnswer),
     }))
+    this.#reconnection = new Reconnection(node, (peer) => this.#tell('peer:reconnect', peer))
     node.addEventListener('peer:connect', ({ detail }) => {
       session?.met(detail.toString(), this.#dialedAddress(detail))
       this.#tell('peer:connect', detail)
@@ -183,6 +186,16 @@ export class Libp2pNetwork extends EventTarget implements Network {
     return this.#dialer.peer(peer, options.signal)
   }
 
+  reconnect(
+    peer: string,
+    { addresses = [], signal }: { addresses?: readonly string[]; signal?: AbortSignal } = {},
+  ): Promise<void> {
+    const elsewhere = () => this.#dialer.whereIs(peer, addresses)
+    return this.#dialer.bounded(peer, signal, (bounded) =>
+      this.#reconnection.renew(peer, elsewhere, bounded),
+    )
+  }
+
   isConnected(peer: string): boolean {
     return this.#node.getConnections(peerIdOf(peer)).length > 0
   }
@@ -222,6 +235,10 @@ export class Libp2pNetwork extends EventTarget implements Network {
 
   async disconnect(peer: string): Promise<void> {
     await this.#node.hangUp(peerIdOf(peer))
+  }
+
+  drop(peer: string): void {
+    this.#reconnection.drop(peer)
   }
 
   async block(peer: string): Promise<void> {
@@ -347,6 +364,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
   }
 
   async #shutDown(): Promise<void> {
+    this.#reconnection.close()
     for (const closer of this.#closers) closer()
     await this.#discovery.stop()
     this.#dialer.close()
@@ -386,7 +404,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     return peerOfAddress(dialed.remoteAddr) === undefined ? `${address}/p2p/${peer}` : address
   }
 
-  #tell(type: 'peer:connect' | 'peer:disconnect', peer: PeerId): void {
+  #tell(type: 'peer:connect' | 'peer:disconnect' | 'peer:reconnect', peer: PeerId | string): void {
     this.dispatchEvent(new CustomEvent(type, { detail: peer.toString() }))
   }
 }

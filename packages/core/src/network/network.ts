@@ -12,9 +12,10 @@ import type { PortMapping } from './port-mapping/port-mapping.ts'
  * behind it and does not show through. A client and a host in one process have one each.
  *
  * Events (`addEventListener`): `'peer:connect'` and `'peer:disconnect'`, `CustomEvent<string>` with
- * the peer id, when the first connection to a peer opens and the last one closes; `'offer'`,
- * `CustomEvent<Offer>`, when an offer is new or changed; `'offer:gone'`, `CustomEvent<string>` with the
- * peer id, when its host has said goodbye, or nothing for as long as the offer was good; `'ban'`,
+ * the peer id, when the first connection to a peer opens and the last one closes; `'peer:reconnect'`, the
+ * same, when a new one has taken the place of those before, with which all that went over them has ended;
+ * `'offer'`, `CustomEvent<Offer>`, when an offer is new or changed; `'offer:gone'`, `CustomEvent<string>`
+ * with the peer id, when its host has said goodbye, or nothing for as long as the offer was good; `'ban'`,
  * `CustomEvent<Ban>`, when a peer or an address is refused for a while.
  * In a private network also `'peer:expelled'`, `CustomEvent<{ peer: string, reason: string }>`, when a
  * connected peer is no member's any more, a second before it is cut off; and `'membership:ended'`,
@@ -50,6 +51,20 @@ export interface Network extends EventTarget, AsyncDisposable {
     options?: { signal?: AbortSignal; told?: { by?: string } },
   ): Promise<string>
 
+  /**
+   * Makes a new connection to a peer that is or was connected, beside what there is; once it is made, the
+   * older ones are ended. For a peer that should say something and does not: the kernel would need minutes
+   * to find out that the way is cut, or that it is back.
+   *
+   * @param options.addresses - where it says that it can be reached, tried after the place where it was
+   *   found last
+   * @throws CONNECT_FAILED
+   */
+  reconnect(
+    peer: string,
+    options?: { addresses?: readonly string[]; signal?: AbortSignal },
+  ): Promise<void>
+
   /** Whether there is a live connection. */
   isConnected(peer: string): boolean
   /** Peers with a live connection. */
@@ -64,6 +79,8 @@ export interface Network extends EventTarget, AsyncDisposable {
   remoteAddresses(peer: string): string[]
   /** Ends all connections to a peer. */
   disconnect(peer: string): Promise<void>
+  /** Gives up all connections to a peer at once: it does not answer any more. */
+  drop(peer: string): void
   /** Refuses a peer from now on and ends its connections. */
   block(peer: string): Promise<void>
   /** Takes a {@link block} back; the peer may connect again. */

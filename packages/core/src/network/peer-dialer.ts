@@ -1,4 +1,4 @@
-import type { Connection, Stream } from '@libp2p/interface'
+import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
@@ -112,13 +112,21 @@ export class PeerDialer {
 
   async #connection(peer: string, signal: AbortSignal): Promise<Connection> {
     const id = peerIdOf(peer)
-    const open = this.#node.getConnections(id).find(({ status }) => status === 'open')
+    // The newest: an older one may be dead and not know it.
+    const open = this.#node.getConnections(id).findLast(({ status }) => status === 'open')
     return open ?? (await this.#node.dial((await this.#offered(peer)) ?? id, { signal }))
   }
 
   async #redial(peer: string, signal: AbortSignal): Promise<Connection> {
     const target = (await this.#offered(peer)) ?? peerIdOf(peer)
     return this.#node.dial(target, { signal, force: true })
+  }
+
+  /** What to dial to find a peer: where it says that it is, or wherever it was before. */
+  async whereIs(peer: string, addresses: readonly string[]): Promise<Multiaddr[] | PeerId> {
+    const said = await parseAddresses(addresses).catch(() => [])
+    const own = said.filter((address) => peerOfAddress(address) === peer)
+    return own.length > 0 ? own : ((await this.#offered(peer)) ?? peerIdOf(peer))
   }
 
   /** Where a peer that is known by its offer alone can be reached. */

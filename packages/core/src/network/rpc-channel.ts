@@ -25,13 +25,15 @@ export interface RpcChannelOptions {
 }
 
 /**
- * All requests between us and one peer. Each side asks over the first open stream, whoever opened it,
- * and answers where it was asked; so there is one stream, or two when both opened at the same moment.
+ * All requests between us and one peer. Each side asks over the open stream that it heard from last,
+ * whoever opened it, and answers where it was asked; so there is one stream, or two when both opened at the
+ * same moment, or when one lies on a connection that is dead and does not know it.
  */
 export class RpcChannel implements RpcPeer {
   readonly peer: string
   answering = 0
   readonly #options: RpcChannelOptions
+  /** The one that was heard from last comes first. */
   readonly #streams: RpcStream[] = []
   #opening: Promise<RpcStream> | undefined
 
@@ -110,6 +112,14 @@ export class RpcChannel implements RpcPeer {
       if (open !== undefined) ask(open)
       else this.#open().then(ask, fail)
     })
+  }
+
+  heard(stream: RpcStream): void {
+    if (this.#streams[0] === stream) return
+    const at = this.#streams.indexOf(stream)
+    if (at < 0) return
+    this.#streams.splice(at, 1)
+    this.#streams.unshift(stream)
   }
 
   async answer(method: string, params: unknown): Promise<unknown> {

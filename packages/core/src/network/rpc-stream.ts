@@ -23,6 +23,8 @@ export interface RpcPeer {
   readonly peer: string
   /** Requests of the peer that are being answered now, over all of its streams. */
   answering: number
+  /** Something came over a stream. */
+  heard(stream: RpcStream): void
   /** Answers a request with a document. Rejects with what the peer shall be told. */
   answer(method: string, params: unknown): Promise<unknown>
   /** Whether a request of so many bytes is within what the peer may ask in a second. */
@@ -133,6 +135,7 @@ export class RpcStream {
     const asked = this.#pending.size > 0
     try {
       const envelope = decodeEnvelope(body)
+      this.#side.heard(this)
       if (!this.#spoke) this.#side.spoke()
       this.#spoke = true
       if (!('method' in envelope)) this.#onAnswer(envelope)

@@ -7,6 +7,7 @@ import {
   toManyhandsError,
 } from '@manyhands/core'
 import type { Attempt } from '../attempt.ts'
+import { whenClientIsThere } from '../client-away.ts'
 import { checkpointHolder } from '../held-artifacts.ts'
 import type { StageSource } from '../input-stage.ts'
 
@@ -39,17 +40,17 @@ export class CheckpointRestore {
     const transfer = this.#counts.follow(root)
     this.#store.retain(root, holder)
     try {
-      await this.#store.fetch(
-        root,
-        { network: this.#network, peer },
-        {
+      const from = { network: this.#network, peer }
+      await whenClientIsThere({ ...from, signal }, (getsOn) =>
+        this.#store.fetch(root, from, {
           signal,
           maxBytes: Math.min(maxBytes, LIMITS.checkpointBytes),
           onProgress: (bytes) => {
+            if (bytes > 0) getsOn()
             const fresh = transfer.fresh(bytes)
             if (fresh > 0) onReceived(fresh)
           },
-        },
+        }),
       )
       await this.#store.place(root, outDir, 'copy')
       this.#store.keep(root)

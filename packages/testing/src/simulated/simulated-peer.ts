@@ -99,6 +99,14 @@ export class SimulatedPeer extends EventTarget implements Network, WirePeer {
     return peer
   }
 
+  async reconnect(peer: string, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    const older = this.#connections.get(peer)
+    const connection = await this.#wire.dial(this, peer, { beside: true, signal })
+    if (older === undefined || older === connection) return
+    older.cut('another one has taken its place', this)
+    this.dispatchEvent(new CustomEvent('peer:reconnect', { detail: peer }))
+  }
+
   isConnected(peer: string): boolean {
     return this.#connections.has(peer)
   }
@@ -127,6 +135,10 @@ export class SimulatedPeer extends EventTarget implements Network, WirePeer {
   remoteAddresses(peer: string): string[] {
     const other = this.#connections.get(peer)?.other(this)
     return other?.ip === undefined ? [] : [other.ip]
+  }
+
+  drop(peer: string): void {
+    this.#connections.get(peer)?.cut('it does not answer any more', this)
   }
 
   async disconnect(peer: string): Promise<void> {
@@ -208,9 +220,10 @@ export class SimulatedPeer extends EventTarget implements Network, WirePeer {
 
   connected(connection: SimulatedConnection): void {
     const { peerId } = connection.other(this)
+    const beside = this.#connections.get(peerId)?.open === true
     this.#connections.set(peerId, connection)
     this.#open.set(connection, new Set())
-    this.dispatchEvent(new CustomEvent('peer:connect', { detail: peerId }))
+    if (!beside) this.dispatchEvent(new CustomEvent('peer:connect', { detail: peerId }))
   }
 
   disconnected(connection: SimulatedConnection, error: ManyhandsError): void {

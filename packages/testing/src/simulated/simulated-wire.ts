@@ -49,8 +49,15 @@ export class SimulatedWire {
     this.#offers.delete(peer.peerId)
   }
 
-  /** @throws CONNECT_FAILED */
-  async dial(from: WirePeer, to: string): Promise<SimulatedConnection> {
+  /**
+   * @param how.beside - also when there is a connection
+   * @throws CONNECT_FAILED; the signal's reason
+   */
+  async dial(
+    from: WirePeer,
+    to: string,
+    { beside = false, signal }: { beside?: boolean; signal?: AbortSignal } = {},
+  ): Promise<SimulatedConnection> {
     const { clock, random } = this
     const peer = this.#peers.get(to)
     const failed = (why: string) =>
@@ -58,15 +65,15 @@ export class SimulatedWire {
     if (peer === undefined || peer === from) throw failed('no such peer')
     if (!peer.dialable) throw failed('it listens nowhere')
     const way = wayMs(from.link.conditions, peer.link.conditions, random)
-    await from.clock.delay(DIAL_WAYS * way)
+    await from.clock.delay(DIAL_WAYS * way, { signal })
     if (from.cutOff || peer.cutOff || peer.frozen) {
-      await from.clock.delay(LIMITS.dialTimeoutMs)
+      await from.clock.delay(LIMITS.dialTimeoutMs, { signal })
       throw failed('no answer')
     }
     if (!peer.up) throw failed('connection refused')
     if (!from.up) throw failed('this peer is closed')
     const known = from.connectionTo(to)
-    if (known?.open) return known
+    if (known?.open && !beside) return known
     const connection = new SimulatedConnection([from, peer], { clock, random })
     peer.connected(connection)
     from.connected(connection)
