@@ -119,11 +119,16 @@ class SocketTls implements ConnectionEncrypter {
     options: SecureConnectionOptions | undefined,
     chosenMuxer: () => string | undefined,
   ): Promise<SecuredConnection> {
+    // Also between the handshake and the stream: nobody who resets it then ends our process.
+    socket.on('error', () => {})
     try {
       await handshake(socket, options?.signal)
       const { raw } = socket.getPeerCertificate() as { raw?: Uint8Array }
       const remotePeer = await verifyCertificate(raw, options?.remotePeer)
       options?.signal?.throwIfAborted()
+      if (socket.destroyed) {
+        throw new ManyhandsError('PEER_GONE', 'the connection was cut in the handshake')
+      }
       const muxer = chosenMuxer()
       return {
         remotePeer,
@@ -132,7 +137,6 @@ class SocketTls implements ConnectionEncrypter {
           muxer === undefined ? undefined : this.#components.upgrader.getStreamMuxers().get(muxer),
       }
     } catch (error) {
-      socket.on('error', () => {})
       socket.destroy()
       connection.abort(error as Error)
       throw error
