@@ -67,9 +67,7 @@ export class Knock implements ConnectionProtector {
   }
 
   #tag(what: string, ...nonces: Uint8Array[]): Buffer {
-    const hmac = createHmac('sha256', this.#key).update(what)
-    for (const nonce of nonces) hmac.update(nonce)
-    return hmac.digest()
+    return knockTag(this.#key, what, ...nonces)
   }
 
   #refused(cause: unknown): ManyhandsError {
@@ -79,6 +77,13 @@ export class Knock implements ConnectionProtector {
       { cause, hint: 'Check the address, and that the peer runs with this network.' },
     )
   }
+}
+
+/** Shows that its writer knows the key, for these numbers alone. */
+export function knockTag(key: Uint8Array, what: string, ...nonces: Uint8Array[]): Buffer {
+  const hmac = createHmac('sha256', key).update(what)
+  for (const nonce of nonces) hmac.update(nonce)
+  return hmac.digest()
 }
 
 /** A key of its own for each use of the network's secret. */
