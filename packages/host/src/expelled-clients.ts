@@ -16,8 +16,9 @@ export function endExpelled(parts: ExpelledClientsParts): void {
   const { network, attempts, warm, logger } = parts
   const end = (client: string, reason: string): void => {
     const endWarm = (of: string): Promise<void> => warm.endAll({ client: of })
-    endClient({ ...parts, endWarm }, client, reason, () => network.disconnect(client)).catch(
-      (error) => logger.warn('work of a former member could not be ended', { client, error }),
+    // The network cuts it off by itself, when it has heard why.
+    endClient({ ...parts, endWarm }, client, reason, async () => {}).catch((error) =>
+      logger.warn('work of a former member could not be ended', { client, error }),
     )
   }
   network.addEventListener('peer:expelled', (event) => {
