@@ -2,17 +2,19 @@ import { createClient } from '@manyhands/client'
 import { createHost, type Host } from '@manyhands/host'
 import { scripted } from '@manyhands/testing'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { selfMadeCertificate } from '../../../packages/core/test/network/self-made-certificate.ts'
 import { buildPackages, noChromium, openBrowser, sdkPage } from './chromium.ts'
 
 // What is given to `evaluate` runs in the page, which has this and nothing else of ours.
 declare const sdk: { createClient: typeof createClient }
 
-async function host(listen = '/ip4/127.0.0.1/tcp/0/ws'): Promise<Host> {
+async function host(tls?: { key: string; cert: string }): Promise<Host> {
+  const secure = tls === undefined ? '' : '/tls'
   const made = await createHost({
     runtimes: [scripted()],
     share: { cpus: 4, memory: '1GiB', disk: '2GiB' },
     orphanTime: '2s',
-    network: { listen: [listen] },
+    network: { listen: [`/ip4/127.0.0.1/tcp/0${secure}/ws`], tls },
   })
   onTestFinished(() => made.close())
   return made
@@ -172,5 +174,24 @@ describe.skipIf(noChromium)('a client in a browser', () => {
     const session = await page.context().newCDPSession(page)
     session.send('Page.crash').catch(() => {})
     await expect.poll(phases).toEqual(['canceled', 'canceled', 'canceled', 'canceled'])
+  })
+
+  it('reaches hosts over secure websockets, with a certificate that it trusts and no other', async () => {
+    const { spki, ...certificate } = await selfMadeCertificate()
+    const { addresses } = await host(certificate)
+    const greet = async (...flags: string[]) =>
+      (await sdkPage(await openBrowser(...flags))).evaluate(
+        async ([bootstrap, spec]) => {
+          const client = await sdk.createClient({ network: { bootstrap } })
+          const command = ['run', '--stdout', 'hello']
+          const job = await client.submit({ ...spec, command, tasks: ['one'] })
+          const [result] = await Array.fromAsync(job.results())
+          await client.close()
+          return result!.stdoutTail
+        },
+        [addresses, SPEC] as const,
+      )
+    expect(await greet(`--ignore-certificate-errors-spki-list=${spki}`)).toBe('hello')
+    await expect(greet()).rejects.toThrow('no bootstrap peer answered')
   })
 })

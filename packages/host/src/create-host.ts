@@ -124,6 +124,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     gossip: options.network?.gossip,
     ...(membership === undefined ? {} : { membership }),
     upnp: options.network?.upnp,
+    tls: options.network?.tls,
     logger,
   })
   opening.defer(() => network.close())

@@ -17,7 +17,16 @@ const HOST_KEYS = [
   'engineLost',
   'logger',
 ]
-const NETWORK_KEYS = ['listen', 'bootstrap', 'mdns', 'gossip', 'upnp', 'invite', 'membership']
+const NETWORK_KEYS = [
+  'listen',
+  'bootstrap',
+  'mdns',
+  'gossip',
+  'upnp',
+  'invite',
+  'membership',
+  'tls',
+]
 const SENSORS = ['idleMs', 'onBattery', 'programs', 'localTime'] as const
 
 /** A setting that is written but not understood must not be taken for one that is obeyed. */

@@ -204,6 +204,8 @@ export interface HostOptions {
     membership?: Membership
     /** Asks the router for the ports that this host listens on; see `NetworkOptions.upnp`. Default false. */
     upnp?: NetworkOptions['upnp']
+    /** For browsers elsewhere: what `/ip4/0.0.0.0/tcp/443/tls/ws` is served with; see `NetworkOptions.tls`. */
+    tls?: NetworkOptions['tls']
   }
   /** Directory of identity, journal and artifacts; omitted: a temporary one, removed on close. */
   state?: string

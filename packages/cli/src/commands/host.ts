@@ -36,6 +36,8 @@ export function hostCommand(context: CommandContext): Command {
     .option('--bootstrap <addr>', 'peer to connect to', collect)
     .option('--mdns', 'be found on the local network')
     .option('--upnp', 'have the router let others in (UPnP)')
+    .option('--tls-key <file>', 'key of the certificate, PEM: for browsers, on /…/tcp/PORT/tls/ws')
+    .option('--tls-cert <file>', 'certificate with its chain, PEM')
     .option(
       '--network <name>',
       'private network to lend in; default: the one that was joined, or the public one',

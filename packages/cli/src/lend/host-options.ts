@@ -1,5 +1,11 @@
 import { resolve } from 'node:path'
-import { type Logger, parseByteSize, parseTransferCap, type Runtime } from '@manyhands/core'
+import {
+  type Logger,
+  ManyhandsError,
+  parseByteSize,
+  parseTransferCap,
+  type Runtime,
+} from '@manyhands/core'
 import type { HostOptions, HostPolicy, PolicyDocument } from '@manyhands/host'
 import type { CommandContext } from '../command-context.ts'
 import { chosenNetwork } from '../networks/network-home.ts'
@@ -30,6 +36,8 @@ export interface HostFlags {
   bootstrap?: string[]
   mdns?: boolean
   upnp?: boolean
+  tlsKey?: string
+  tlsCert?: string
   network?: string
   state?: string
   policy?: string
@@ -58,6 +66,7 @@ export async function hostOptions(
       bootstrap: flags.bootstrap,
       mdns: flags.mdns,
       upnp: flags.upnp,
+      tls: certificateOf(flags, context),
       ...(membership === undefined ? {} : { membership }),
     },
     state: hostStateDirectory(context.env, context.cwd, flags.state),
@@ -68,6 +77,18 @@ export async function hostOptions(
     },
     logger,
   }
+}
+
+/** @throws CONFIG_INVALID when only one of the two is named */
+function certificateOf(
+  { tlsKey: key, tlsCert: cert }: HostFlags,
+  { cwd }: Pick<CommandContext, 'cwd'>,
+): { key: string; cert: string } | undefined {
+  if (key === undefined && cert === undefined) return undefined
+  if (key !== undefined && cert !== undefined) {
+    return { key: resolve(cwd, key), cert: resolve(cwd, cert) }
+  }
+  throw new ManyhandsError('CONFIG_INVALID', '--tls-key and --tls-cert go together')
 }
 
 /** The rules as the file has them now, under what the command line says. */

@@ -2,20 +2,15 @@ import { noise } from '@libp2p/noise'
 import { webSockets } from '@libp2p/websockets'
 import type { Libp2pOptions } from 'libp2p'
 import { ManyhandsError } from '../errors.ts'
+import type { Wanted } from '../network/peer-transports.ts'
 
 // Stands for network/peer-transports.ts in a browser, which dials websockets and listens to nobody.
 
-export function peerTransports(): NonNullable<Libp2pOptions['transports']> {
+export async function peerTransports(): Promise<NonNullable<Libp2pOptions['transports']>> {
   return [webSockets()]
 }
 
-export function assertPossible({
-  listen,
-  mdns,
-}: {
-  listen: readonly string[]
-  mdns: boolean
-}): void {
+export function assertPossible({ listen, mdns }: Wanted): void {
   if (listen.length === 0 && !mdns) return
   const what = mdns ? 'mdns finds nobody' : `nobody can come to ${listen.join(', ')}`
   throw new ManyhandsError('CONFIG_INVALID', `${what}: a browser only dials`, {

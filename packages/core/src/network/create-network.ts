@@ -52,6 +52,7 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     rules,
     ...(session === undefined ? {} : { session }),
     upnpRenewMs: renewMs(options.upnp),
+    tls: options.tls,
     logger: options.logger,
   })
   const { logger } = options

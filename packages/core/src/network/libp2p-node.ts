@@ -20,6 +20,7 @@ import {
   peerTransports,
 } from './peer-transports.ts'
 import type { PortMapper, PortMapperParts } from './port-mapping/port-mapper.ts'
+import type { ServerCertificate } from './server-certificate.ts'
 
 export interface NodeServices extends ServiceMap {
   ping: Ping
@@ -43,6 +44,7 @@ export interface NodeOptions {
   session?: MembershipSession
   /** How often the router is asked for our ports, ms; undefined: not at all. */
   upnpRenewMs?: number
+  tls?: ServerCertificate
   logger?: Logger
 }
 
@@ -68,7 +70,7 @@ export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     addresses: { listen: options.listen },
     nodeInfo: { name: 'manyhands', version: '1', userAgent: 'manyhands/1' },
-    transports: peerTransports(),
+    transports: await peerTransports(options),
     connectionEncrypters: connectionEncrypters().map(
       (create) => options.session?.proving(create) ?? create,
     ),

@@ -1,6 +1,7 @@
 import type { Duration } from '../duration.ts'
 import type { Membership } from '../membership/membership.ts'
 import type { Logger } from './network.ts'
+import type { ServerCertificate } from './server-certificate.ts'
 
 /** How a peer takes part in a network. */
 export interface NetworkOptions {
@@ -23,5 +24,7 @@ export interface NetworkOptions {
    * {@link Network.portMapping}.
    */
   upnp?: boolean | { renew?: Duration }
+  /** Key and certificate for addresses that end with `/tls/ws`: PEM, or paths of PEM files, read at the start. */
+  tls?: ServerCertificate
   logger?: Logger
 }

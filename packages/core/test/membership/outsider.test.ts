@@ -125,7 +125,7 @@ it('who has the secret and no membership gets through the knock, and no further'
   const { yamux } = await import('@libp2p/yamux')
   const thief = await createLibp2p({
     addresses: { listen: [] },
-    transports: peerTransports(),
+    transports: await peerTransports({ listen: [], mdns: false }),
     connectionEncrypters: connectionEncrypters(),
     streamMuxers: [yamux()],
     connectionProtector: () => new Knock(secret, 'lab'),
