@@ -250,7 +250,10 @@ class CreditedFrameStream implements FrameStream {
         return this.#refuse('oversize', 'PROTOCOL', 'sent more than its credit')
       }
       if (!this.#hold(count)) {
-        return this.#refuse('crowd', 'LIMIT', 'sends more than is taken, on many streams')
+        // Where all peers together hold too much, this one is not to blame.
+        const hoards = this.#manners?.held.hoards(this.peer, count) === true
+        const text = 'sends more than is taken, on many streams'
+        return this.#refuse(hoards ? 'oversize' : 'crowd', 'LIMIT', text)
       }
       return count
     }

@@ -132,7 +132,7 @@ test('frames that nobody takes are bounded over all streams of a peer', async ()
       stream.send(frame)
     }
   }
-  await eventually('some are ended', () => host.offences().offences.crowd > 0)
+  await eventually('some are ended', () => host.offences().offences.oversize > 0)
   await eventually('not all are open', () => streams.some(({ status }) => status !== 'open'))
   await ask()
 })

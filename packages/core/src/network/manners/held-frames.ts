@@ -8,11 +8,16 @@ export class HeldFrames {
   readonly #ofPeer = new Map<string, number>()
   #all = 0
 
+  /** Whether a peer holds more than an honest one ever does. */
+  hoards(peer: string, bytes: number): boolean {
+    return (this.#ofPeer.get(peer) ?? 0) + bytes > LIMITS.peerHeldBytes
+  }
+
   /** Whether there is room for a frame of so many bytes; then they count until they are given back. */
   take(peer: string, bytes: number): boolean {
     const held = this.#ofPeer.get(peer) ?? 0
     // One frame is always let in: it is bounded by itself.
-    const crowded = held + bytes > LIMITS.peerHeldBytes || this.#all + bytes > LIMITS.heldBytes
+    const crowded = this.hoards(peer, bytes) || this.#all + bytes > LIMITS.heldBytes
     if (held > 0 && crowded) return false
     this.#ofPeer.set(peer, held + bytes)
     this.#all += bytes
