@@ -21,7 +21,11 @@ const began = performance.now()
 const host = await createHost({
   runtimes: options.runtimes.map((name) => runtimes[name]()),
   share: { cpus, memory: options.memory ?? `${cpus}GiB`, disk: options.disk ?? `${cpus}GiB` },
-  network: { listen: options.listen ?? ['/ip4/127.0.0.1/tcp/0'], gossip: false },
+  network: {
+    listen: options.listen ?? ['/ip4/127.0.0.1/tcp/0'],
+    mdns: options.mdns ?? false,
+    gossip: false,
+  },
   ...(options.state === undefined ? {} : { state: options.state }),
 })
 const control = options.control ? await createControlServer({ host }) : undefined

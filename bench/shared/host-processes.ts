@@ -12,6 +12,8 @@ export interface HostProcessOptions {
   memory?: string
   disk?: string
   listen?: string[]
+  /** Whether it shows itself on its LAN. Default false. */
+  mdns?: boolean
   state?: string
   /** Whether it opens its control API. */
   control?: boolean

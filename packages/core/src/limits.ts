@@ -73,6 +73,8 @@ export const LIMITS = {
   /** How long an offer is believed without news when it does not say, and at most, ms. */
   offerTtlMs: 180_000,
   offerTtlMostMs: 3_600_000,
+  /** Peers found on the local network that are dialed unasked: those know the others. */
+  lanPeers: 32,
   /** Bytes of announcements in one answer to `offer.page`. */
   offerPageBytes: 1024 * 1024,
   /** How long an answer to `offer.page` may wait for news, ms: well below the time of a call. */

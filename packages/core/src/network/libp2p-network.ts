@@ -122,7 +122,9 @@ export class Libp2pNetwork extends EventTarget implements Network {
       this.#tell('peer:disconnect', detail)
     })
     node.addEventListener('peer:discovery', ({ detail: { id } }) => {
-      // mDNS finds addresses; being connected is what makes a peer visible.
+      // mDNS finds addresses; being connected is what makes a peer visible. Some are enough: they know the
+      // others, and on a large LAN everybody would be connected to everybody.
+      if (node.getPeers().length >= LIMITS.lanPeers) return
       node.dial(id).catch((error) => this.#logger?.debug('a found peer does not answer', { error }))
     })
   }

@@ -43,6 +43,6 @@ export function connectionEncrypters(): NonNullable<Libp2pOptions['connectionEnc
 export async function localDiscovery(
   serviceTag = 'manyhands.local',
 ): Promise<NonNullable<Libp2pOptions['peerDiscovery']>> {
-  const { mdns } = await import('@libp2p/mdns')
-  return [mdns({ serviceTag })]
+  const { lanDiscovery } = await import('./lan-discovery.ts')
+  return [lanDiscovery(serviceTag)]
 }
