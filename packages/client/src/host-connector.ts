@@ -72,9 +72,10 @@ export class HostConnector {
     if (this.#wanted.size > 0) this.#look()
   }
 
-  /** Connects to the first of some addresses that answers. */
-  addresses(addresses: readonly string[]): Promise<void> {
-    return this.#dials.add(() => this.#dialAddresses(addresses)).catch(() => {})
+  /** Connects to a host at one of its addresses. Does not reject. */
+  async addresses(addresses: readonly string[]): Promise<void> {
+    const dial = () => this.#parts.network.connect(addresses, { told: {} })
+    await this.#dials.add(dial).catch(() => {})
   }
 
   /** Somebody says that there is a host: good enough to go and ask. */
@@ -158,7 +159,7 @@ export class HostConnector {
     if (this.#closed || network.isConnected(peerId)) return
     try {
       if (network.offerAge(peerId) !== undefined) await network.connectTo(peerId)
-      else await this.#dialAddresses(offer.addresses)
+      else await network.connect(offer.addresses, { told: {} })
       this.#made.set(peerId, clock.now())
       this.#connected += 1
       record.dialsFailed = 0
@@ -168,20 +169,6 @@ export class HostConnector {
       record.retryAt = clock.now() + restMs * (0.5 + random())
       failed(record, cause)
     }
-  }
-
-  async #dialAddresses(addresses: readonly string[]): Promise<void> {
-    let failure: unknown
-    for (const address of addresses) {
-      if (this.#closed) return
-      try {
-        await this.#parts.network.connect(address, { told: {} })
-        return
-      } catch (cause) {
-        failure = cause
-      }
-    }
-    throw failure
   }
 }
 

@@ -202,6 +202,11 @@ export const ERRORS = {
   ),
   PEER_GONE: network(EXIT.network, 502, 'The peer closed the connection; it is tried again.'),
   PROTOCOL: networkFinal(EXIT.network, 400, 'The peer speaks another version or sends garbage.'),
+  RELAY_LIMITED: network(
+    EXIT.network,
+    403,
+    'Let the peers reach each other directly, or have the relay allow artifacts: `relay: { bulk: true }`, `--relay-bulk`.',
+  ),
   FRAME_TOO_LARGE: networkFinal(EXIT.network, 413, 'The peer announced a frame beyond the limit.'),
   LIMIT: network(EXIT.network, 429, 'A limit was reached; see docs/limits.md.'),
   TIMEOUT: network(EXIT.timeout, 504, 'Nothing answered in time; try again or allow more.'),

@@ -117,6 +117,16 @@ export type { FrameStream, Logger, Network, NetworkStatus } from './network/netw
 export type { NetworkOptions } from './network/network-options.ts'
 export type { ConnectionKind, PeerConnection } from './network/peer-connection.ts'
 export type { PortMapping } from './network/port-mapping/port-mapping.ts'
+export type {
+  AddressScope,
+  Reachability,
+  ReachableAddress,
+  ReachHint,
+  ReachKind,
+  RelayLoad,
+  UsedRelay,
+} from './network/reach/reachability.ts'
+export type { RelayOptions } from './network/reach/relay-options.ts'
 export { type Offer, type OfferedRuntime, offerSchema } from './offer.ts'
 export {
   ATTEMPT_TRANSITIONS,

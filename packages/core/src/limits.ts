@@ -66,6 +66,34 @@ export const LIMITS = {
   banForgottenMs: 86_400_000,
   /** Peers, and addresses, against which something is held; of more the oldest are forgotten. */
   standings: 4096,
+  /** Relays at which a peer that cannot be reached holds reservations at a time, and those it knows. */
+  relaysPerPeer: 3,
+  relaysKnown: 256,
+  /** Peers that may be reached over one relay, and those of them that come from one address. */
+  relayReservations: 128,
+  relayReservationsPerAddress: 64,
+  /** How long a reservation holds without being renewed, ms. */
+  relayReservationMs: 900_000,
+  /** Circuits of one relay, in all and of one peer. */
+  relayCircuits: 512,
+  relayCircuitsPerPeer: 128,
+  /** How long a circuit lasts, ms, and what it carries where artifacts may not go through. */
+  relayCircuitMs: 3_600_000,
+  relayCircuitBytes: 16 * 1024 * 1024,
+  /** Bytes per second of all circuits of a relay together. */
+  relayRateBytes: 8 * 1024 * 1024,
+  /** An artifact that goes over a relay which allows none, as an event would. */
+  relayedArtifactBytes: 256 * 1024,
+  /** How often peers are asked again whether our addresses work, ms. */
+  probeEveryMs: 600_000,
+  /** Neighbours that are asked to have a peer call back which cannot be dialed. */
+  neighboursAsked: 3,
+  /** Peers that are called back, or whose addresses are tried, at a time, and in a minute. */
+  callbacksAtOnce: 8,
+  callbacksPerMinute: 120,
+  /** …for one peer, and for one that passes on what others want. */
+  callbacksPerPeer: 6,
+  callbacksPerNeighbour: 30,
   /** Offers remembered; the oldest are forgotten first. */
   offers: 10_000,
   /** Offers in one answer to `offer.list`. */

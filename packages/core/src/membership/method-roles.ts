@@ -30,6 +30,9 @@ const ASKERS: Record<RpcMethod, Asker> = {
   'roster.get': 'anyone',
   'roster.put': 'anyone',
   'roster.peers': 'anyone',
+  'peer.introduce': 'anyone',
+  'peer.callback': 'anyone',
+  'peer.probe': 'anyone',
 }
 
 /** The same for streams; artifacts go both ways, and between hosts. */

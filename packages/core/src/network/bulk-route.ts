@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { PeerRoute } from './network.ts'
+import { relayOfAddress } from './reach/connection-rank.ts'
 
 const HOST_KINDS = new Set(['ip4', 'ip6', 'dns', 'dns4', 'dns6'])
 
@@ -23,9 +24,12 @@ export function directHost({ remoteAddr }: Pick<Connection, 'remoteAddr'>): stri
 /** How a connection runs, seen from here. @param listening - hosts of the plain TCP addresses of ours */
 export function routeOf(connection: Connection, listening: readonly string[]): PeerRoute {
   const remoteHost = plainTcpHost(connection.remoteAddr)
-  const relayed = connection.remoteAddr.getComponents().some(({ name }) => name === 'p2p-circuit')
+  const relay = relayOfAddress(connection.remoteAddr)
+  const limited = connection.limits !== undefined
   return {
-    kind: relayed || connection.limits !== undefined ? 'relayed' : 'direct',
+    kind: relay !== undefined || limited ? 'relayed' : 'direct',
+    ...(relay === undefined ? {} : { relay }),
+    ...(limited ? { limited } : {}),
     dialed: connection.direction === 'outbound',
     remoteHost,
     ownHost: remoteHost === undefined ? undefined : reachableHost(remoteHost, listening),

@@ -13,23 +13,25 @@ import type { Network } from './network.ts'
 import type { NetworkOptions } from './network-options.ts'
 import { plainCause } from './peer-error.ts'
 import { PeerGate } from './peer-gate.ts'
+import { relayQuotas } from './reach/relay-options.ts'
 
 /**
  * Joins the network: listens, connects to the bootstrap peers, takes part in the gossip of offers.
  *
- * @throws ADDRESS_INVALID before anything is started; CONFIG_INVALID when it cannot listen;
+ * @throws ADDRESS_INVALID before anything is started; CONFIG_INVALID when it cannot listen, or for `relay`;
  *   CONNECT_FAILED, naming every address and why, when no bootstrap peer answers; INVITE_INVALID,
  *   NOT_A_MEMBER, saying why, when a private network does not let it in
  */
 export async function createNetwork(options: NetworkOptions = {}): Promise<Network> {
-  const { listen = [], bootstrap = [], privateKey: seed = randomBytes(32) } = options
+  const { listen = [], bootstrap = [], relays = [], privateKey: seed = randomBytes(32) } = options
   if (seed.length !== 32) {
     throw new ManyhandsError(
       'CONFIG_INVALID',
       `a private key is a seed of 32 bytes, not ${seed.length}`,
     )
   }
-  await parseAddresses([...listen, ...bootstrap])
+  const relay = relayQuotas(options.relay)
+  await parseAddresses([...listen, ...bootstrap, ...relays])
   const session = await sessionOf(options.membership, seed)
   const gate = new PeerGate(session && ((peer) => session.admits(peer)))
   const manners = new Manners({
@@ -53,10 +55,11 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     ...(session === undefined ? {} : { session }),
     upnpRenewMs: renewMs(options.upnp),
     tls: options.tls,
+    relay,
     logger: options.logger,
   })
   const { logger } = options
-  network = new ANetwork(node, { seed, gate, manners, rules, listen, session, logger })
+  network = new ANetwork(node, { seed, gate, manners, rules, listen, relays, session, logger })
   try {
     await network.start()
     if (session !== undefined) {

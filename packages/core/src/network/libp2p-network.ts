@@ -1,4 +1,3 @@
-import type { PeerId } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { Discovery } from '../discovery/discovery.ts'
 import type { AskedOffers, AskOffersOptions } from '../discovery/offer-asking.ts'
@@ -10,10 +9,8 @@ import type { MembershipSession } from '../membership/membership-session.ts'
 import type { Offer } from '../offer.ts'
 import { namesOf, PROTOCOLS } from '../wire/protocols.ts'
 import type { RpcMethod, RpcParams, RpcResult } from '../wire/rpc-methods.ts'
-import { peerOfAddress } from './address.ts'
-import { directHost, plainTcpHost, routeOf } from './bulk-route.ts'
+import { plainTcpHost, routeOf } from './bulk-route.ts'
 import { ClockSkews } from './clock-skews.ts'
-import { ConnectionTraffic } from './connection-traffic.ts'
 import type { DialRules } from './dial-rules.ts'
 import { createFrameStream } from './frame-stream.ts'
 import { signingKey } from './identity.ts'
@@ -21,14 +18,17 @@ import type { Libp2pNode } from './libp2p-node.ts'
 import type { Ban, MannersCounts } from './manners/ban.ts'
 import type { Manners } from './manners/manners.ts'
 import type { FrameStream, Logger, Network, NetworkStatus } from './network.ts'
-import { type PeerConnection, peerConnection } from './peer-connection.ts'
+import type { PeerConnection } from './peer-connection.ts'
+import { PeerConnections } from './peer-connections.ts'
 import { PeerDialer } from './peer-dialer.ts'
 import { networkClosed } from './peer-error.ts'
 import type { PeerGate } from './peer-gate.ts'
 import { peerIdOf } from './peer-id.ts'
 import type { PortMapping } from './port-mapping/port-mapping.ts'
+import { Reach } from './reach/reach.ts'
+import type { Reachability } from './reach/reachability.ts'
 import { Reconnection } from './reconnection.ts'
-import { RpcChannel, type RpcHandler } from './rpc-channel.ts'
+import { RpcChannels } from './rpc-channels.ts'
 import { type StreamHandler, StreamService } from './stream-service.ts'
 
 export interface Libp2pNetworkOptions {
@@ -40,6 +40,8 @@ export interface Libp2pNetworkOptions {
   rules: DialRules
   /** Multiaddrs that the node listens on. */
   listen: readonly string[]
+  /** Relays to be reached over. */
+  relays?: readonly string[]
   /** Of a private network. */
   session?: MembershipSession | undefined
   logger?: Logger
@@ -52,15 +54,15 @@ export class Libp2pNetwork extends EventTarget implements Network {
   readonly #gate: PeerGate
   readonly #manners: Manners
   readonly #logger: Logger | undefined
-  readonly #handlers = new Map<string, RpcHandler>()
-  readonly #channels = new Map<string, RpcChannel>()
+  readonly #channels: RpcChannels
   readonly #streams: StreamService
   /** Hosts of the plain TCP addresses that we listen on. */
   readonly #listening: readonly string[]
   readonly #discovery: Discovery
   readonly #dialer: PeerDialer
+  readonly #reach: Reach
+  readonly #connections: PeerConnections
   readonly #session: MembershipSession | undefined
-  readonly #traffic = new ConnectionTraffic()
   readonly #clocks: ClockSkews
   readonly #reconnection: Reconnection
   readonly #closers: (() => void)[] = []
@@ -79,6 +81,13 @@ export class Libp2pNetwork extends EventTarget implements Network {
     this.#streams = new StreamService(options.logger, options.manners, (peer, protocol) =>
       session?.openFault(peer, protocol),
     )
+    this.#channels = new RpcChannels({
+      open: (peer) => this.#dialer.stream(peer, PROTOCOLS.rpc),
+      best: (peer) => this.#connections.best(peer),
+      fault: (peer, method, who) =>
+        who === 'asks' ? session?.askFault(peer, method) : session?.answerFault(peer, method),
+      manners: options.manners,
+    })
     this.#listening = options.listen.flatMap((address) => plainTcpHost(multiaddr(address)) ?? [])
     this.#discovery = new Discovery({
       pubsub: node.services.gossip,
@@ -100,26 +109,37 @@ export class Libp2pNetwork extends EventTarget implements Network {
       onOffer: (offer) => this.dispatchEvent(new CustomEvent('offer', { detail: offer })),
       onGone: (peer) => this.dispatchEvent(new CustomEvent('offer:gone', { detail: peer })),
     })
-    this.#dialer = new PeerDialer(
+    this.#dialer = new PeerDialer({
       node,
-      options.rules,
-      (peer) => this.#discovery.get(peer)?.addresses ?? [],
-      (thrown) => session?.refusalOf(thrown),
-    )
+      rules: options.rules,
+      addressesOf: (peer) => this.#discovery.get(peer)?.addresses ?? [],
+      refusalOf: (thrown) => session?.refusalOf(thrown),
+      callBack: (peer, relayed) => this.#reach.callBack(peer, relayed),
+    })
+    this.#reach = new Reach({
+      node,
+      network: this,
+      gate: options.gate,
+      rules: options.rules,
+      listens: options.listen.length > 0,
+      relays: options.relays ?? [],
+      dial: (addresses, signal) => this.#dialer.direct(addresses, signal),
+      requestsOn: (connection) => this.#channels.openOn(connection),
+      logger: options.logger,
+    })
+    this.#connections = new PeerConnections({
+      node,
+      reach: this.#reach,
+      clocks: this.#clocks,
+      met: (peer, address) => session?.met(peer, address),
+      tell: (type, detail) => this.dispatchEvent(new CustomEvent(type, { detail })),
+    })
     this.handle('offer.page', (asked, { peer }) => this.#discovery.answer(asked, peer))
     this.handle('offer.list', async () => ({
       offers: this.offers().slice(-LIMITS.offersPerAnswer),
     }))
-    this.#reconnection = new Reconnection(node, (peer) => this.#tell('peer:reconnect', peer))
-    node.addEventListener('peer:connect', ({ detail }) => {
-      session?.met(detail.toString(), this.#dialedAddress(detail))
-      this.#tell('peer:connect', detail)
-    })
-    node.addEventListener('connection:open', ({ detail }) => this.#traffic.watch(detail))
-    node.addEventListener('connection:close', ({ detail }) => this.#traffic.closed(detail))
-    node.addEventListener('peer:disconnect', ({ detail }) => {
-      this.#clocks.forget(detail.toString())
-      this.#tell('peer:disconnect', detail)
+    this.#reconnection = new Reconnection(node, (peer) => {
+      this.dispatchEvent(new CustomEvent('peer:reconnect', { detail: peer }))
     })
     node.addEventListener('peer:discovery', ({ detail: { id } }) => {
       // mDNS finds addresses; being connected is what makes a peer visible. Some are enough: they know the
@@ -130,12 +150,15 @@ export class Libp2pNetwork extends EventTarget implements Network {
   }
 
   async start(): Promise<void> {
-    await this.#node.handle(namesOf(PROTOCOLS.rpc), (stream, connection) => {
-      this.#channel(connection.remotePeer.toString()).accept(stream)
-    })
+    await this.#node.handle(
+      namesOf(PROTOCOLS.rpc),
+      (stream, connection) => this.#channels.accept(stream, connection),
+      { runOnLimitedConnection: true },
+    )
     this.#session?.start(this, this.#logger)
     await this.#node.start()
     this.#discovery.start()
+    await this.#reach.start()
   }
 
   /** Runs something when the network closes. */
@@ -168,20 +191,24 @@ export class Libp2pNetwork extends EventTarget implements Network {
 
   /** Cuts all connections to a peer, without a word. */
   cut(peer: string): void {
-    for (const connection of this.#node.getConnections(peerIdOf(peer))) {
-      connection.abort(new Error('the peer is no member'))
-    }
+    this.#connections.cut(peer, new Error('the peer is no member'))
   }
 
   get addresses(): string[] {
-    return this.#node.getMultiaddrs().map((address) => address.toString())
+    return this.#reach.addresses()
+  }
+
+  reachability(): Reachability {
+    return this.#reach.reachability()
   }
 
   async connect(
-    address: string,
+    address: string | readonly string[],
     options: { signal?: AbortSignal; told?: { by?: string } } = {},
   ): Promise<string> {
-    return this.#dialer.address(address, options)
+    return typeof address === 'string'
+      ? this.#dialer.address(address, options)
+      : this.#dialer.addresses(address, options)
   }
 
   connectTo(peer: string, options: { signal?: AbortSignal } = {}): Promise<void> {
@@ -199,24 +226,15 @@ export class Libp2pNetwork extends EventTarget implements Network {
   }
 
   isConnected(peer: string): boolean {
-    return this.#node.getConnections(peerIdOf(peer)).length > 0
+    return this.#connections.has(peer)
   }
 
   peers(): string[] {
-    return this.#node.getPeers().map((peer) => peer.toString())
+    return this.#connections.peers()
   }
 
   connections(): PeerConnection[] {
-    return this.#node
-      .getConnections()
-      .filter(({ status }) => status === 'open')
-      .map((connection) => {
-        const clockAheadMs = this.#clocks.of(connection.remotePeer.toString())
-        return {
-          ...peerConnection(connection, this.#traffic.of(connection)),
-          ...(clockAheadMs === undefined ? {} : { clockAheadMs }),
-        }
-      })
+    return this.#connections.all()
   }
 
   portMapping(): PortMapping | undefined {
@@ -224,19 +242,16 @@ export class Libp2pNetwork extends EventTarget implements Network {
   }
 
   remoteAddresses(peer: string): string[] {
-    const hosts = this.#node.getConnections(peerIdOf(peer)).flatMap((one) => directHost(one) ?? [])
-    return [...new Set(hosts)]
+    return this.#connections.hosts(peer)
   }
 
   /** Where all peers are, or one of them; undefined where a relay stands between. */
   remoteHosts(peer?: string): (string | undefined)[] {
-    return this.#node
-      .getConnections(peer === undefined ? undefined : peerIdOf(peer))
-      .map(directHost)
+    return this.#connections.allHosts(peer)
   }
 
   async disconnect(peer: string): Promise<void> {
-    await this.#node.hangUp(peerIdOf(peer))
+    await this.#connections.end(peer)
   }
 
   drop(peer: string): void {
@@ -244,11 +259,10 @@ export class Libp2pNetwork extends EventTarget implements Network {
   }
 
   async block(peer: string): Promise<void> {
-    const id = peerIdOf(peer)
     this.#gate.block(peer)
     this.#discovery.forget(peer)
-    this.cut(peer)
-    await this.#node.hangUp(id)
+    this.#connections.cut(peer, new Error('the peer is blocked'))
+    await this.#connections.end(peer)
   }
 
   unblock(peer: string): void {
@@ -272,7 +286,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
   ): Promise<RpcResult<Method>> {
     if (this.#closing !== undefined) return Promise.reject(networkClosed())
     const askedAt = performance.now()
-    const answer = this.#channel(peer).call(method, this.#clocks.with(method, params), options)
+    const answer = this.#channels.to(peer).call(method, this.#clocks.with(method, params), options)
     return (answer as Promise<RpcResult<Method>>).then((result) => {
       if (method === 'hello') this.#clocks.told(peer, result, performance.now() - askedAt)
       return result
@@ -283,7 +297,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     method: Method,
     handler: (params: RpcParams<Method>, context: { peer: string }) => Promise<RpcResult<Method>>,
   ): void {
-    this.#handlers.set(method, async (params: RpcParams<Method>, context) => {
+    this.#channels.handle(method, async (params: RpcParams<Method>, context) => {
       if (method === 'hello') this.#clocks.told(context.peer, params)
       return this.#clocks.with(method, await handler(params, context))
     })
@@ -317,7 +331,11 @@ export class Libp2pNetwork extends EventTarget implements Network {
           onClose: (closed) => stream.addEventListener('close', closed),
         })
       },
-      { maxInboundStreams: LIMITS.streamsPerPeer, maxOutboundStreams: LIMITS.streamsPerPeer },
+      {
+        maxInboundStreams: LIMITS.streamsPerPeer,
+        maxOutboundStreams: LIMITS.streamsPerPeer,
+        runOnLimitedConnection: true,
+      },
     )
   }
 
@@ -341,7 +359,7 @@ export class Libp2pNetwork extends EventTarget implements Network {
     const gossip = this.#discovery.gossiped
     return {
       offersKnown: this.#discovery.known,
-      ...this.#traffic.sum(this.#node.getConnections()),
+      ...this.#connections.traffic(),
       ...(gossip === undefined ? {} : { gossip: { ...gossip } }),
     }
   }
@@ -367,46 +385,13 @@ export class Libp2pNetwork extends EventTarget implements Network {
 
   async #shutDown(): Promise<void> {
     this.#reconnection.close()
+    this.#reach.stop()
     for (const closer of this.#closers) closer()
     await this.#discovery.stop()
     this.#dialer.close()
     this.#manners.close()
-    for (const channel of this.#channels.values()) channel.abort(networkClosed())
+    this.#channels.abort(networkClosed())
     await this.#node.stop()
     await this.#session?.close()
-  }
-
-  #channel(peer: string): RpcChannel {
-    const known = this.#channels.get(peer)
-    if (known !== undefined) return known
-    const channel = new RpcChannel({
-      peer,
-      handlers: this.#handlers,
-      manners: this.#manners,
-      fault: (method, who) =>
-        who === 'asks'
-          ? this.#session?.askFault(peer, method)
-          : this.#session?.answerFault(peer, method),
-      open: async () => (await this.#dialer.stream(peer, PROTOCOLS.rpc)).stream,
-      onIdle: () => {
-        if (this.#channels.get(peer) === channel) this.#channels.delete(peer)
-      },
-    })
-    this.#channels.set(peer, channel)
-    return channel
-  }
-
-  /** Where a peer was reached, when we have dialed it. */
-  #dialedAddress(peer: PeerId): string | undefined {
-    const [dialed] = this.#node
-      .getConnections(peer)
-      .filter(({ direction }) => direction === 'outbound')
-    if (dialed === undefined) return undefined
-    const address = dialed.remoteAddr.toString()
-    return peerOfAddress(dialed.remoteAddr) === undefined ? `${address}/p2p/${peer}` : address
-  }
-
-  #tell(type: 'peer:connect' | 'peer:disconnect' | 'peer:reconnect', peer: PeerId | string): void {
-    this.dispatchEvent(new CustomEvent(type, { detail: peer.toString() }))
   }
 }

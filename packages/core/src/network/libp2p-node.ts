@@ -20,10 +20,18 @@ import {
   peerTransports,
 } from './peer-transports.ts'
 import type { PortMapper, PortMapperParts } from './port-mapping/port-mapper.ts'
+import { NodeInside } from './reach/node-inside.ts'
+import type { RelayQuotas } from './reach/relay-options.ts'
+import { type RelayService, relayService } from './reach/relay-service.ts'
+import { type RelayTransport, relayTransport } from './reach/relay-transport.ts'
 import type { ServerCertificate } from './server-certificate.ts'
 
 export interface NodeServices extends ServiceMap {
   ping: Ping
+  /** What reservations at relays are made with. */
+  circuits: RelayTransport
+  inside: NodeInside
+  relay?: RelayService
   gossip?: GossipSub
   upnp?: PortMapper
 }
@@ -46,6 +54,8 @@ export interface NodeOptions {
   upnpRenewMs?: number
   tls?: ServerCertificate
   logger?: Logger
+  /** What this node carries for others; default: nothing. */
+  relay?: RelayQuotas
 }
 
 /** Connections are refused at our own door, before the stock limits bite. */
@@ -65,12 +75,14 @@ export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
     renewMs === undefined ? undefined : import('./port-mapping/port-mapper.ts'),
     options.mdns ? localDiscovery(options.session?.mdnsTag) : [],
   ])
+  const { relay } = options
+  const circuits = relayTransport()
   const node = await createLibp2p({
     start: false,
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     addresses: { listen: options.listen },
     nodeInfo: { name: 'manyhands', version: '1', userAgent: 'manyhands/1' },
-    transports: await peerTransports(options),
+    transports: [...(await peerTransports(options)), circuits.create],
     connectionEncrypters: connectionEncrypters().map(
       (create) => options.session?.proving(create) ?? create,
     ),
@@ -121,6 +133,9 @@ export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
       identify: identify(),
       ping: ping(),
       listeners: announcedListeners(),
+      circuits: () => circuits,
+      inside: (parts) => new NodeInside(parts),
+      ...(relay === undefined ? {} : { relay: relayService(relay) }),
       ...(gossip === undefined ? {} : { gossip: gossipService(gossip) }),
       ...(mapping === undefined || renewMs === undefined
         ? {}

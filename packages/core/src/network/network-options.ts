@@ -1,6 +1,7 @@
 import type { Duration } from '../duration.ts'
 import type { Membership } from '../membership/membership.ts'
 import type { Logger } from './network.ts'
+import type { RelayOptions } from './reach/relay-options.ts'
 import type { ServerCertificate } from './server-certificate.ts'
 
 /** How a peer takes part in a network. */
@@ -26,5 +27,15 @@ export interface NetworkOptions {
   upnp?: boolean | { renew?: Duration }
   /** Key and certificate for addresses that end with `/tls/ws`: PEM, or paths of PEM files, read at the start. */
   tls?: ServerCertificate
+  /**
+   * Whether others may be reached over this peer, and how much of it. Default false. It helps those alone
+   * who can reach this peer.
+   */
+  relay?: boolean | RelayOptions
+  /**
+   * Addresses of relays at which this peer is reached, `LIMITS.relaysPerPeer` at a time, when it cannot be
+   * reached directly. Peers that it is connected to and that are relays are used without being named.
+   */
+  relays?: string[]
   logger?: Logger
 }

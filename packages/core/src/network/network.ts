@@ -6,6 +6,7 @@ import type { RpcMethod, RpcParams, RpcResult } from '../wire/rpc-methods.ts'
 import type { Ban, MannersCounts } from './manners/ban.ts'
 import type { PeerConnection } from './peer-connection.ts'
 import type { PortMapping } from './port-mapping/port-mapping.ts'
+import type { Reachability } from './reach/reachability.ts'
 
 /**
  * The network as both sides see it: peers by id, typed requests, framed streams, offers. libp2p is
@@ -14,16 +15,21 @@ import type { PortMapping } from './port-mapping/port-mapping.ts'
  * Events (`addEventListener`): `'peer:connect'` and `'peer:disconnect'`, `CustomEvent<string>` with
  * the peer id, when the first connection to a peer opens and the last one closes; `'peer:reconnect'`, the
  * same, when a new one has taken the place of those before, with which all that went over them has ended;
- * `'offer'`, `CustomEvent<Offer>`, when an offer is new or changed; `'offer:gone'`, `CustomEvent<string>`
- * with the peer id, when its host has said goodbye, or nothing for as long as the offer was good; `'ban'`,
- * `CustomEvent<Ban>`, when a peer or an address is refused for a while.
+ * `'connection:open'` and `'connection:close'`, `CustomEvent<PeerConnection>`, for each of them; `'addresses'`,
+ * `CustomEvent<string[]>`, when {@link Network.addresses} changed; `'offer'`, `CustomEvent<Offer>`, when an
+ * offer is new or changed; `'offer:gone'`, `CustomEvent<string>` with the peer id, when its host has said
+ * goodbye, or nothing for as long as the offer was good; `'ban'`, `CustomEvent<Ban>`, when a peer or an
+ * address is refused for a while.
  * In a private network also `'peer:expelled'`, `CustomEvent<{ peer: string, reason: string }>`, when a
  * connected peer is no member's any more, a second before it is cut off; and `'membership:ended'`,
  * `CustomEvent<ManyhandsError>`, when this computer is none.
  */
 export interface Network extends EventTarget, AsyncDisposable {
   readonly peerId: string
-  /** Addresses under which this peer listens, each with `/p2p/PEER`. */
+  /**
+   * Addresses at which this peer can be reached, each with `/p2p/PEER`: what others have tried and works
+   * first, those over relays after the direct ones, and what is known not to work last.
+   */
   readonly addresses: string[]
 
   /** What this peer shows in a private network; undefined in the public one. */
@@ -40,14 +46,15 @@ export interface Network extends EventTarget, AsyncDisposable {
 
   /**
    * Connects to an address and returns the peer id found there. An address without `/p2p/…` takes
-   * whoever answers.
+   * whoever answers. Of a list, all of them addresses of one peer, the direct ones are tried first; then
+   * a neighbour of both is asked to have it call back; then it is reached over its relays.
    *
    * @param options.told - a peer told the address, `by` when it is known which one. Then it is not dialed
    *   when it is of a private network that neither we nor that peer are in
    * @throws ADDRESS_INVALID, CONNECT_FAILED; in a private network INVITE_INVALID and NOT_A_MEMBER, saying why
    */
   connect(
-    address: string,
+    address: string | readonly string[],
     options?: { signal?: AbortSignal; told?: { by?: string } },
   ): Promise<string>
 
@@ -64,6 +71,9 @@ export interface Network extends EventTarget, AsyncDisposable {
     peer: string,
     options?: { addresses?: readonly string[]; signal?: AbortSignal },
   ): Promise<void>
+
+  /** How others can reach this peer, why not better, and what to do about it. */
+  reachability(): Reachability
 
   /** Whether there is a live connection. */
   isConnected(peer: string): boolean
@@ -169,8 +179,12 @@ export interface NetworkStatus {
 
 /** How the connection beneath a stream runs. Both ends see the same connection. */
 export interface PeerRoute {
-  /** `relayed`: over a third peer that bounds what may go through it. */
+  /** `relayed`: over a third peer. */
   kind: 'direct' | 'relayed'
+  /** The third peer. */
+  relay?: string
+  /** Whether the relay lets no artifacts through, or little. */
+  limited?: boolean
   /** Whether this side made the connection: the way to the peer is known to work. */
   dialed: boolean
   /** Where the peer is, when the connection is plain TCP; else there is no other way to it. */

@@ -1,5 +1,6 @@
 import type { Connection } from '@libp2p/interface'
 import { rttOf, type Traffic } from './connection-traffic.ts'
+import { relayOfAddress } from './reach/connection-rank.ts'
 
 /**
  * How two peers are connected: `direct` by one dialing the other's address, `reversed` by the other one
@@ -14,6 +15,10 @@ export interface PeerConnection {
   kind: ConnectionKind
   /** Where the peer is, seen from here. */
   address: string
+  /** The peer that it runs over, when it is relayed. */
+  relay?: string
+  /** Whether that relay lets no artifacts through, or little. */
+  limited?: boolean
   direction: 'inbound' | 'outbound'
   /** For how long it has been open, ms. */
   openMs: number
@@ -41,14 +46,18 @@ export function kindOf({ remoteAddr }: Pick<Connection, 'remoteAddr'>): Connecti
 export function peerConnection(
   connection: Connection,
   traffic: Traffic,
-  now = Date.now(),
+  { reversed = false, now = Date.now() }: { reversed?: boolean; now?: number } = {},
 ): PeerConnection {
   const rttMs = rttOf(connection)
-  const { remotePeer, remoteAddr, direction, timeline } = connection
+  const { remotePeer, remoteAddr, direction, timeline, limits } = connection
+  const kind = kindOf(connection)
+  const relay = kind === 'relayed' ? relayOfAddress(remoteAddr) : undefined
   return {
     peer: remotePeer.toString(),
-    kind: kindOf(connection),
+    kind: reversed && kind === 'direct' ? 'reversed' : kind,
     address: remoteAddr.toString(),
+    ...(relay === undefined ? {} : { relay }),
+    ...(limits === undefined ? {} : { limited: true }),
     direction,
     openMs: Math.max(0, now - timeline.open),
     ...(rttMs === undefined ? {} : { rttMs }),

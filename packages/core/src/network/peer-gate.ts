@@ -36,6 +36,10 @@ export class PeerGate {
       denyOutboundEncryptedConnection: denies,
       denyInboundUpgradedConnection: outside,
       denyOutboundUpgradedConnection: outside,
+      // A relay is no door around a block, neither ours for others nor another one's to us.
+      denyInboundRelayReservation: denies,
+      denyOutboundRelayedConnection: (source, destination) => denies(source) || denies(destination),
+      denyInboundRelayedConnection: (relay, peer) => denies(relay) || denies(peer),
     }
   }
 }

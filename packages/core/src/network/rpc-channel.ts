@@ -1,10 +1,11 @@
-import type { Stream } from '@libp2p/interface'
+import type { Connection, Stream } from '@libp2p/interface'
 import { z } from 'zod'
 import { ManyhandsError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { RPC_METHODS, type RpcMethod } from '../wire/rpc-methods.ts'
 import type { Manners } from './manners/manners.ts'
 import type { Offence } from './manners/offences.ts'
+import { RANK, rankOf } from './reach/connection-rank.ts'
 import { type RpcPeer, RpcStream } from './rpc-stream.ts'
 
 /** Streams that one peer may have open to us; a second one comes from both opening at once. */
@@ -15,26 +16,35 @@ export type RpcHandler = (params: never, context: { peer: string }) => Promise<u
 export interface RpcChannelOptions {
   peer: string
   handlers: ReadonlyMap<string, RpcHandler>
-  /** Opens a stream to the peer. */
-  open(): Promise<Stream>
+  /** Opens a stream to the peer, over the best connection to it or a new one. */
+  open(): Promise<{ stream: Stream; connection: Connection }>
   /** Why the peer is not to be asked something, or may not ask it; undefined when it is fine. */
   fault?(method: RpcMethod, who: 'asks' | 'answers'): Error | undefined
+  /** The best connection that there is. */
+  best(): Connection | undefined
   /** The last stream is gone. */
   onIdle(): void
   manners: Manners
 }
 
+interface OpenStream {
+  stream: RpcStream
+  connection: Connection
+  rank: number
+}
+
 /**
  * All requests between us and one peer. Each side asks over the open stream that it heard from last,
  * whoever opened it, and answers where it was asked; so there is one stream, or two when both opened at the
- * same moment, or when one lies on a connection that is dead and does not know it.
+ * same moment, or when one lies on a connection that is dead and does not know it. When a better connection
+ * stands than that of the stream, another one is opened there and asked over.
  */
 export class RpcChannel implements RpcPeer {
   readonly peer: string
   answering = 0
   readonly #options: RpcChannelOptions
   /** The one that was heard from last comes first. */
-  readonly #streams: RpcStream[] = []
+  readonly #streams: OpenStream[] = []
   #opening: Promise<RpcStream> | undefined
 
   constructor(options: RpcChannelOptions) {
@@ -42,14 +52,20 @@ export class RpcChannel implements RpcPeer {
     this.#options = options
   }
 
+  /** Requests that are under way over a connection, in both directions. */
+  openOn(connection: Connection): number {
+    const over = this.#streams.filter((each) => each.connection === connection)
+    return over.reduce((sum, { stream }) => sum + stream.pending + stream.answering, 0)
+  }
+
   /** A stream that the peer opened. */
-  accept(stream: Stream): void {
+  accept(stream: Stream, connection: Connection): void {
     if (this.#streams.length >= STREAMS_PER_PEER) {
       stream.abort(new ManyhandsError('LIMIT', 'too many request streams of one peer'))
       this.offend('crowd')
       return
     }
-    this.#add(stream)
+    this.#add(stream, connection)
   }
 
   /** Asks. Params and result are checked here; their types are the caller's business. */
@@ -108,18 +124,17 @@ export class RpcChannel implements RpcPeer {
           fail(error)
         }
       }
-      const open = this.#streams[0]
-      if (open !== undefined) ask(open)
-      else this.#open().then(ask, fail)
+      const open = this.#bestStream()
+      if (open === undefined) this.#open().then(ask, fail)
+      else if (this.#isBehind(open)) this.#open().then(ask, () => ask(open.stream))
+      else ask(open.stream)
     })
   }
 
   heard(stream: RpcStream): void {
-    if (this.#streams[0] === stream) return
-    const at = this.#streams.indexOf(stream)
-    if (at < 0) return
-    this.#streams.splice(at, 1)
-    this.#streams.unshift(stream)
+    if (this.#streams[0]?.stream === stream) return
+    const at = this.#streams.findIndex((each) => each.stream === stream)
+    if (at >= 0) this.#streams.unshift(...this.#streams.splice(at, 1))
   }
 
   async answer(method: string, params: unknown): Promise<unknown> {
@@ -149,13 +164,27 @@ export class RpcChannel implements RpcPeer {
   }
 
   abort(error: Error): void {
-    for (const stream of [...this.#streams]) stream.abort(error)
+    for (const { stream } of [...this.#streams]) stream.abort(error)
+  }
+
+  /** The first of those over the best connection. */
+  #bestStream(): OpenStream | undefined {
+    let best = this.#streams[0]
+    for (const each of this.#streams) if (best !== undefined && each.rank > best.rank) best = each
+    return best
+  }
+
+  /** Whether there is a better connection by now. */
+  #isBehind({ rank }: OpenStream): boolean {
+    if (rank === RANK.direct) return false
+    const best = this.#options.best()
+    return best !== undefined && rankOf(best) > rank
   }
 
   #open(): Promise<RpcStream> {
     this.#opening ??= this.#options
       .open()
-      .then((stream) => this.#add(stream))
+      .then(({ stream, connection }) => this.#add(stream, connection))
       .finally(() => {
         this.#opening = undefined
         if (this.#streams.length === 0) this.#options.onIdle()
@@ -163,12 +192,13 @@ export class RpcChannel implements RpcPeer {
     return this.#opening
   }
 
-  #add(stream: Stream): RpcStream {
+  #add(stream: Stream, connection: Connection): RpcStream {
     const added = new RpcStream(stream, this, () => {
-      this.#streams.splice(this.#streams.indexOf(added), 1)
+      const at = this.#streams.findIndex((each) => each.stream === added)
+      if (at >= 0) this.#streams.splice(at, 1)
       if (this.#streams.length === 0 && this.#opening === undefined) this.#options.onIdle()
     })
-    this.#streams.push(added)
+    this.#streams.push({ stream: added, connection, rank: rankOf(connection) })
     return added
   }
 }

@@ -54,6 +54,7 @@ export class RpcStream {
   readonly #pace = new FramePace()
   #spoke = false
   #nextId = 1
+  #answering = 0
   #outbox: Uint8Array[] = []
   #outboxBytes = 0
   #flushScheduled = false
@@ -84,6 +85,11 @@ export class RpcStream {
 
   get pending(): number {
     return this.#pending.size
+  }
+
+  /** Requests that came over this stream and are not answered yet. */
+  get answering(): number {
+    return this.#answering
   }
 
   get closed(): boolean {
@@ -158,9 +164,13 @@ export class RpcStream {
       this.#fail(id, new ManyhandsError('LIMIT', text))
     } else {
       side.answering++
+      this.#answering++
       side
         .answer(method, params)
-        .finally(() => side.answering--)
+        .finally(() => {
+          side.answering--
+          this.#answering--
+        })
         .then((result) => this.#answer(encodeEnvelope({ v: RPC_VERSION, id, ok: true, result })))
         .catch((error) => this.#fail(id, error))
     }

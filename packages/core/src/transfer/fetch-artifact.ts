@@ -8,6 +8,7 @@ import type { FetchContext } from './fetch-context.ts'
 import { GuardedStream } from './guarded-stream.ts'
 import { receiveManifest } from './receive-manifest.ts'
 import { ReceivingRoom } from './receiving-room.ts'
+import { checkRelay } from './relay-limit.ts'
 import { type Found, openFrame } from './transfer-messages.ts'
 import { claimMissing, distinctFiles, type WantedFiles } from './wanted-files.ts'
 
@@ -30,8 +31,11 @@ export async function fetchArtifact(root: string, context: FetchContext): Promis
     // A network that has no addresses is a test's.
     const addresses = context.shares ? (network.addresses ?? []).slice(0, TRANSFER.addresses) : []
     await guarded.send(openFrame({ v: 2, kind: 'artifact', root, addresses }))
-    const { found, encoded, artifact } = await receiveManifest(root, guarded, signal)
+    const { found, encoded, artifact } = await receiveManifest(root, guarded, signal, (bytes) =>
+      checkRelay(stream, bytes),
+    )
     const { manifest } = artifact
+    checkRelay(stream, artifact.size)
     if (artifact.size > TRANSFER.bulkBytes) context.sockets.expect()
     context.onManifest(artifact.size)
     const files = await inTurns(distinctFiles(manifest), signal)

@@ -10,14 +10,17 @@ import { body, type Found, readFound } from './transfer-messages.ts'
 /**
  * Receives the manifest that a peer sends first, and looks whether it is the one that was asked for.
  *
+ * @param onFound - told how long the manifest is, before it is received; what it throws ends this
  * @throws ARTIFACT_MISSING, ARTIFACT_CORRUPT, PROTOCOL, LIMIT
  */
 export async function receiveManifest(
   root: string,
   guarded: GuardedStream,
   signal: AbortSignal,
+  onFound?: (bytes: number) => void,
 ): Promise<{ found: Found; encoded: Uint8Array; artifact: Artifact }> {
   const found = readFound(await guarded.expect())
+  onFound?.(found.bytes)
   // Grows with what comes, not with what is announced, nor with the number of pieces.
   let encoded = Buffer.allocUnsafeSlow(Math.min(found.bytes, TRANSFER.frameBytes))
   let received = 0

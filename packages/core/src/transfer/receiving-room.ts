@@ -109,8 +109,8 @@ export class ReceivingRoom {
       })
       return
     }
-    const { root } = this.#artifact
-    this.#sources = new Sources({ ...this.#context, root, download, found: this.#found })
+    const { root, size } = this.#artifact
+    this.#sources = new Sources({ ...this.#context, root, size, download, found: this.#found })
     this.#sources.origin(this.#stream)
   }
 }

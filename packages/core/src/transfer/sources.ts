@@ -7,6 +7,7 @@ import { BlockSet } from './block-set.ts'
 import type { Download } from './download.ts'
 import { GuardedStream } from './guarded-stream.ts'
 import { type LaneEvents, type ReceivingLane, streamLane, threadLane } from './receiving-lane.ts'
+import { checkRelay } from './relay-limit.ts'
 import type { SideSockets } from './side-sockets.ts'
 import { FRAME } from './transfer-frames.ts'
 import {
@@ -22,6 +23,8 @@ import {
 export interface SourcesOptions {
   network: Network
   root: string
+  /** Bytes of its content. */
+  size: number
   download: Download
   sockets: SideSockets
   found: Found
@@ -122,11 +125,12 @@ export class Sources {
     teller: FrameStream,
     ticket: string,
   ): Promise<void> {
-    const { network, root, download, signal, stallMs } = this.#options
+    const { network, root, size, download, signal, stallMs } = this.#options
     if (!network.isConnected(peer)) await this.#reach(peer, addresses, teller)
     const stream = await network.openStream(peer, PROTOCOLS.artifacts, { signal })
     const guarded = new GuardedStream(stream, stallMs)
     try {
+      checkRelay(stream, size)
       await guarded.send(openFrame({ v: 2, kind: 'news', root, ticket }))
       const { partial } = readFound(await guarded.expect())
       if (this.#closed) throw new ManyhandsError('CANCELED', 'the transfer is over')
@@ -174,17 +178,20 @@ export class Sources {
     ticket: string | undefined,
     events: LaneEvents,
   ): Promise<ReceivingLane> {
-    const { network, sockets, root, signal, stallMs } = this.#options
+    const { network, sockets, root, size, signal, stallMs } = this.#options
     const { peer, route } = beside
     const start = { peer, wanted: { root, ticket }, stallMs }
     const direct = route?.kind === 'direct' && route.remoteHost !== undefined
     const port = direct ? await sockets.open(network, peer, signal) : undefined
     if (port !== undefined) return threadLane(port, 'socket', start, events)
-    return streamLane(
-      await network.openStream(peer, PROTOCOLS.artifacts, { signal }),
-      start,
-      events,
-    )
+    const stream = await network.openStream(peer, PROTOCOLS.artifacts, { signal })
+    try {
+      checkRelay(stream, size)
+    } catch (error) {
+      stream.abort(error)
+      throw error
+    }
+    return streamLane(stream, start, events)
   }
 }
 

@@ -14,6 +14,7 @@ const reason = z.string().max(1024)
 const empty = z.object({})
 const clock = z.number().nonnegative()
 const bytes: z.ZodType<Uint8Array> = z.instanceof(Uint8Array)
+const addressesSchema = z.array(z.string().max(LIMITS.addressBytes)).max(LIMITS.addressesPerPeer)
 
 /**
  * Every request that one peer may make of another, with the shape of what is asked and answered.
@@ -189,6 +190,31 @@ export const RPC_METHODS = {
         secretNameSchema,
         z.instanceof(Uint8Array).refine((value) => value.length <= LIMITS.secretBytes),
       ),
+    }),
+  },
+  /**
+   * Anyone → a neighbour: have this peer, that I cannot dial, call me at one of these addresses of mine.
+   * Answers whether it was found and did.
+   */
+  'peer.introduce': {
+    params: z.object({ peer: peerIdSchema, addresses: addressesSchema }),
+    result: z.object({ connected: z.boolean() }),
+  },
+  /**
+   * Anyone → anyone: connect to `peer`, or without it to me, at one of these addresses. The answer comes
+   * when it is connected or has failed; `addresses` are those of who answers.
+   */
+  'peer.callback': {
+    params: z.object({ peer: peerIdSchema.optional(), addresses: addressesSchema }),
+    result: z.object({ connected: z.boolean(), addresses: addressesSchema }),
+  },
+  /** Anyone → anyone: which of these addresses of mine can you connect to? In the same order. */
+  'peer.probe': {
+    params: z.object({ addresses: addressesSchema }),
+    result: z.object({
+      results: z
+        .array(z.object({ reached: z.boolean(), why: z.string().max(256).optional() }).nullable())
+        .max(LIMITS.addressesPerPeer),
     }),
   },
   /** Host → client: the leases of these attempts go on. The answer names those no longer wanted. */

@@ -9,6 +9,7 @@ import {
   noOffences,
   type Offer,
   type PeerConnection,
+  type Reachability,
 } from '@manyhands/core'
 import type { SimulatedConnection } from './simulated-connection.ts'
 import { type LinkConditions, SimulatedLink } from './simulated-link.ts'
@@ -90,7 +91,20 @@ export class SimulatedPeer extends EventTarget implements Network, WirePeer {
     return this.#gossip && this.up
   }
 
-  async connect(address: string): Promise<string> {
+  /** The wire has neither routers nor relays. */
+  reachability(): Reachability {
+    const state = this.dialable ? 'reachable' : 'unreachable'
+    return {
+      kind: this.dialable ? 'direct' : 'outgoing',
+      summary: `It can ${this.dialable ? '' : 'not '}be connected to.`,
+      addresses: this.addresses.map((address) => ({ address, scope: 'public', state, by: [] })),
+      relays: [],
+      hints: [],
+    }
+  }
+
+  async connect(addresses: string | readonly string[]): Promise<string> {
+    const address = typeof addresses === 'string' ? addresses : (addresses[0] ?? '')
     const peer = /\/p2p\/([^/]+)$/.exec(address)?.[1]
     if (peer === undefined) {
       throw new ManyhandsError('ADDRESS_INVALID', `${address} is no address of a simulated peer`)
