@@ -127,6 +127,7 @@ export type {
   UsedRelay,
 } from './network/reach/reachability.ts'
 export type { RelayOptions } from './network/reach/relay-options.ts'
+export type { TransportPlugin } from './network/transport-plugin.ts'
 export { type Offer, type OfferedRuntime, offerSchema } from './offer.ts'
 export {
   ATTEMPT_TRANSITIONS,

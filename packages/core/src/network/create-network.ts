@@ -53,6 +53,7 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     manners,
     rules,
     ...(session === undefined ? {} : { session }),
+    transports: options.transports,
     upnpRenewMs: renewMs(options.upnp),
     tls: options.tls,
     relay,

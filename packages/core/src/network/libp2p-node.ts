@@ -3,7 +3,7 @@ import type { GossipSub } from '@libp2p/gossipsub'
 import { identify } from '@libp2p/identify'
 import type { Libp2p, ServiceMap } from '@libp2p/interface'
 import { type Ping, ping } from '@libp2p/ping'
-import { createLibp2p } from 'libp2p'
+import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import { LIMITS } from '../limits.ts'
 import type { MembershipSession } from '../membership/membership-session.ts'
 import { announcedListeners } from './announced-listeners.ts'
@@ -25,6 +25,9 @@ import type { RelayQuotas } from './reach/relay-options.ts'
 import { type RelayService, relayService } from './reach/relay-service.ts'
 import { type RelayTransport, relayTransport } from './reach/relay-transport.ts'
 import type { ServerCertificate } from './server-certificate.ts'
+import type { TransportPlugin } from './transport-plugin.ts'
+
+type Transports = NonNullable<Libp2pOptions['transports']>
 
 export interface NodeServices extends ServiceMap {
   ping: Ping
@@ -44,6 +47,7 @@ export interface NodeOptions {
   mdns: boolean
   gossip: boolean
   gate: PeerGate
+  transports?: readonly TransportPlugin[]
   /** What is held against others; default: something of its own. */
   manners?: Manners
   /** Which addresses are dialed; default: all. */
@@ -70,7 +74,8 @@ const AMPLE = 4 * LIMITS.connections
 export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
   assertPossible(options)
   const { manners = new Manners(), upnpRenewMs: renewMs, logger } = options
-  const [gossip, mapping, peerDiscovery] = await Promise.all([
+  const [plugged, gossip, mapping, peerDiscovery] = await Promise.all([
+    Promise.all((options.transports ?? []).map((plugin) => plugin.create())),
     options.gossip ? import('@libp2p/gossipsub') : undefined,
     renewMs === undefined ? undefined : import('./port-mapping/port-mapper.ts'),
     options.mdns ? localDiscovery(options.session?.mdnsTag) : [],
@@ -82,7 +87,11 @@ export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     addresses: { listen: options.listen },
     nodeInfo: { name: 'manyhands', version: '1', userAgent: 'manyhands/1' },
-    transports: [...(await peerTransports(options)), circuits.create],
+    transports: [
+      ...(await peerTransports(options)),
+      circuits.create,
+      ...(plugged as Transports),
+    ],
     connectionEncrypters: connectionEncrypters().map(
       (create) => options.session?.proving(create) ?? create,
     ),

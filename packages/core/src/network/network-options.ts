@@ -3,6 +3,7 @@ import type { Membership } from '../membership/membership.ts'
 import type { Logger } from './network.ts'
 import type { RelayOptions } from './reach/relay-options.ts'
 import type { ServerCertificate } from './server-certificate.ts'
+import type { TransportPlugin } from './transport-plugin.ts'
 
 /** How a peer takes part in a network. */
 export interface NetworkOptions {
@@ -37,5 +38,7 @@ export interface NetworkOptions {
    * reached directly. Peers that it is connected to and that are relays are used without being named.
    */
   relays?: string[]
+  /** Further ways to connect, beside TCP and websockets; see `@manyhands/webrtc`. Default none. */
+  transports?: readonly TransportPlugin[]
   logger?: Logger
 }

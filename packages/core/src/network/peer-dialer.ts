@@ -9,7 +9,7 @@ import type { Libp2pNode } from './libp2p-node.ts'
 import { connectFailed, networkClosed, streamRefused } from './peer-error.ts'
 import { peerIdOf } from './peer-id.ts'
 import { protocolsOf, versionsDiffer } from './peer-versions.ts'
-import { bestConnection, isRelayed } from './reach/connection-rank.ts'
+import { bestConnection, isRelayed, isWebRtc } from './reach/connection-rank.ts'
 import { type Attempt, DialRace } from './reach/dial-race.ts'
 
 /** Direct addresses begin one after the other, ms; the first one is what the peer thinks is best. */
@@ -247,8 +247,9 @@ export class PeerDialer {
     )
     const known = new Map<string, Multiaddr>()
     for (const address of [...told, ...offered, ...before]) {
-      const own = peerOfAddress(address) === peer && (await rules.allows(address))
-      if (!own) continue
+      // By WebRTC peers meet who are connected.
+      const own = peerOfAddress(address) === peer && !isWebRtc(address)
+      if (!own || !(await rules.allows(address))) continue
       rules.name(address, { told: true })
       known.set(address.toString(), address)
     }

@@ -15,10 +15,15 @@ import {
   type TransferSource,
   toManyhandsError,
 } from '@manyhands/core'
+import { webrtc } from '../../../webrtc/src/index.ts'
 
-const options = JSON.parse(process.argv[2] ?? '{}') as NetworkOptions
+/** Network options as they go by JSON; `stun`: with WebRTC, and these servers. */
+export type PeerOptions = Omit<NetworkOptions, 'transports'> & { stun?: string[] }
+
+const { stun, ...options } = JSON.parse(process.argv[2] ?? '{}') as PeerOptions
+const transports = stun === undefined ? [] : [webrtc({ stun })]
 const dir = await mkdtemp(join(tmpdir(), 'manyhands-peer-'))
-const network = await createNetwork({ gossip: false, ...options })
+const network = await createNetwork({ gossip: false, ...options, transports })
 network.handle('attempt.acknowledge', async () => ({}))
 const store = await createArtifactStore({ dir: join(dir, 'store') })
 await store.serve(network, () => true)

@@ -1,9 +1,9 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { ManyhandsError, type NetworkOptions } from '@manyhands/core'
+import { ManyhandsError } from '@manyhands/core'
 import type { Place } from './bed.ts'
-import type { PeerRequests } from './peer-process.ts'
+import type { PeerOptions, PeerRequests } from './peer-process.ts'
 
 const PROGRAM = new URL('./peer-process.ts', import.meta.url)
 
@@ -22,7 +22,7 @@ export class Peer implements AsyncDisposable {
     this.#child = child
   }
 
-  static async start(place: Place, options: NetworkOptions = {}): Promise<Peer> {
+  static async start(place: Place, options: PeerOptions = {}): Promise<Peer> {
     const child = place.namespace.node(PROGRAM, [JSON.stringify(options)], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })

@@ -4,8 +4,13 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 /** How much a way to a peer is worth: new streams take the best one. */
 export const RANK = { none: 0, limited: 1, relayed: 2, webrtc: 3, direct: 4 } as const
 
-/** The relay that an address leads over. */
+/** A WebRTC connection has the relay in its address that its two ends met over. */
+export const isWebRtc = (address: Multiaddr): boolean =>
+  address.getComponents().some(({ name }) => name === 'webrtc' || name === 'webrtc-direct')
+
+/** The relay that what is sent to an address goes over. */
 export function relayOfAddress(address: Multiaddr): string | undefined {
+  if (isWebRtc(address)) return undefined
   const components = address.getComponents()
   const at = components.findIndex(({ name }) => name === 'p2p-circuit')
   if (at < 0) return undefined
@@ -13,11 +18,7 @@ export function relayOfAddress(address: Multiaddr): string | undefined {
 }
 
 export const isRelayed = (address: Multiaddr): boolean =>
-  address.getComponents().some(({ name }) => name === 'p2p-circuit')
-
-/** A WebRTC connection has the relay in its address that its two ends met over. */
-const isWebRtc = (address: Multiaddr): boolean =>
-  address.getComponents().some(({ name }) => name === 'webrtc' || name === 'webrtc-direct')
+  !isWebRtc(address) && address.getComponents().some(({ name }) => name === 'p2p-circuit')
 
 export function rankOf(connection: Pick<Connection, 'remoteAddr' | 'limits' | 'status'>): number {
   const { remoteAddr, limits, status } = connection

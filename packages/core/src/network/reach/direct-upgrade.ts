@@ -15,6 +15,8 @@ const SETTLE_MS = 200
 const HANDOVER_MS = 3000
 const LOOK_AGAIN_MS = 1000
 const UPGRADE_MS = 10_000
+/** Peers find a way by WebRTC within that time, or there is none. */
+const MEETING_MS = 20_000
 
 export interface DirectUpgradeOptions {
   node: Libp2pNode
@@ -61,30 +63,47 @@ export class DirectUpgrade {
   improve(peer: string): void {
     if (this.#stop.signal.aborted || this.#trying.has(peer)) return
     const connections = this.#of(peer)
-    if (connections.length === 0 || connections.some((each) => rankOf(each) >= RANK.webrtc)) return
+    if (connections.length === 0 || this.#isDirect(peer)) return
     this.#trying.add(peer)
     this.#improve(peer)
       .catch((error) => {
-        this.#options.logger?.debug('no direct way beside a relay', { peer, error: String(error) })
+        this.#options.logger?.debug('no WebRTC connection', { peer, error: String(error) })
       })
       .finally(() => this.#trying.delete(peer))
   }
 
+  /** One that is called directly by either side, else one by WebRTC. */
   async #improve(peer: string): Promise<void> {
-    const { callbacks, dial, rules } = this.#options
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(UPGRADE_MS)])
+    try {
+      await this.#call(peer, signal)
+    } catch (error) {
+      this.#options.logger?.debug('no direct way beside a relay', { peer, error: String(error) })
+    }
+    const relayed = this.#of(peer)[0]
+    if (relayed === undefined || this.#isDirect(peer) || this.#stop.signal.aborted) return
+    const meeting = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(MEETING_MS)])
+    await this.#options.node.services.inside.meet(relayed, meeting)
+  }
+
+  async #call(peer: string, signal: AbortSignal): Promise<void> {
+    const { callbacks, dial, rules } = this.#options
     const theirs = await callbacks.overRelay(peer, signal)
     const [over] = this.#of(peer)
-    if (over === undefined || this.#of(peer).some((each) => rankOf(each) >= RANK.webrtc)) return
+    if (over === undefined || this.#isDirect(peer)) return
     const plain = dialable(theirs, peer, over.remoteAddr)
     const addresses = await allowed(plain, rules, relayOfAddress(over.remoteAddr) ?? peer)
     if (addresses.length > 0) await dial(addresses, signal)
   }
 
+  #isDirect(peer: string): boolean {
+    return this.#of(peer).some((each) => rankOf(each) >= RANK.webrtc)
+  }
+
   /** Ends what is relayed to a peer when a better way is there, and nothing runs on it any more. */
   #retire(peer: string): void {
     const connections = this.#of(peer)
-    if (!connections.some((each) => rankOf(each) >= RANK.webrtc)) return
+    if (!this.#isDirect(peer)) return
     const relayed = connections.filter((each) => rankOf(each) < RANK.webrtc)
     for (const connection of relayed) {
       if (this.#isBusy(connection)) continue

@@ -3,6 +3,10 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { ManyhandsError } from '../../errors.ts'
 import { peerOfAddress } from '../address.ts'
 import { peerIdOf } from '../peer-id.ts'
+import { isWebRtc } from './connection-rank.ts'
+
+/** By which peers agree on a WebRTC connection (libp2p specification). */
+const SIGNALLING = '/webrtc-signaling/0.0.1'
 
 /** What of a node's parts is used here, beyond what libp2p shows. */
 export interface NodeParts {
@@ -10,6 +14,7 @@ export interface NodeParts {
   peerStore: PeerStore
   transportManager: {
     dial(address: Multiaddr, options: { signal: AbortSignal }): Promise<Connection>
+    dialTransportForMultiaddr(address: Multiaddr): unknown
   }
   addressManager: {
     addObservedAddr(address: Multiaddr): void
@@ -38,8 +43,25 @@ export class NodeInside {
       (await connectionGater.denyDialMultiaddr?.(address)) === true
     if (denied) throw new ManyhandsError('CONNECT_FAILED', `${peer} is blocked here`)
     const connection = await transportManager.dial(address, { signal })
-    await peerStore.merge(connection.remotePeer, { multiaddrs: [connection.remoteAddr] })
+    if (!isWebRtc(address)) {
+      await peerStore.merge(connection.remotePeer, { multiaddrs: [connection.remoteAddr] })
+    }
     return connection
+  }
+
+  /**
+   * Has a peer that is connected over a relay meet us by WebRTC: the two agree over that connection.
+   * Undefined when one of both does not have it.
+   */
+  async meet(relayed: Connection, signal: AbortSignal): Promise<Connection | undefined> {
+    const { peerStore, transportManager } = this.#parts
+    const peer = relayed.remotePeer
+    const address = relayed.remoteAddr
+      .decapsulate('/p2p-circuit')
+      .encapsulate(`/p2p-circuit/webrtc/p2p/${peer}`)
+    if (transportManager.dialTransportForMultiaddr(address) == null) return undefined
+    const { protocols } = await peerStore.get(peer)
+    return protocols.includes(SIGNALLING) ? this.dial(address, signal) : undefined
   }
 
   /** An address of ours works, which nothing here listens on: a router's, mostly. */
