@@ -92,6 +92,7 @@ test('streams on which nothing is agreed are few, and many of them end in a ban'
     await muxer.createStream().catch(() => {})
   }
   await eventually('it is banned', () => bannedPeer(host, node))
+  expect(host.offences().offences.crowd).toBeGreaterThan(0)
   await ask()
 })
 
@@ -192,6 +193,9 @@ test('handshakes that trickle are ended soon, and their address is refused for a
   const { port, address } = hostAndPort(addressOf(host))
   const sockets = Array.from({ length: 150 }, () => trickle(address, port))
   await eventually('all are ended', () => sockets.every(({ destroyed }) => destroyed))
+  // Long before a whole handshake would have been too late.
+  const most = Math.max(...sockets.map(({ bytesWritten }) => bytesWritten))
+  expect(most).toBeLessThan(LIMITS.upgradeMs / 1000 - 2)
   expect(host.bans()).toContainEqual(expect.objectContaining({ address, offence: 'silent' }))
   // The honest one from the same address keeps its connection, and may come again soon.
   await ask()
