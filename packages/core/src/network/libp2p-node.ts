@@ -87,11 +87,7 @@ export async function createNode(options: NodeOptions): Promise<Libp2pNode> {
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     addresses: { listen: options.listen },
     nodeInfo: { name: 'manyhands', version: '1', userAgent: 'manyhands/1' },
-    transports: [
-      ...(await peerTransports(options)),
-      circuits.create,
-      ...(plugged as Transports),
-    ],
+    transports: [...(await peerTransports(options)), circuits.create, ...(plugged as Transports)],
     connectionEncrypters: connectionEncrypters().map(
       (create) => options.session?.proving(create) ?? create,
     ),
