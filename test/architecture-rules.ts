@@ -33,6 +33,7 @@ const MAY_USE: Record<string, readonly string[] | 'all'> = {
   core: [],
   client: ['core'],
   host: ['core'],
+  webrtc: ['core'],
   testing: ['core', 'client', 'host'],
   control: ['core', 'client', 'host'],
   dashboard: ['core', 'client', 'host', 'control'],
@@ -44,6 +45,9 @@ const MAY_USE: Record<string, readonly string[] | 'all'> = {
  * for images in the engine that the runtime's package knows how to find; without it nothing is missing.
  */
 const MAY_LOAD: Record<string, readonly string[]> = { client: ['docker-runtime'] }
+
+/** By package, the libraries that its build takes in; see its tsup.config.ts for the reason. */
+const TAKEN_IN: Record<string, readonly string[]> = { webrtc: ['@libp2p/webrtc'] }
 
 const TYPES_ONLY = new Set(['dashboard'])
 /** Programs, not libraries: they own the process and the terminal. */
@@ -153,9 +157,13 @@ export function checkArchitecture(packages: PackageTree[]): Violation[] {
   return violations
 }
 
-/** What stands for Node in browsers is put into the build by name: whoever installs the package needs none of it. */
-function isBuiltIn({ manifest }: PackageTree, path: string, name: string): boolean {
-  return path.startsWith('src/browser/') && Object.hasOwn(manifest.devDependencies ?? {}, name)
+/**
+ * What is put into the build by name, so that whoever installs the package needs none of it: all that stands
+ * for Node in browsers, and what would bring far more with it than is used.
+ */
+function isBuiltIn({ folder, manifest }: PackageTree, path: string, name: string): boolean {
+  const taken = path.startsWith('src/browser/') || TAKEN_IN[folder]?.includes(name) === true
+  return taken && Object.hasOwn(manifest.devDependencies ?? {}, name)
 }
 
 function checkName(path: string, report: (rule: string, what: string) => void): void {
