@@ -40,8 +40,9 @@ const crews = Array.from({ length: Number(values.crews) }, (_, index) =>
 )
 
 const began = performance.now()
-const [first] = crews
-const { addresses: bootstrap } = await first!.ask({ do: 'add', count: 1, bootstrap: [] })
+// In a process of its own: all others come to it while the crews are busy.
+const first = stack.use(new HostCrew())
+const { addresses: bootstrap } = await first.ask({ do: 'add', count: 1, bootstrap: [] })
 const share = Math.floor((total - 1) / crews.length)
 await Promise.all(
   crews.map((crew, index) => {
@@ -49,6 +50,7 @@ await Promise.all(
     return crew.ask({ do: 'add', count, bootstrap })
   }),
 )
+crews.push(first)
 say(`${total} hosts are there after ${seconds(performance.now() - began)}`)
 await Promise.all(crews.map((crew) => crew.ask({ do: 'know', offers: total - 1 })))
 say(`each knows all others after ${seconds(performance.now() - began)}`)
@@ -79,7 +81,7 @@ printResult({
 
 const toAll: number[] = []
 for (let round = 0; round < rounds; round += 1) {
-  const { known } = await first!.ask({ do: 'tell' })
+  const { known } = await first.ask({ do: 'tell' })
   const all = Promise.all(crews.map((crew) => crew.ask({ do: 'know', offers: known + 1 })))
   const host = await createHost({
     runtimes: [scripted()],

@@ -21,13 +21,7 @@ process.on('disconnect', () => process.exit())
 async function answer(asked: CrewAsks): Promise<void> {
   if (asked.do === 'add') {
     for (let count = 0; count < asked.count; count += 1) {
-      hosts.push(
-        await createHost({
-          runtimes: [scripted()],
-          share: { cpus: 1, memory: '1GiB', disk: '1GiB' },
-          network: { listen: ['/ip4/127.0.0.1/tcp/0'], bootstrap: asked.bootstrap },
-        }),
-      )
+      hosts.push(await startHost(asked.bootstrap))
     }
     return say({ addresses: hosts.map((host) => host.addresses[0]!) })
   }
@@ -52,6 +46,20 @@ async function answer(asked: CrewAsks): Promise<void> {
       return gossip === undefined ? 0 : gossip.taken + gossip.known
     }),
   })
+}
+
+/** On a computer that is busy with all the others a dial may take too long. */
+async function startHost(bootstrap: string[], tries = 5): Promise<Host> {
+  try {
+    return await createHost({
+      runtimes: [scripted()],
+      share: { cpus: 1, memory: '1GiB', disk: '1GiB' },
+      network: { listen: ['/ip4/127.0.0.1/tcp/0'], bootstrap },
+    })
+  } catch (error) {
+    if (tries === 1) throw error
+    return startHost(bootstrap, tries - 1)
+  }
 }
 
 function say(said: CrewSays): void {
