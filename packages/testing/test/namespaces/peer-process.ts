@@ -30,7 +30,7 @@ await store.serve(network, () => true)
 
 /** What a peer can be asked for. */
 export interface PeerRequests {
-  connect: [{ address: string }, string]
+  connect: [{ address: string | string[] }, string]
   /** A whole question and answer. */
   call: [{ peer: string }, number]
   disconnect: [{ peer: string }, void]
