@@ -98,8 +98,11 @@ export class HostConnector {
     const now = clock.now()
     let connected = 0
     const idle: HostRecord[] = []
+    // Those that did not answer are tried again whether there is room or not: nobody else would.
+    const again: HostRecord[] = []
     for (const record of records) {
       if (network.isConnected(record.peerId)) connected += 1
+      else if (record.dialsFailed > 0 && record.retryAt <= now) again.push(record)
       else if (!record.present && record.retryAt <= now && this.hasRoom) this.welcome(record)
       const since = this.#made.get(record.peerId)
       if (since === undefined || !record.connected) continue
@@ -107,6 +110,7 @@ export class HostConnector {
       else if (now - since > this.#idleMs) idle.push(record)
     }
     this.#connected = connected
+    this.want(again)
     const excess = connected - this.#kept
     if (excess <= 0) return
     for (const { peerId } of idle.sort((a, b) => worthOf(a) - worthOf(b)).slice(0, excess)) {

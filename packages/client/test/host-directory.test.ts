@@ -128,6 +128,8 @@ test('the first dial shows that a host is not where it says, and why says so', a
   expect(record.absence).toContain('cannot be reached')
   expect(record.retryAt).toBeGreaterThan(systemClock.now())
   expect(directory.offers()).toHaveLength(1)
+  // There is no room for hosts to begin with, and yet nobody else would try it.
+  await until('it is tried again', () => record.dialsFailed >= 2)
 })
 
 test('a host that says goodbye is gone at once, though nobody was connected to it', async () => {

@@ -16,7 +16,7 @@ const NEIGHBOUR_DELAY_MS = 200
 /** …and not more often than this, however many come. */
 const NEIGHBOUR_PAUSE_MS = 10_000
 /** With more hosts than this nothing is told twice, and new neighbours ask: they would hear it from all. */
-const SMALL = 64
+const SMALL = 16
 
 export interface AnnouncerParts {
   key: KeyObject
