@@ -124,6 +124,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
     gossip: options.network?.gossip,
     ...(membership === undefined ? {} : { membership }),
     upnp: options.network?.upnp,
+    relay: options.network?.relay,
+    relays: options.network?.relays,
     tls: options.network?.tls,
     logger,
   })
@@ -354,6 +356,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   owners.open()
   answerCheckpoints(network, attempts, checkpoints)
   await desk.open()
+  network.addEventListener('addresses', () => board.changed({ now: true }))
   network.addEventListener('peer:disconnect', (event) => {
     relations.forgetClient((event as CustomEvent<string>).detail)
   })

@@ -23,6 +23,8 @@ const NETWORK_KEYS = [
   'mdns',
   'gossip',
   'upnp',
+  'relay',
+  'relays',
   'invite',
   'membership',
   'tls',

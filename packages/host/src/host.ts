@@ -204,6 +204,10 @@ export interface HostOptions {
     membership?: Membership
     /** Asks the router for the ports that this host listens on; see `NetworkOptions.upnp`. Default false. */
     upnp?: NetworkOptions['upnp']
+    /** Whether peers that cannot be reached otherwise may be reached over this host. Default false. */
+    relay?: NetworkOptions['relay']
+    /** Relays over which this host is reached when it cannot be directly; see `NetworkOptions.relays`. */
+    relays?: string[]
     /** For browsers elsewhere: what `/ip4/0.0.0.0/tcp/443/tls/ws` is served with; see `NetworkOptions.tls`. */
     tls?: NetworkOptions['tls']
   }

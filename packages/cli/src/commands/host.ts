@@ -36,6 +36,13 @@ export function hostCommand(context: CommandContext): Command {
     .option('--bootstrap <addr>', 'peer to connect to', collect)
     .option('--mdns', 'be found on the local network')
     .option('--upnp', 'have the router let others in (UPnP)')
+    .option('--relay', 'carry requests and events of peers that cannot be reached otherwise')
+    .option('--relay-bulk', 'the same, and inputs, images and outputs as well')
+    .option(
+      '--use-relay <addr>',
+      'relay to be reached over, when nobody reaches this computer',
+      collect,
+    )
     .option('--tls-key <file>', 'key of the certificate, PEM: for browsers, on /…/tcp/PORT/tls/ws')
     .option('--tls-cert <file>', 'certificate with its chain, PEM')
     .option(

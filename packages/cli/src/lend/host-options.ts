@@ -36,6 +36,9 @@ export interface HostFlags {
   bootstrap?: string[]
   mdns?: boolean
   upnp?: boolean
+  relay?: boolean
+  relayBulk?: boolean
+  useRelay?: string[]
   tlsKey?: string
   tlsCert?: string
   network?: string
@@ -66,6 +69,8 @@ export async function hostOptions(
       bootstrap: flags.bootstrap,
       mdns: flags.mdns,
       upnp: flags.upnp,
+      relay: flags.relayBulk ? { bulk: true } : flags.relay,
+      relays: flags.useRelay,
       tls: certificateOf(flags, context),
       ...(membership === undefined ? {} : { membership }),
     },
