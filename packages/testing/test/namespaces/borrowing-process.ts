@@ -7,6 +7,8 @@ import { answerQuestions, tell } from './answer-questions.ts'
 export interface BorrowingOptions {
   state: string
   bootstrap: string[]
+  /** Hosts that it waits for before it is ready. */
+  hosts: number
   heartbeat: string
 }
 
@@ -24,6 +26,8 @@ export interface HostView {
   renewedAt: number
   inventoryAt: number
   inventories: number
+  /** Connections that were made to it, or made anew. */
+  reached: number
 }
 
 export interface Borrowing {
@@ -43,7 +47,13 @@ export interface Borrowing {
 const options = JSON.parse(process.argv[2]!) as BorrowingOptions
 const views = new Map<string, HostView>()
 const viewOf = (peer: string): HostView => {
-  const view = views.get(peer) ?? { present: false, renewedAt: 0, inventoryAt: 0, inventories: 0 }
+  const view = views.get(peer) ?? {
+    present: false,
+    renewedAt: 0,
+    inventoryAt: 0,
+    inventories: 0,
+    reached: 0,
+  }
   views.set(peer, view)
   return view
 }
@@ -51,6 +61,11 @@ const now = () => performance.timeOrigin + performance.now()
 
 function watched(network: Network): Network {
   const { call, handle } = network
+  for (const type of ['peer:connect', 'peer:reconnect']) {
+    network.addEventListener(type, (event) => {
+      viewOf((event as CustomEvent<string>).detail).reached += 1
+    })
+  }
   network.call = async (peer, method, params, how) => {
     const answer = await call.call(network, peer, method, params, how)
     const view = viewOf(peer)
@@ -75,7 +90,7 @@ const client: Client = await createClient({
   lease: { heartbeat: options.heartbeat },
   transport: async (given) => watched(await createNetwork(given)),
 })
-await client.waitForHosts({ min: options.bootstrap.length })
+await client.waitForHosts({ min: options.hosts, timeout: '60s' })
 const jobs = new Map<string, { job: Job; report: JobReport; over: Promise<void> }>()
 
 function follow(job: Job): void {

@@ -14,8 +14,6 @@ export interface LendingOptions {
 
 export interface Lending {
   attempts: [object, Pick<HostAttempt, 'id' | 'task' | 'phase'>[]]
-  /** Hosts whose offers it believes. */
-  offers: [object, string[]]
 }
 
 const options = JSON.parse(process.argv[2]!) as LendingOptions
@@ -41,7 +39,6 @@ await answerQuestions<Lending>(
   { peerId: host.peerId, address: `/ip4/${options.address}/tcp/4001/p2p/${host.peerId}` },
   {
     attempts: async () => host.attempts().map(({ id, task, phase }) => ({ id, task, phase })),
-    offers: async () => [],
   },
 )
 await host.close()

@@ -29,7 +29,9 @@ function expectWhole(report: SplitReport, tasks: number, cutHosts = 1): void {
   // What ran there, and what was on its way there when the answer was cut off.
   expect(begun).toBeLessThanOrEqual(tasks + 2 * SLOTS * cutHosts)
   // What was cut is asked what it holds when it is back, once for all.
-  for (const count of Object.values(report.inventories)) expect(count).toBeLessThanOrEqual(1)
+  for (const { reached, inventories } of Object.values(report.asked)) {
+    expect(inventories).toBeLessThanOrEqual(reached)
+  }
 }
 
 const lostAt = ({ attempts }: SplitReport): Set<string> =>
@@ -39,8 +41,10 @@ const lostAt = ({ attempts }: SplitReport): Set<string> =>
       .map(({ host }) => host),
   )
 
-/** Nothing was given up and nothing sent out a second time. */
+/** Nothing was given up and nothing sent out a second time: no lease had time to end. */
 function expectUnnoticed(report: SplitReport): void {
+  // On a busy machine it may have.
+  if (report.splitMs + report.convergedMs > 5 * H) return
   expect(lostAt(report)).toEqual(new Set())
   for (const { attempts } of Object.values(report.results)) expect(attempts).toBe(1)
 }
@@ -134,6 +138,48 @@ describe.skipIf(missing !== undefined)(
         expect(Object.values(results).map(({ times }) => times)).toEqual([1, 1, 1, 1])
         await expectQuiet(network)
       }
+    })
+
+    test('the only one that the client knew at first is cut off: work goes on', async () => {
+      await using network = await SplitNetwork.create({
+        ...{ heartbeatMs: H, hosts: ['a', 'b', 'c'], cpus: SLOTS, gossip: true },
+      })
+      const here = new Set(network.hosts.slice(1).map(({ name }) => name))
+      const began = () =>
+        network.hosts.filter(({ name }) => here.has(name)).flatMap(({ ran }) => ran)
+      const report = await network.run(
+        { ...scripted('run', '--for', '300ms'), tasks: '1-40' },
+        {
+          ...{ kind: 'drop', leases: 3, hosts: ['a'] },
+          moment: () => network.told(ends, 4),
+          during: async () => {
+            const before = began().length
+            await expect.poll(() => began().length).toBeGreaterThan(before + 4)
+          },
+        },
+      )
+      expectWhole(report, 40)
+      await expectQuiet(network)
+    })
+
+    test('hosts that are cut off from each other and not from the client: nobody notices', async () => {
+      await using network = await SplitNetwork.create({
+        ...{ heartbeatMs: H, hosts: ['a', 'b'], cpus: SLOTS, gossip: true },
+      })
+      const running = network.told(runs, 2 * SLOTS)
+      const spec = { ...scripted('run', '--for', '1s'), tasks: '1-12' }
+      const { id } = await network.client.ask('submit', { spec })
+      await running
+      const cut = await network.bed!.cut('a', 'b')
+      const report = await network.client.ask('report', { id })
+      await cut.heal()
+      expect(report.phase).toBe('completed')
+      const phases = Object.values(report.attempts).flatMap((attempt) => attempt.phases)
+      expect(phases).not.toContain('lost')
+      for (const result of Object.values(report.results)) {
+        expect(result).toMatchObject({ times: 1, ok: true, attempts: 1 })
+      }
+      await expectQuiet(network)
     })
   },
 )

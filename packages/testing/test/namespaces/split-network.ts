@@ -33,6 +33,8 @@ export interface SplitOptions {
   cpus?: number
   /** Of the client's line. */
   rate?: string
+  /** Hosts and client know each other from the first host alone, and by gossip; default: the client knows all. */
+  gossip?: boolean
   /** Ways are such that they can be made slow and lossy, in place of such that can be cut. */
   slow?: boolean
 }
@@ -45,8 +47,8 @@ export interface SplitReport extends JobReport {
   id: string
   /** From the healing until both sides knew all of each other again, ms. */
   convergedMs: number
-  /** How often each host was asked for an inventory since the split began. */
-  inventories: Record<string, number>
+  /** How often each host was reached anew since the split began, and asked for an inventory. */
+  asked: Record<string, { reached: number; inventories: number }>
   /** Runs that began, by task, at all hosts. */
   ran: Record<string, number>
   /** How long it really was. */
@@ -89,24 +91,32 @@ export class SplitNetwork implements AsyncDisposable {
     if (options.slow) beds.slow = opening.use(await createSlowBed('client', hosts))
     else beds.bed = opening.use(await createBed({ public: lines }))
     const place = (name: string) => (beds.bed ?? beds.slow!).place(name)
-    const lending = await Promise.all(
-      hosts.map(async (name): Promise<LendingPlace & { address: string }> => {
-        const { namespace, address } = place(name)
-        const lent: LendingOptions = { address, state: join(dir, name) }
-        if (cpus !== undefined) lent.cpus = cpus
-        const { process, ready } = await AskedProcess.start<
-          Lending,
-          { peerId: string; address: string }
-        >(namespace, './lending-process.ts', lent)
-        opening.use(process)
-        const ran: string[] = []
-        process.onTold<{ ran: string }>((told) => ran.push(told.ran))
-        return { name, process, ran, ...ready }
-      }),
-    )
+    const lending: (LendingPlace & { address: string })[] = []
+    const lend = async (name: string): Promise<void> => {
+      const { namespace, address } = place(name)
+      const lent: LendingOptions = { address, state: join(dir, name) }
+      if (cpus !== undefined) lent.cpus = cpus
+      if (options.gossip) {
+        lent.gossip = true
+        lent.bootstrap = lending.slice(0, 1).map((first) => first.address)
+      }
+      const { process, ready } = await AskedProcess.start<
+        Lending,
+        { peerId: string; address: string }
+      >(namespace, './lending-process.ts', lent)
+      opening.use(process)
+      const ran: string[] = []
+      process.onTold<{ ran: string }>((told) => ran.push(told.ran))
+      lending.push({ name, process, ran, ...ready })
+    }
+    const [first, ...others] = hosts
+    if (first !== undefined) await lend(first)
+    await Promise.all(others.map(lend))
+    lending.sort((one, other) => hosts.indexOf(one.name) - hosts.indexOf(other.name))
     const borrowed: BorrowingOptions = {
       state: join(dir, 'client'),
-      bootstrap: lending.map(({ address }) => address),
+      bootstrap: lending.slice(0, options.gossip ? 1 : undefined).map(({ address }) => address),
+      hosts: hosts.length,
       heartbeat: `${heartbeatMs}ms`,
     }
     const { process } = await AskedProcess.start<Borrowing, object>(
@@ -175,13 +185,15 @@ export class SplitNetwork implements AsyncDisposable {
     for (const host of this.hosts) {
       for (const task of host.ran.slice(before.get(host.name))) ran[task] = (ran[task] ?? 0) + 1
     }
-    const inventories = Object.fromEntries(
+    const since = (peer: string, what: 'reached' | 'inventories') =>
+      (later[peer]?.[what] ?? 0) - (earlier[peer]?.[what] ?? 0)
+    const asked = Object.fromEntries(
       this.hosts.map(({ name, peerId }) => [
         name,
-        (later[peerId]?.inventories ?? 0) - (earlier[peerId]?.inventories ?? 0),
+        { reached: since(peerId, 'reached'), inventories: since(peerId, 'inventories') },
       ]),
     )
-    return { ...report, id, convergedMs, inventories, ran, splitMs }
+    return { ...report, id, convergedMs, asked, ran, splitMs }
   }
 
   #cut(hosts: string[], kind: SplitKind) {
