@@ -119,6 +119,8 @@ export interface ClientOptions {
     /** Default: none; a client only dials. */
     listen?: string[]
     mdns?: boolean
+    /** Further ways to connect, such as `webrtc()` of `@manyhands/webrtc`. Default none. */
+    transports?: NetworkOptions['transports']
     /**
      * Whether to take part in the gossip of offers. Default false: peers are asked which hosts they know,
      * and for what is new, which is as quick and costs only while the client is there.

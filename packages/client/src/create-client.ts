@@ -92,6 +92,7 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
     listen: options.network?.listen,
     bootstrap: options.network?.bootstrap,
     mdns: options.network?.mdns,
+    transports: options.network?.transports,
     gossip,
     ...(membership === undefined ? {} : { membership }),
     logger,

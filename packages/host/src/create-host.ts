@@ -126,6 +126,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     upnp: options.network?.upnp,
     relay: options.network?.relay,
     relays: options.network?.relays,
+    transports: options.network?.transports,
     tls: options.network?.tls,
     logger,
   })

@@ -25,6 +25,7 @@ const NETWORK_KEYS = [
   'upnp',
   'relay',
   'relays',
+  'transports',
   'invite',
   'membership',
   'tls',

@@ -208,6 +208,8 @@ export interface HostOptions {
     relay?: NetworkOptions['relay']
     /** Relays over which this host is reached when it cannot be directly; see `NetworkOptions.relays`. */
     relays?: string[]
+    /** Further ways to connect, such as `webrtc()` of `@manyhands/webrtc`. Default none. */
+    transports?: NetworkOptions['transports']
     /** For browsers elsewhere: what `/ip4/0.0.0.0/tcp/443/tls/ws` is served with; see `NetworkOptions.tls`. */
     tls?: NetworkOptions['tls']
   }

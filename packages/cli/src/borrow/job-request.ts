@@ -28,6 +28,7 @@ export interface RunFlags {
   host?: string[]
   bootstrap?: string[]
   mdns?: boolean
+  stun?: string[]
   network?: string
   runtime?: string
   cpus?: number
@@ -52,6 +53,8 @@ export interface RunFlags {
 export interface FollowRequest {
   bootstrap: string[]
   mdns: boolean
+  /** STUN servers; with them WebRTC is used. */
+  stun?: string[] | undefined
   /** The network that is named. */
   network?: string | undefined
   waitMs: number
@@ -119,6 +122,7 @@ export async function followRequest(
   return {
     bootstrap: flags.bootstrap ?? [],
     mdns: flags.mdns === true,
+    stun: flags.stun,
     network: flags.network,
     waitMs: parseDuration(flags.wait, '--wait'),
     out,

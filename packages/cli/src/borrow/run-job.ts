@@ -3,6 +3,7 @@ import { EXIT, isTerminal, type JobSpec, ManyhandsError } from '@manyhands/core'
 import type { CommandContext } from '../command-context.ts'
 import { Interrupted, orInterrupted } from '../interruption.ts'
 import type { Output } from '../output.ts'
+import { webRtcBy } from '../stun-option.ts'
 import { openClient, openClientOf } from './borrowing.ts'
 import { placesToLook, waitForRuntime } from './host-search.ts'
 import { JobReport } from './job-report.ts'
@@ -66,7 +67,10 @@ async function clientOptions(
   context: CommandContext,
 ): Promise<ClientOptions> {
   return {
-    network: await placesToLook(request, context),
+    network: {
+      ...(await placesToLook(request, context)),
+      transports: await webRtcBy(request.stun),
+    },
     images: await ownImages(spec, context),
     transfer: request.transfer,
     ...(request.state === undefined ? {} : { state: request.state }),

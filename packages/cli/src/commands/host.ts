@@ -43,6 +43,11 @@ export function hostCommand(context: CommandContext): Command {
       'relay to be reached over, when nobody reaches this computer',
       collect,
     )
+    .option(
+      '--stun <addr>',
+      'meet peers behind other routers (WebRTC), with this STUN server',
+      collect,
+    )
     .option('--tls-key <file>', 'key of the certificate, PEM: for browsers, on /…/tcp/PORT/tls/ws')
     .option('--tls-cert <file>', 'certificate with its chain, PEM')
     .option(

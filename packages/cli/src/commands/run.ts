@@ -23,6 +23,11 @@ export function runCommand(context: CommandContext): Command {
     .option('--bootstrap <addr>', 'peer to connect to; default: the host of this computer', collect)
     .option('--mdns', 'look on the local network')
     .option(
+      '--stun <addr>',
+      'meet hosts behind other routers (WebRTC), with this STUN server',
+      collect,
+    )
+    .option(
       '--network <name>',
       'private network; default: the one that was joined, or the public one',
     )

@@ -11,6 +11,7 @@ import type { CommandContext } from '../command-context.ts'
 import { chosenNetwork } from '../networks/network-home.ts'
 import { readPolicyFile } from '../policy/policy-file.ts'
 import { hostStateDirectory } from '../state-home.ts'
+import { webRtcBy } from '../stun-option.ts'
 
 /** Options of `manyhands host` as they are parsed. */
 export interface HostFlags {
@@ -39,6 +40,7 @@ export interface HostFlags {
   relay?: boolean
   relayBulk?: boolean
   useRelay?: string[]
+  stun?: string[]
   tlsKey?: string
   tlsCert?: string
   network?: string
@@ -71,6 +73,7 @@ export async function hostOptions(
       upnp: flags.upnp,
       relay: flags.relayBulk ? { bulk: true } : flags.relay,
       relays: flags.useRelay,
+      transports: await webRtcBy(flags.stun),
       tls: certificateOf(flags, context),
       ...(membership === undefined ? {} : { membership }),
     },

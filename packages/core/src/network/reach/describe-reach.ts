@@ -1,3 +1,4 @@
+import type { PortMapping } from '../port-mapping/port-mapping.ts'
 import type {
   Reachability,
   ReachableAddress,
@@ -15,6 +16,8 @@ export interface ReachFacts {
   relays: KnownRelay[]
   /** Whether others were asked to try. */
   asked: boolean
+  /** What came of asking the router for ports; undefined when it was not asked. */
+  mapping?: PortMapping | undefined
   relay?: RelayLoad
 }
 
@@ -56,7 +59,8 @@ function kindOfReach({ addresses, relayed }: ReachFacts): ReachKind {
   return open.some(({ state }) => state === 'unknown') ? 'unknown' : 'outgoing'
 }
 
-function hintsOf({ addresses, relays, relayed }: ReachFacts, kind: ReachKind): ReachHint[] {
+function hintsOf(facts: ReachFacts, kind: ReachKind): ReachHint[] {
+  const { addresses, relays, relayed, mapping } = facts
   const listened = addresses.filter(({ mapped }) => mapped !== true)
   const open = listened.filter(({ scope }) => scope === 'public')
   const seen = addresses.find(({ mapped }) => mapped === true)
@@ -84,7 +88,14 @@ function hintsOf({ addresses, relays, relayed }: ReachFacts, kind: ReachKind): R
     hints.push({
       code: 'behind-nat',
       message: `a router stands between: others see it at ${hostOf(seen.address)}${seen.why === undefined ? '' : `, where they tried port ${portOf(seen.address)}: ${seen.why}`}`,
-      todo: `Have the router forward TCP port ${portOf(seen.address)} to this computer, with a fixed port in --listen.`,
+      todo: `Have the router forward TCP port ${portOf(seen.address)} to this computer, with a fixed port in --listen${mapping === undefined ? '; or have it asked for that with --upnp' : ''}.`,
+    })
+  }
+  if (mapping?.state === 'none') {
+    hints.push({
+      code: 'no-mapping',
+      message: `no port is mapped: ${mapping.reason}`,
+      todo: 'Switch UPnP on in the settings of the router, or forward a port there by hand.',
     })
   }
   if (addresses.length > 0 && kind === 'unknown') {

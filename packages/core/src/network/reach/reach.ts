@@ -98,6 +98,7 @@ export class Reach {
       relayed: this.#keeper?.addresses() ?? [],
       relays: this.#keeper?.relays() ?? [],
       asked: this.#probe.settled,
+      mapping: this.#node.services.upnp?.found,
       ...(relay === undefined ? {} : { relay }),
     })
   }
