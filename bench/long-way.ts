@@ -28,6 +28,27 @@ const { values } = parseArgs({
 const mebibytes = Number(values.mib)
 const delayMs = Number(values.delay)
 
+const SEND = `
+const bytes = Number(process.argv[1]) * 1024 * 1024
+const server = require('node:net').createServer((socket) => {
+  server.close()
+  const piece = Buffer.alloc(256 * 1024)
+  let left = bytes
+  const send = () => {
+    while (left > 0) {
+      left -= piece.length
+      if (!socket.write(piece)) return socket.once('drain', send)
+    }
+    socket.end()
+  }
+  send()
+}).listen(7100, () => console.log('listening'))`
+
+const RECEIVE = `
+const startedAt = performance.now()
+const socket = require('node:net').connect(7100, process.argv[1])
+socket.on('data', () => {}).on('end', () => console.log(performance.now() - startedAt))`
+
 const missing = noSlowWay()
 if (missing !== undefined) process.stderr.write(`Not measured: ${missing}\n`)
 else {
@@ -73,27 +94,6 @@ async function measure(bed: SlowBed): Promise<void> {
     plain,
   })
 }
-
-const SEND = `
-const bytes = Number(process.argv[1]) * 1024 * 1024
-const server = require('node:net').createServer((socket) => {
-  server.close()
-  const piece = Buffer.alloc(256 * 1024)
-  let left = bytes
-  const send = () => {
-    while (left > 0) {
-      left -= piece.length
-      if (!socket.write(piece)) return socket.once('drain', send)
-    }
-    socket.end()
-  }
-  send()
-}).listen(7100, () => console.log('listening'))`
-
-const RECEIVE = `
-const startedAt = performance.now()
-const socket = require('node:net').connect(7100, process.argv[1])
-socket.on('data', () => {}).on('end', () => console.log(performance.now() - startedAt))`
 
 async function plainMs(bed: SlowBed): Promise<number> {
   const { namespace, address } = bed.place('host')

@@ -60,9 +60,11 @@ export class AskedProcess<Asked extends Questions<Asked>>
     return waiting.promise as Promise<Asked[Name][1]>
   }
 
-  /** Hears what it tells of itself. */
-  onTold<Told>(listener: (told: Told) => void): void {
-    this.addEventListener('told', (event) => listener((event as CustomEvent<Told>).detail))
+  /** Hears what it tells of itself, until the answer is called. */
+  onTold<Told>(listener: (told: Told) => void): () => void {
+    const heard = (event: Event) => listener((event as CustomEvent<Told>).detail)
+    this.addEventListener('told', heard)
+    return () => this.removeEventListener('told', heard)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

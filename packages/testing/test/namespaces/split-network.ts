@@ -137,9 +137,11 @@ export class SplitNetwork implements AsyncDisposable {
   told(what: (told: Told) => boolean, times = 1): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
     let left = times
-    this.client.onTold<Told>((told) => {
+    const stop = this.client.onTold<Told>((told) => {
       if (what(told)) left -= 1
-      if (left <= 0) resolve()
+      if (left > 0) return
+      stop()
+      resolve()
     })
     return promise
   }
