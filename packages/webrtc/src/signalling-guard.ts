@@ -8,6 +8,11 @@ export interface Registrar {
   handle(protocol: string, handler: Handler, options?: object): Promise<void>
 }
 
+/** What of the node's upgrader is used by the transport, and looked at here. */
+export interface Upgrader {
+  upgradeInbound(half: { peerConnection?: { connectionState: string } }, options: object): unknown
+}
+
 /** Talks under way at once with all peers, and with one: each of them holds sockets and memory outside of V8. */
 export const TALKS = { all: 32, perPeer: 2 } as const
 
@@ -20,16 +25,28 @@ export class SignallingGuard {
   readonly #open = new Map<string, number>()
   #all = 0
 
-  /** The same registrar, with the handler behind this guard. */
-  before<Parts extends { registrar: Registrar }>(parts: Parts): Parts {
-    const { registrar } = parts
+  /** The same parts, with what answers behind this guard. */
+  before<Parts extends { registrar: object; upgrader: object }>(parts: Parts): Parts {
+    const registrar = parts.registrar as Registrar
+    const upgrader = parts.upgrader as Upgrader
     const guarded = Object.create(registrar, {
       handle: {
         value: (protocol: string, handler: Handler, options?: object) =>
           registrar.handle(protocol, this.#guarded(handler), options),
       },
     })
-    return Object.create(parts, { registrar: { value: guarded } })
+    // When the talk ends before a way was found, the transport takes the way for found.
+    const careful = Object.create(upgrader, {
+      upgradeInbound: {
+        value: async (half: Parameters<Upgrader['upgradeInbound']>[0], options: object) => {
+          if (half.peerConnection?.connectionState !== 'connected') {
+            throw new ManyhandsError('CONNECT_FAILED', 'the peer left before a way was found')
+          }
+          return await upgrader.upgradeInbound(half, options)
+        },
+      },
+    })
+    return Object.create(parts, { registrar: { value: guarded }, upgrader: { value: careful } })
   }
 
   #guarded(handler: Handler): Handler {

@@ -13,8 +13,8 @@ async function guarded() {
       handler = given
     },
   }
-  const parts = new SignallingGuard().before({ registrar, upgrader: 'as it is' })
-  expect(parts.upgrader).toBe('as it is')
+  const parts = new SignallingGuard().before({ registrar, upgrader: {}, events: 'as they are' })
+  expect(parts.events).toBe('as they are')
   await parts.registrar.handle('/webrtc-signaling/0.0.1', (_, { remotePeer }) => {
     served.push(remotePeer.toString())
   })

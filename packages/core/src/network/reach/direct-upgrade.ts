@@ -17,6 +17,8 @@ const LOOK_AGAIN_MS = 1000
 const UPGRADE_MS = 10_000
 /** Peers find a way by WebRTC within that time, or there is none. */
 const MEETING_MS = 20_000
+/** When a meeting that came to nothing is tried once more. */
+const MEET_AGAIN_MS = 5000
 
 export interface DirectUpgradeOptions {
   node: Libp2pNode
@@ -37,6 +39,8 @@ export class DirectUpgrade {
   readonly #options: DirectUpgradeOptions
   readonly #stop = new AbortController()
   readonly #trying = new Set<string>()
+  /** Peers that were not met by WebRTC at the first try. */
+  readonly #triedAgain = new Set<string>()
   readonly #timers = new Set<NodeJS.Timeout>()
 
   constructor(options: DirectUpgradeOptions) {
@@ -68,6 +72,11 @@ export class DirectUpgrade {
     this.#improve(peer)
       .catch((error) => {
         this.#options.logger?.debug('no WebRTC connection', { peer, error: String(error) })
+        // Packets are lost, and computers busy. Routers that do not fit will not the next time, either.
+        if (!this.#triedAgain.delete(peer)) {
+          this.#triedAgain.add(peer)
+          this.#later(MEET_AGAIN_MS, () => this.improve(peer))
+        }
       })
       .finally(() => this.#trying.delete(peer))
   }
